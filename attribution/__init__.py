@@ -1,0 +1,54 @@
+"""Root-cause attribution for operations KPIs: exact mix and rate bridges with honest intervals.
+
+>>> import attribution as at
+
+    explain         why a KPI changed between two periods           -> Attribution
+    Cube            the sums behind it, to scan once and ask often
+    Rate, Ratio     what a KPI is
+    datasets        example data with known causes; real open data
+    errors          everything that can be raised or warned
+
+The path of every answer: any table --source--> Cube --decompose--> lines and their gradient
+--infer--> Attribution --> Bridge --> summary, plots, files.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Imported on first use, so that `import attribution` costs next to nothing.
+_HOME = {
+    "Attribution": "attribution.result",
+    "Cube": "attribution.cube",
+    "Rate": "attribution.metrics",
+    "Ratio": "attribution.metrics",
+    "explain": "attribution.analysis",
+}
+_MODULES = ("datasets", "errors", "testing")
+
+__all__ = ["Attribution", "Cube", "Rate", "Ratio", "datasets", "errors", "explain", "testing"]
+
+if TYPE_CHECKING:
+    from attribution import datasets, errors, testing
+    from attribution.analysis import explain
+    from attribution.cube import Cube
+    from attribution.metrics import Rate, Ratio
+    from attribution.result import Attribution
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"attribution.{name}")
+    else:
+        raise AttributeError(f"module 'attribution' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

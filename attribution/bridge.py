@@ -1,0 +1,151 @@
+"""The bridge: ordered bars from baseline to current, numbers only; every picture and file draws it.
+
+Displayed bars add up to the displayed change: the totals are rounded first and the bars by largest
+remainder to their difference, so that no reader finds parts of -1.63 that add to -1.64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from attribution.errors import OptionError
+from attribution.formatting import Format, largest_remainder
+
+__all__ = ["Bar", "Bridge"]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One step of a bridge.
+
+    Attributes
+    ----------
+    label : str
+    value : float
+        In KPI units; positive raises the KPI.
+    conf_low, conf_high : float
+        The interval, NaN where there is none.
+    p_adjusted : float
+    rows : tuple of int
+        The rows of `effects` it stands for; several for "other".
+    """
+
+    label: str
+    value: float
+    conf_low: float = float("nan")
+    conf_high: float = float("nan")
+    p_adjusted: float = float("nan")
+    rows: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """Bars that lead from the baseline to the current level of a KPI.
+
+    Attributes
+    ----------
+    metric : str
+        The KPI's name.
+    unit : str
+        Its unit ("%": changes are shown in pp).
+    better : str
+        "higher" or "lower".
+    baseline_label, current_label : str
+        The two periods.
+    baseline, current : float
+        The KPI in them.
+    bars : tuple of Bar
+        Their values add up to current - baseline.
+    message : str
+        The sentence above the picture.
+    notes : tuple of str
+        The lines below it: source, n, method.
+    verdict : str
+        "real", "noise" or "inconclusive".
+    """
+
+    metric: str
+    unit: str
+    better: str
+    baseline_label: str
+    current_label: str
+    baseline: float
+    current: float
+    bars: tuple[Bar, ...]
+    message: str = ""
+    notes: tuple[str, ...] = ()
+    verdict: str = "real"
+    covariance: np.ndarray | None = field(default=None, repr=False, compare=False)
+    half_widths: float = field(default=float("nan"), repr=False, compare=False)
+
+    @property
+    def change(self) -> float:
+        """current - baseline."""
+        return self.current - self.baseline
+
+    @property
+    def format(self) -> Format:
+        """How its numbers are written."""
+        return Format.fitting(self.unit, self.change)
+
+    def good(self, value: float) -> bool:
+        """Whether a step of this sign is good news."""
+        return (value > 0) == (self.better == "higher")
+
+    def shown(self) -> list[float]:
+        """Return the displayed values of the bars, in displayed units, adding up as displayed."""
+        format = self.format
+        ends = [round(x * format.factor, format.decimals) for x in (self.baseline, self.current)]
+        return largest_remainder(
+            [bar.value * format.factor for bar in self.bars], ends[1] - ends[0], format.decimals
+        )
+
+    def texts(self) -> list[str]:
+        """Return the displayed values of the bars as text, with signs."""
+        format = self.format
+        return [format.number(x / format.factor, signed=True) for x in self.shown()]
+
+    def starts(self) -> list[float]:
+        """Return the level each bar starts from."""
+        levels = self.baseline + np.cumsum([0.0, *(bar.value for bar in self.bars)])
+        return [float(x) for x in levels[:-1]]
+
+    def by_size(self) -> Bridge:
+        """Return the bridge with its bars sorted by size, "other" last."""
+        order = sorted(self.bars, key=lambda b: (len(b.rows) > 1, -abs(b.value), b.label))
+        return replace(self, bars=tuple(order))
+
+    def condensed(self, most: int) -> Bridge:
+        """Return the bridge with at most `most` bars, the smallest summed into "other".
+
+        Parameters
+        ----------
+        most : int
+            At least 2.
+
+        Raises
+        ------
+        OptionError
+            Fewer than 2.
+        """
+        if most < 2:
+            raise OptionError(f"max_bars: {most} is below 2, the least that leaves a bridge.")
+        if len(self.bars) <= most:
+            return self
+        ranked = sorted(range(len(self.bars)), key=lambda i: -abs(self.bars[i].value))
+        kept = sorted(ranked[: most - 1])
+        rest = sorted(ranked[most - 1 :])
+        return replace(self, bars=(*(self.bars[i] for i in kept), self._sum(rest)), covariance=None)
+
+    def _sum(self, members: Sequence[int]) -> Bar:
+        value = float(sum(self.bars[i].value for i in members))
+        label = f"other ({len(members)})"
+        rows = tuple(r for i in members for r in self.bars[i].rows)
+        if self.covariance is None:
+            return Bar(label, value, rows=rows)
+        chosen = self.covariance[np.ix_(members, members)]
+        half = self.half_widths * float(np.sqrt(max(chosen.sum(), 0.0)))
+        return Bar(label, value, value - half, value + half, rows=rows)

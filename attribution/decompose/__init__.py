@@ -1,0 +1,31 @@
+"""Arrays in, effects and gradient out: the decompositions, which see nothing of the user's labels.
+
+kitagawa.py mix and rate per segment; turnover.py what enters and leaves; rates.py saturated and
+additive rates; dimensions.py the mix effect per dimension; linearize.py the chain rule between
+them; decomposition.py puts one change together. design.py and gradient.py are their linear algebra.
+"""
+
+from attribution.decompose.decomposition import Decomposition, Line, decompose
+from attribution.decompose.design import Design
+from attribution.decompose.dimensions import identical, nesting
+from attribution.decompose.margins import (
+    margin_rates,
+    margin_shares,
+    outside_shares,
+    total_change,
+)
+from attribution.decompose.turnover import staying
+
+__all__ = [
+    "Decomposition",
+    "Design",
+    "Line",
+    "decompose",
+    "identical",
+    "margin_rates",
+    "margin_shares",
+    "nesting",
+    "outside_shares",
+    "staying",
+    "total_change",
+]

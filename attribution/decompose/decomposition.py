@@ -1,0 +1,179 @@
+"""One change, decomposed: every line with its gradient in the sums, and no idea of their noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from attribution.decompose import kitagawa
+from attribution.decompose.design import Design
+from attribution.decompose.dimensions import Adjusted, adjusted
+from attribution.gradient import Gradient
+from attribution.decompose.linearize import Stages, denominator_shares
+from attribution.decompose.rates import additive, choose, explained, saturated
+from attribution.decompose.turnover import Turnover, turnover
+
+__all__ = ["Decomposition", "Line", "decompose"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a row of the bridge is: an effect, a dimension or None, the levels it names."""
+
+    effect: str
+    dimension: int | None = None
+    levels: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """The lines of one change.
+
+    All gradients are over the 4 S sums (D_0, D_1, N_0, N_1) of all segments.
+
+    Attributes
+    ----------
+    R : ndarray, shape (2,)
+        The KPI in the two periods.
+    lines, estimate, gradient
+        The bridge: estimate adds up to R_1 - R_0.
+    level_parts, segment_parts : dict of str to (estimate, gradient)
+        "mix", "rate" (and "interaction") per level, shape (q,), and per segment of S.
+    turnover : Turnover
+    stages : Stages
+        Shares and rates in use.
+    alpha : ndarray, shape (q,)
+        How much better each level is than comparable cells.
+    aliased : ndarray of bool, shape (q,)
+    form, reason : str
+        The rates in use and why.
+    fit : (float, float)
+        The part of the observed rates' variance between cells that they reproduce, per period.
+    """
+
+    design: Design
+    R: np.ndarray
+    lines: tuple[Line, ...]
+    estimate: np.ndarray
+    gradient: Gradient
+    level_parts: dict[str, tuple[np.ndarray, Gradient]]
+    segment_parts: dict[str, tuple[np.ndarray, Gradient]]
+    turnover: Turnover
+    stages: Stages
+    alpha: np.ndarray
+    aliased: np.ndarray
+    form: str
+    reason: str
+    fit: tuple[float, float]
+
+
+def decompose(
+    D: np.ndarray,
+    N: np.ndarray,
+    n: np.ndarray,
+    codes: np.ndarray,
+    sizes: tuple[int, ...],
+    *,
+    method: str = "midpoint",
+    rates: str = "auto",
+) -> Decomposition:
+    """Decompose R_1 - R_0 with R_t = sum_c N_tc / sum_c D_tc.
+
+    Parameters
+    ----------
+    D, N : ndarray, shape (2, S)
+        Denominators and numerators of the observed segments in baseline and current.
+    n : ndarray, shape (2, S)
+        Unweighted numbers of observations, for the `auto` rule.
+    codes : ndarray of int, shape (S, D)
+        The level of each segment in each dimension.
+    sizes : tuple of int
+        Levels per dimension.
+    method : {"midpoint", "threefold", "baseline", "current"}
+    rates : {"auto", "saturated", "additive"}
+
+    Returns
+    -------
+    Decomposition
+
+    Examples
+    --------
+    >>> D = np.array([[50., 30, 20], [40, 30, 30]])
+    >>> N = D * [.95, .95, .80]
+    >>> change = decompose(D, N, D, np.array([[0], [1], [2]]), (3,))
+    >>> [(line.effect, round(100 * float(x), 6)) for line, x in zip(change.lines, change.estimate)]
+    [('mix', -1.5), ('rate', 0.0)]
+    """
+    weights = kitagawa.METHODS[method]
+    design = Design(codes, sizes)
+    moved = turnover(D, N, design)
+    stayed = moved.stayed
+    D_S, N_S, within = D[:, stayed], N[:, stayed], Design(codes[stayed], sizes)
+    form, reason = (rates, "as asked") if rates != "auto" else choose(D_S, n[:, stayed], len(sizes))
+    used = {"saturated": saturated, "additive": additive}[form](D_S, N_S, within)
+    stages = Stages(denominator_shares(D_S), used, stayed)
+    p, r = stages.shares.p, used.r
+
+    segment_rate, in_rate = kitagawa.rate(p, r, weights)
+    segment_mix, in_mix = kitagawa.mix(p, r, weights)
+    by_level = adjusted(p, r, within, weights)
+    lines, estimates, gradients = _mix_lines(by_level, within, segment_mix.sum(), in_mix)
+    lines.append(Line("rate"))
+    estimates.append(np.array([segment_rate.sum()]))
+    gradients.append(_summed(in_rate))
+    to_levels = within.matrix.T
+    level_parts = {
+        "mix": (by_level.levels, by_level.gradient),
+        "rate": (to_levels @ segment_rate, in_rate.combine(to_levels)),
+    }
+    segment_parts = {"mix": (segment_mix, in_mix), "rate": (segment_rate, in_rate)}
+    if weights.threefold:
+        crossed, in_crossed = kitagawa.interaction(p, r)
+        lines.append(Line("interaction"))
+        estimates.append(np.array([crossed.sum()]))
+        gradients.append(_summed(in_crossed))
+        level_parts["interaction"] = (to_levels @ crossed, in_crossed.combine(to_levels))
+        segment_parts["interaction"] = (crossed, in_crossed)
+    inside = stages.to_sums(Gradient.stack(gradients))
+    lines += [Line(("exit", "entry")[t], None, levels) for t, levels in moved.lines]
+    return Decomposition(
+        design=design,
+        R=N.sum(axis=1) / D.sum(axis=1),
+        lines=tuple(lines),
+        estimate=np.concatenate([*estimates, moved.estimate]),
+        gradient=Gradient.stack([inside, moved.gradient]) if moved.lines else inside,
+        level_parts={k: (x, stages.to_sums(g)) for k, (x, g) in level_parts.items()},
+        segment_parts={k: (x, stages.to_sums(g)) for k, (x, g) in segment_parts.items()},
+        turnover=moved,
+        stages=stages,
+        alpha=by_level.alpha,
+        aliased=by_level.aliased,
+        form=form,
+        reason=reason,
+        fit=explained(D_S, N_S, used),
+    )
+
+
+def _mix_lines(
+    by_level: Adjusted, design: Design, mix_total: float, in_mix: Gradient
+) -> tuple[list[Line], list[np.ndarray], list[Gradient]]:
+    """One line per dimension and, where there are several, the joint line."""
+    dimensions = len(design.sizes)
+    to_dimension = sparse.csr_array(
+        (np.ones(design.width), (design.of_dimension, np.arange(design.width))),
+        shape=(dimensions, design.width),
+    )
+    per_dimension = to_dimension @ by_level.levels
+    in_dimension = by_level.gradient.combine(to_dimension)
+    lines = [Line("mix", d) for d in range(dimensions)]
+    if dimensions < 2:
+        return lines, [per_dimension], [in_dimension]
+    in_joint = _summed(in_mix) - _summed(in_dimension)
+    joint = np.array([mix_total - per_dimension.sum()])
+    return [*lines, Line("joint")], [per_dimension, joint], [in_dimension, in_joint]
+
+
+def _summed(gradient: Gradient) -> Gradient:
+    return gradient.combine(np.ones((1, gradient.shape[0])))

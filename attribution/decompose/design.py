@@ -1,0 +1,251 @@
+"""The dimensions as dummy variables, and the weighted additive fit on them.
+
+    y_c = mean + sum_d alpha_d(l_d(c)) + e_c        weights p_c, sum_l p_d(l) alpha_d(l) = 0
+
+Where the dummies are aliased (a market that only one queue serves) the solution is the one that
+minimises sum_d sum_l p_d(l) alpha_d(l)^2, which splitting or merging levels cannot change
+(METHODS.md 2). Aliasing is a matter of which cells are observed, not of their weights, so its
+null space is found from the pattern of cells once and needs no tolerance on weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import linalg, sparse
+
+__all__ = ["AdditiveFit", "Design"]
+
+# Eigenvalues of the pattern's scaled cross-product lie in [0, 1]; those of linked levels are at
+# least about 1 / cells, those of aliased ones are rounding.
+_NULL = 1e-11
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Dummy variables of D dimensions over n cells.
+
+    Attributes
+    ----------
+    codes : ndarray of int, shape (n, D)
+        The level of each cell.
+    sizes : tuple of int
+        Levels per dimension; q is their sum.
+    """
+
+    codes: np.ndarray
+    sizes: tuple[int, ...]
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """Where each dimension's columns start, shape (D + 1,)."""
+        return np.concatenate([[0], np.cumsum(self.sizes)]).astype(int)
+
+    @property
+    def width(self) -> int:
+        """The number of dummy variables q."""
+        return int(self.offsets[-1])
+
+    @cached_property
+    def matrix(self) -> sparse.csr_array:
+        """The dummies X, shape (n, q)."""
+        n, dimensions = self.codes.shape
+        columns = (self.codes + self.offsets[:-1]).ravel()
+        start = np.arange(0, n * dimensions + 1, max(dimensions, 1))[: n + 1]
+        start = start if dimensions else np.zeros(n + 1, dtype=int)
+        return sparse.csr_array((np.ones(n * dimensions), columns, start), shape=(n, self.width))
+
+    def block(self, d: int) -> slice:
+        """The columns of dimension `d`."""
+        return slice(int(self.offsets[d]), int(self.offsets[d + 1]))
+
+    def only(self, dimensions: list[int]) -> Design:
+        """The design of some of the dimensions."""
+        return Design(self.codes[:, dimensions], tuple(self.sizes[d] for d in dimensions))
+
+    @cached_property
+    def of_dimension(self) -> np.ndarray:
+        """The dimension each column belongs to, shape (q,)."""
+        return np.repeat(np.arange(len(self.sizes)), self.sizes)
+
+
+class AdditiveFit:
+    """Weighted least squares of cell values on the dummies, with its derivatives.
+
+    Parameters
+    ----------
+    design : Design
+    weights : ndarray, shape (n,)
+        Nonnegative; cells of weight 0 are not observed.
+    values : ndarray, shape (n,)
+        What is fitted; ignored where the weight is 0.
+
+    Attributes
+    ----------
+    mean : float
+        The weighted mean.
+    alpha : ndarray, shape (q,)
+        The effects, centred per dimension; 0 for levels not observed.
+    fitted : ndarray, shape (n,)
+        mean + X alpha, for all cells.
+    residual : ndarray, shape (n,)
+        values - fitted, 0 where not observed.
+    """
+
+    def __init__(self, design: Design, weights: np.ndarray, values: np.ndarray) -> None:
+        self.design = design
+        self.observed = weights > 0
+        self.p = weights / weights.sum()
+        X = design.matrix
+        self.margins = X.T @ self.p
+        self.active = self.margins > 0
+        y = np.where(self.observed, values, 0.0)
+        self.mean = float(self.p @ y)
+        self._factor()
+        right = X.T @ (self.p * y) - self.margins * self.mean
+        self.alpha = self.solve(right[None, :])[0]
+        self.fitted = self.mean + X @ self.alpha
+        self.residual = np.where(self.observed, y - self.fitted, 0.0)
+
+    # -- the normal equations ----------------------------------------------------------------
+    # K0 = X'WX - mm' + sum_d m_d m_d' has diagonal blocks diag(m_d), so the largest dimension is
+    # eliminated exactly and cheaply, however many levels it has.
+
+    def _factor(self) -> None:
+        design, m = self.design, self.margins
+        sizes = [int(self.active[design.block(d)].sum()) for d in range(len(design.sizes))]
+        self._big = int(np.argmax(sizes)) if sizes else 0
+        in_big = (design.of_dimension == self._big) & self.active
+        in_rest = (design.of_dimension != self._big) & self.active
+        self._b, self._r = np.flatnonzero(in_big), np.flatnonzero(in_rest)
+        self._across, schur = self._blocks(self.p, m)
+        self._null_rest = self._pattern_null()
+        penalty = self._null_rest @ self._null_rest.T
+        scale = np.sqrt(m[self._r])
+        scaled = schur / np.outer(scale, scale) + penalty
+        self._scale = scale
+        self._cholesky = linalg.cho_factor(scaled) if len(self._r) else None
+        self.null = self._full_null()
+        self._null_gram = self.null.T @ (m[:, None] * self.null)
+
+    def _blocks(self, p: np.ndarray, m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The block of K0 across the largest dimension and the rest, and the Schur complement."""
+        X = self.design.matrix
+        weighted = sparse.csr_array(X.multiply(p[:, None]))
+        big, rest = X[:, self._b], X[:, self._r]
+        weighted_rest = weighted[:, self._r]
+        across = (big.T @ weighted_rest).toarray() - np.outer(m[self._b], m[self._r])
+        inner = (rest.T @ weighted_rest).toarray() - np.outer(m[self._r], m[self._r])
+        of = self.design.of_dimension[self._r]
+        same = of[:, None] == of[None, :]
+        inner = np.where(same, 0.0, inner)
+        inner[np.diag_indices_from(inner)] = m[self._r]
+        return across, inner - across.T @ (across / m[self._b][:, None])
+
+    def _pattern_null(self) -> np.ndarray:
+        """The aliased directions among the smaller dimensions, orthonormal after scaling."""
+        if not len(self._r):
+            return np.zeros((0, 0))
+        pattern = self.observed / self.observed.sum()
+        m = self.design.matrix.T @ pattern
+        _, schur = self._blocks(pattern, m)
+        scale = np.sqrt(m[self._r])
+        values, vectors = linalg.eigh(schur / np.outer(scale, scale))
+        null = vectors[:, values < _NULL]
+        # From the pattern's scale and centre to those of the weights.
+        null = null / scale[:, None]
+        of = self.design.of_dimension[self._r]
+        for d in np.unique(of):
+            null[of == d] -= self.margins[self._r][of == d] @ null[of == d]
+        null = null * np.sqrt(self.margins[self._r])[:, None]
+        return linalg.orth(null) if null.shape[1] else null
+
+    def _full_null(self) -> np.ndarray:
+        """All aliased directions over the q columns, shape (q, nu), centred per dimension."""
+        null = np.zeros((self.design.width, self._null_rest.shape[1]))
+        if null.shape[1]:
+            null[self._r] = self._null_rest / self._scale[:, None]
+            null[self._b] = -(self._across @ null[self._r]) / self.margins[self._b][:, None]
+            for d in range(len(self.design.sizes)):
+                block = self.design.block(d)
+                means = self.margins[block] @ null[block]
+                null[block] -= np.where(self.active[block][:, None], means, 0.0)
+        return null
+
+    def solve(self, right: np.ndarray) -> np.ndarray:
+        """Solve K x = s with N'Px = 0 for each row s (made to lie in the range of K first)."""
+        m, b, r = self.margins, self._b, self._r
+        s = self._into_range(right)
+        x = np.zeros_like(s)
+        if len(r):
+            reduced = s[:, r] - (s[:, b] / m[b]) @ self._across
+            solved = linalg.cho_solve(self._cholesky, (reduced / self._scale).T)
+            x[:, r] = solved.T / self._scale
+        x[:, b] = (s[:, b] - x[:, r] @ self._across.T) / m[b]
+        return self._without_null(x)
+
+    def _totals(self, values: np.ndarray) -> np.ndarray:
+        """Sum the columns of each dimension: shape (K, D)."""
+        starts = self.design.offsets[:-1]
+        if not len(starts):
+            return np.zeros((len(values), 0))
+        return np.add.reduceat(np.where(self.active, values, 0.0), starts, axis=1)
+
+    def _into_range(self, g: np.ndarray) -> np.ndarray:
+        g = np.where(self.active, g, 0.0)
+        g = g - self._totals(g)[:, self.design.of_dimension] * self.margins
+        if self.null.shape[1]:
+            g = g - linalg.solve(self._null_gram, (g @ self.null).T).T @ (
+                self.null * self.margins[:, None]
+            ).T
+        return g
+
+    def _without_null(self, x: np.ndarray) -> np.ndarray:
+        means = self._totals(x * self.margins)[:, self.design.of_dimension]
+        x = np.where(self.active, x - means, 0.0)
+        if self.null.shape[1]:
+            weighted = x @ (self.null * self.margins[:, None])
+            x = x - linalg.solve(self._null_gram, weighted.T).T @ self.null.T
+        return x
+
+    # -- what it identifies ------------------------------------------------------------------
+
+    def predicts(self) -> np.ndarray:
+        """Which cells the fit determines: their levels are observed, no aliasing is involved."""
+        X = self.design.matrix
+        seen = X @ (~self.active).astype(float) == 0
+        if self.null.shape[1]:
+            size = np.abs(self.null).max(axis=0)
+            seen &= (np.abs(X @ (self.null / size)) < 1e-8).all(axis=1)
+        return seen
+
+    def aliased(self) -> np.ndarray:
+        """The columns whose effect depends on the minimum-norm choice, shape (q,) of bool."""
+        if not self.null.shape[1]:
+            return np.zeros(self.design.width, dtype=bool)
+        return (np.abs(self.null) > 1e-8 * np.abs(self.null).max(axis=0)).any(axis=1)
+
+    # -- derivatives -------------------------------------------------------------------------
+
+    def pull_alpha(self, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pull gradients in alpha back to the cells.
+
+        Parameters
+        ----------
+        g : ndarray, shape (K, q)
+            Gradients with respect to alpha.
+
+        Returns
+        -------
+        u : ndarray, shape (K, q)
+            (u @ X') * p is the gradient in the values, (u @ X') * residual a part of that in p.
+        v : ndarray, shape (K, q)
+            -(v @ X') is the other part of the gradient in p: the norm's own weights move.
+        """
+        active = np.where(self.active, g, 0.0)
+        along = self._totals(active)[:, self.design.of_dimension]
+        if self.null.shape[1]:
+            along = along + linalg.solve(self._null_gram, (active @ self.null).T).T @ self.null.T
+        return self.solve(active), along * self.alpha

@@ -1,0 +1,211 @@
+"""The mix effect per dimension, adjusted for the others: in no order, adding up.
+
+    rho_c = mu + sum_d alpha_d(l_d(c)) + e_c          weighted by p = (p_0 + p_1) / 2
+    mix_{d,l} = (p_1d(l) - p_0d(l)) alpha_d(l)        joint = sum_c (p_1c - p_0c) e_c
+
+the detailed explained part of a pooled Oaxaca-Blinder decomposition (METHODS.md 2). A dimension
+that another one refines (region, of market) is not fitted beside it: it takes the weighted mean of
+its children's effects and the child keeps the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import sparse
+
+from attribution.decompose.design import AdditiveFit, Design
+from attribution.gradient import Gradient
+from attribution.decompose.kitagawa import Weights
+
+__all__ = ["LevelEffects", "adjusted", "identical", "nesting", "level_effects"]
+
+
+def nesting(design: Design) -> list[list[int]]:
+    """Return, for each dimension, the dimensions that are functions of it (its parents).
+
+    Dimensions with a single level are left out: they are functions of everything.
+
+    Examples
+    --------
+    >>> market_and_region = np.array([[0, 0], [1, 0], [2, 1]])
+    >>> nesting(Design(market_and_region, (3, 2)))
+    [[1], []]
+    """
+    D = len(design.sizes)
+    used = [len(np.unique(design.codes[:, d])) for d in range(D)]
+    parents: list[list[int]] = [[] for _ in range(D)]
+    for child in range(D):
+        for parent in range(D):
+            if parent == child or used[parent] <= 1 or used[parent] > used[child]:
+                continue
+            pair = design.codes[:, child].astype(np.int64) * design.sizes[parent]
+            if len(np.unique(pair + design.codes[:, parent])) == used[child]:
+                parents[child].append(parent)
+    return parents
+
+
+def identical(design: Design) -> tuple[int, int] | None:
+    """Return two dimensions that split the segments in the same way, if there are any."""
+    parents = nesting(design)
+    for child, found in enumerate(parents):
+        for parent in found:
+            if child in parents[parent]:
+                return min(child, parent), max(child, parent)
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class LevelEffects:
+    """The effects of all levels, centred at 0 per dimension, with the chain rule to the cells.
+
+    Attributes
+    ----------
+    alpha : ndarray, shape (q,)
+    residual : ndarray, shape (n,)
+    aliased : ndarray of bool, shape (q,)
+        Levels whose effect is a choice among equally good ones.
+    """
+
+    alpha: np.ndarray
+    residual: np.ndarray
+    aliased: np.ndarray
+    _design: Design
+    _leaves: list[int]
+    _fit: AdditiveFit
+    _inner: dict[int, tuple[list[int], LevelEffects]] = field(default_factory=dict)
+
+    def pull(self, g: np.ndarray) -> tuple[Gradient, Gradient]:
+        """Pull gradients in alpha, shape (K, q), back to cell weights and cell values."""
+        design, fit = self._design, self._fit
+        n = len(self.residual)
+        in_weights, at_leaves = Gradient.zero(len(g), n), []
+        for leaf in self._leaves:
+            own = g[:, design.block(leaf)]
+            if leaf in self._inner:
+                parents, effects = self._inner[leaf]
+                above = np.hstack([g[:, design.block(a)] for a in parents])
+                # alpha_leaf is what the inner fit leaves over: its value minus its fit.
+                inner = effects._design.matrix
+                to_weights, to_values = effects.pull(above - own @ inner)
+                X_leaf = design.only([leaf]).matrix
+                in_weights = in_weights + to_weights.through(sparse.csr_array(X_leaf.T))
+                own = own + to_values.toarray()
+            at_leaves.append(own)
+        u, v = fit.pull_alpha(np.hstack(at_leaves) if at_leaves else np.zeros((len(g), 0)))
+        X = fit.design.matrix
+        in_values = Gradient.of(u, X.multiply(fit.p[:, None]).T)
+        in_weights = in_weights + Gradient.of(u, X.multiply(fit.residual[:, None]).T)
+        return in_weights + Gradient.of(-v, X.T), in_values
+
+
+def level_effects(design: Design, weights: np.ndarray, values: np.ndarray) -> LevelEffects:
+    """Fit values additively on the dimensions and share nested effects out between them.
+
+    Parameters
+    ----------
+    design : Design
+        No two dimensions identical.
+    weights, values : ndarray, shape (n,)
+
+    Returns
+    -------
+    LevelEffects
+    """
+    parents = nesting(design)
+    is_parent = {p for found in parents for p in found}
+    leaves = [d for d in range(len(design.sizes)) if d not in is_parent]
+    fit = AdditiveFit(design.only(leaves), weights, values)
+    alpha, aliased = np.zeros(design.width), np.zeros(design.width, dtype=bool)
+    inner = {}
+    for i, leaf in enumerate(leaves):
+        own = fit.alpha[fit.design.block(i)]
+        aliased[design.block(leaf)] = fit.aliased()[fit.design.block(i)]
+        if parents[leaf]:
+            below, margins = _parent_levels(design, leaf, parents[leaf]), fit.margins
+            effects = level_effects(below, margins[fit.design.block(i)], own)
+            for j, parent in enumerate(parents[leaf]):
+                alpha[design.block(parent)] += effects.alpha[below.block(j)]
+                aliased[design.block(parent)] |= effects.aliased[below.block(j)]
+            own = np.where(margins[fit.design.block(i)] > 0, effects.residual, 0.0)
+            inner[leaf] = (parents[leaf], effects)
+        alpha[design.block(leaf)] = own
+    return LevelEffects(alpha, fit.residual, aliased, design, leaves, fit, inner)
+
+
+def _parent_levels(design: Design, child: int, parents: list[int]) -> Design:
+    """The table of a child's levels and the parents' levels they lie in."""
+    codes = np.zeros((design.sizes[child], len(parents)), dtype=design.codes.dtype)
+    codes[design.codes[:, child]] = design.codes[:, parents]
+    return Design(codes, tuple(design.sizes[p] for p in parents))
+
+
+@dataclass(frozen=True, eq=False)
+class Adjusted:
+    """Mix per level, shape (q,), and the joint line, with gradients over (p_0, p_1, r_0, r_1)."""
+
+    levels: np.ndarray
+    gradient: Gradient
+    joint: float
+    alpha: np.ndarray
+    aliased: np.ndarray
+
+
+def adjusted(p: np.ndarray, r: np.ndarray, design: Design, weights: Weights) -> Adjusted:
+    """Divide the mix effect among the levels of all dimensions.
+
+    Parameters
+    ----------
+    p, r : ndarray, shape (2, S)
+        Shares and the rates in use.
+    design : Design
+    weights : Weights
+        Those of the method: they say which rates value the shifts.
+
+    Returns
+    -------
+    Adjusted
+
+    Examples
+    --------
+    >>> p = np.array([[.5, .3, .2], [.4, .3, .3]])
+    >>> r = np.array([[.95, .95, .80], [.95, .95, .80]])
+    >>> from attribution.decompose.kitagawa import METHODS
+    >>> one = adjusted(p, r, Design(np.array([[0], [1], [2]]), (3,)), METHODS["midpoint"])
+    >>> (100 * one.levels).round(3)
+    array([-0.375,  0.   , -1.125])
+    """
+    v0, v1 = weights.v
+    mean_p, shift = (p[0] + p[1]) / 2, p[1] - p[0]
+    rho = v0 * r[0] + v1 * r[1]
+    ref = v0 * p[0] @ r[0] + v1 * p[1] @ r[1]
+    effects = level_effects(design, mean_p, rho)
+    X = design.matrix
+    shift_of_level = X.T @ shift
+    # The common constant cancels in every dimension's total and makes the lines of a single
+    # dimension those of its segments.
+    constant = mean_p @ rho - ref
+    valued = np.where(X.T @ mean_p > 0, effects.alpha + constant, 0.0)
+
+    none = sparse.csr_array(X.shape).T
+    own = Gradient.of(np.diag(valued), sparse.hstack([-X.T, X.T, none, none]))
+    in_weights, in_values = effects.pull(np.diag(shift_of_level))
+    S = len(shift)
+    half, nothing = 0.5 * sparse.eye_array(S), sparse.csr_array((S, S))
+    through_weights = in_weights.through(sparse.hstack([half, half, nothing, nothing]).tocsr())
+    eye = sparse.eye_array(S)
+    through_values = in_values.through(
+        sparse.hstack([nothing, nothing, v0 * eye, v1 * eye]).tocsr()
+    )
+    of_constant = np.concatenate(
+        [rho / 2 - v0 * r[0], rho / 2 - v1 * r[1], v0 * (mean_p - p[0]), v1 * (mean_p - p[1])]
+    )
+    through_constant = Gradient.of(shift_of_level[:, None], of_constant[None, :])
+    return Adjusted(
+        levels=shift_of_level * valued,
+        gradient=own + through_weights + through_values + through_constant,
+        joint=float(shift @ effects.residual),
+        alpha=valued,
+        aliased=effects.aliased,
+    )

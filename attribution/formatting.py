@@ -1,0 +1,140 @@
+"""How numbers of a KPI are written: levels and changes in its unit, decimals that fit their size."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["Format", "largest_remainder", "p_text", "significant"]
+
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Format:
+    """Writes levels ("92.66 %") and changes ("−1.23 pp") of one KPI.
+
+    Parameters
+    ----------
+    unit : str
+        "%" shows a ratio in percent and its changes in percentage points; anything else is shown
+        behind the number.
+    decimals : int
+        Decimals of the shown number, after the factor of 100 where there is one.
+    """
+
+    unit: str
+    decimals: int = 2
+
+    @classmethod
+    def fitting(cls, unit: str, change: float) -> Format:
+        """Choose decimals so that the change shows at least three significant digits.
+
+        Examples
+        --------
+        >>> Format.fitting("%", -0.0123).decimals, Format.fitting("s", 31.4).decimals
+        (2, 1)
+        """
+        shown = abs(change) * (100 if unit == "%" else 1)
+        if unit == "%":
+            return cls(unit, 2 if shown >= 0.095 or shown == 0 else 3)
+        if not shown or not math.isfinite(shown):
+            return cls(unit, 2)
+        return cls(unit, min(max(2 - math.floor(math.log10(shown)), 0), 6))
+
+    @property
+    def factor(self) -> float:
+        """What a KPI value is multiplied by for showing."""
+        return 100.0 if self.unit == "%" else 1.0
+
+    @property
+    def change_unit(self) -> str:
+        """The unit of changes."""
+        return "pp" if self.unit == "%" else self.unit
+
+    def number(self, value: float, signed: bool = False) -> str:
+        """Write the number alone, with a true minus sign."""
+        if not math.isfinite(value):
+            return "n/a"
+        text = f"{abs(value) * self.factor:,.{self.decimals}f}"
+        if float(text.replace(",", "")) == 0:
+            return text
+        return (MINUS if value < 0 else "+" if signed else "") + text
+
+    def level(self, value: float) -> str:
+        """Write a level of the KPI.
+
+        Examples
+        --------
+        >>> Format("%").level(0.92664)
+        '92.66 %'
+        """
+        return f"{self.number(value)} {self.unit}".rstrip()
+
+    def change(self, value: float) -> str:
+        """Write a change of the KPI, with its sign.
+
+        Examples
+        --------
+        >>> Format("%").change(0.0123), Format("s", 1).change(0.02)
+        ('+1.23 pp', '0.0 s')
+        """
+        return f"{self.number(value, signed=True)} {self.change_unit}".rstrip()
+
+    def interval(self, low: float, high: float) -> str:
+        """Write an interval of changes, without the unit; "" where there is none.
+
+        Examples
+        --------
+        >>> Format("%").interval(-0.0192, -0.0054)
+        '−1.92 to −0.54'
+        """
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return ""
+        return f"{self.number(low, signed=True)} to {self.number(high, signed=True)}"
+
+
+def largest_remainder(values: list[float], total: float, decimals: int) -> list[float]:
+    """Round values so that they add up to `total`, itself rounded to `decimals`.
+
+    Each is rounded down and the units that are missing go to the largest remainders.
+
+    Examples
+    --------
+    >>> largest_remainder([-0.545, -0.545, -0.545], -1.635, 2)
+    [-0.54, -0.55, -0.55]
+    """
+    unit = 10.0**-decimals
+    floors = [math.floor(v / unit) for v in values]
+    missing = round(total / unit) - sum(floors)
+    # A value that is already round keeps its figure as long as others have a remainder to give.
+    order = sorted(range(len(values)), key=lambda i: floors[i] - values[i] / unit)
+    if order:
+        each, more = divmod(missing, len(order))
+        for rank, i in enumerate(order):
+            floors[i] += each + (rank < more)
+    return [round(f * unit, decimals) for f in floors]
+
+
+def p_text(p: float) -> str:
+    """Write a p-value.
+
+    Examples
+    --------
+    >>> p_text(0.0004), p_text(0.0412), p_text(float("nan"))
+    ('p < 0.001', 'p = 0.041', '')
+    """
+    if not math.isfinite(p):
+        return ""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def significant(value: float, digits: int = 12) -> float | None:
+    """Round to significant digits for exports; NaN and infinities become None.
+
+    Examples
+    --------
+    >>> significant(0.1 + 0.2), significant(float("nan"))
+    (0.3, None)
+    """
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None

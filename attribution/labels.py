@@ -1,0 +1,45 @@
+"""How a value of a table is shown and ordered: one text per level, numbers inside texts in number order."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+__all__ = ["MISSING", "label_of", "natural_key"]
+
+MISSING = "(missing)"
+
+
+def label_of(value: object) -> str:
+    """Return the text that stands for a level or period; null becomes "(missing)".
+
+    Examples
+    --------
+    >>> label_of(None), label_of(3.0), label_of("JP"), label_of(True)
+    ('(missing)', '3', 'JP', 'true')
+    """
+    if value is None or value != value:  # NaN is the value that differs from itself
+        return MISSING
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, dt.datetime) and value.time() == dt.time(0):
+        return value.date().isoformat()
+    return str(value)
+
+
+def natural_key(label: str) -> tuple:
+    """Sort key that puts "0-30" before "31-90" before "181-365", and "(missing)" last.
+
+    Examples
+    --------
+    >>> sorted(["181-365", "31-90", "(missing)", "0-30"], key=natural_key)
+    ['0-30', '31-90', '181-365', '(missing)']
+    """
+    parts = re.split(r"([0-9]+)", label)
+    return (
+        label == MISSING,
+        tuple((int(p), "") if i % 2 else (-1, p.casefold()) for i, p in enumerate(parts) if p or i % 2),
+        label,
+    )

@@ -1,0 +1,369 @@
+"""Data-quality findings: what a reader must know before trusting a bridge, each with its figures."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attribution.decompose import Decomposition, decompose, nesting
+from attribution.formatting import Format
+from attribution.labels import MISSING
+
+if TYPE_CHECKING:
+    from attribution.cube import Cube
+    from attribution.result import Attribution
+
+__all__ = ["findings"]
+
+_THIN_ROWS = 10
+_FEW_CLUSTERS = 12
+_NEARLY_ALL = 0.8
+_RECODED_RATIO = 50.0
+_RECODED_SHARE = 0.01
+_RENAME_SHARE = 1.25
+
+
+def findings(change: Attribution) -> list[dict[str, Any]]:
+    """Return all findings on one attribution, the residual first.
+
+    Parameters
+    ----------
+    change : Attribution
+
+    Returns
+    -------
+    list of dict
+        `code, severity ("ok", "info", "warning"), message, facts`.
+    """
+    parts, cube = change._parts, change.cube
+    D, N, n = (cube.metric_sums(change.metric, r) for r in ("denominator", "numerator", "count"))
+    format = change.format
+    found = [_residual(change)]
+    found += [dict(f) for f in cube.findings]
+    found += _rates_in_use(parts)
+    found += _missing_levels(cube, D)
+    found += _cells(parts, D, n)
+    found += _renames(parts, cube, D, N, format)
+    found += _recoded(parts, cube, D)
+    found += _clusters(change)
+    found += _periods(cube)
+    found += _simpson(change, D, N, format)
+    found += _signs(change, D, N, n, format)
+    return found + _identification(parts, cube)
+
+
+def _finding(code: str, severity: str, message: str, **facts: Any) -> dict[str, Any]:
+    return {"code": code, "severity": severity, "message": message, "facts": facts}
+
+
+def _residual(change: Attribution) -> dict[str, Any]:
+    residual = change.total.change - float(change._parts.estimate.sum())
+    return _finding(
+        "residual", "ok", f"The bars add up to the change; the residual is {residual:.1e}.",
+        residual=residual,
+    )  # fmt: skip
+
+
+def _rates_in_use(parts: Decomposition) -> list[dict[str, Any]]:
+    low = min(parts.fit)
+    described = (
+        "observed rates of the segments"
+        if parts.form == "saturated"
+        else f"rates fitted with main effects, which reproduce {100 * low:.0f} % of the observed "
+        "spread between segments (sampling noise included)"
+    )
+    return [
+        _finding(
+            "rates", "info", f"Rates are {parts.form}: {described} ({parts.reason}).",
+            form=parts.form, reason=parts.reason, fit=list(parts.fit),
+        )
+    ]  # fmt: skip
+
+
+def _missing_levels(cube: Cube, D: np.ndarray) -> list[dict[str, Any]]:
+    found = []
+    for d, (name, levels) in enumerate(zip(cube.dimensions, cube.levels, strict=True)):
+        if MISSING not in levels:
+            continue
+        rows = cube.codes[:, d] == levels.index(MISSING)
+        shares = D[:, rows].sum(axis=1) / D.sum(axis=1)
+        grew = abs(shares[1] - shares[0]) > 0.02
+        found.append(
+            _finding(
+                "missing_level", "warning" if shares.max() > 0.05 or grew else "info",
+                f"{name}: {100 * shares[0]:.1f} % of the volume has no level in the baseline, "
+                f"{100 * shares[1]:.1f} % in the current period; it is kept as {MISSING!r}.",
+                dimension=name, share_baseline=shares[0], share_current=shares[1],
+            )  # fmt: skip
+        )
+    return found
+
+
+def _cells(parts: Decomposition, D: np.ndarray, n: np.ndarray) -> list[dict[str, Any]]:
+    """Thin cells, cells of one period, rates borrowed from the other period."""
+    stayed, found = parts.turnover.stayed, []
+    D_S, n_S = D[:, stayed], n[:, stayed]
+    total = D_S.sum()
+    one = (D_S > 0).sum(axis=0) == 1
+    if one.any():
+        share = float(D_S[:, one].sum() / total)
+        severity = "warning" if parts.form == "saturated" and share > 0.02 else "info"
+        found.append(
+            _finding(
+                "one_period_cells", severity,
+                f"{int(one.sum()):,} of {len(one):,} segments were seen in one period only "
+                f"({100 * share:.1f} % of the volume)"
+                + ("; with saturated rates their rate change is counted as mix."
+                   if parts.form == "saturated" else "."),
+                segments=int(one.sum()), of=len(one), share=share,
+            )  # fmt: skip
+        )
+    thin = (n_S > 0) & (n_S < _THIN_ROWS)
+    if thin.any():
+        share = float(D_S[thin].sum() / total)
+        severity = "warning" if parts.form == "saturated" and share > 0.05 else "info"
+        found.append(
+            _finding(
+                "thin_cells", severity,
+                f"{int(thin.sum()):,} of {int((n_S > 0).sum()):,} observed cells have fewer than "
+                f"{_THIN_ROWS} rows ({100 * share:.1f} % of the volume).",
+                cells=int(thin.sum()), share=share,
+            )  # fmt: skip
+        )
+    borrowed = parts.stages.rates.borrowed
+    if borrowed.any() and parts.form == "additive":
+        found.append(
+            _finding(
+                "borrowed_rates", "info",
+                f"{int(borrowed.sum()):,} cells cannot be predicted in their period and take the "
+                "other period's fitted rate.",
+                cells=int(borrowed.sum()),
+            )  # fmt: skip
+        )
+    return found
+
+
+def _renames(
+    parts: Decomposition, cube: Cube, D: np.ndarray, N: np.ndarray, format: Format
+) -> list[dict[str, Any]]:
+    """Pairs of a leaving and an entering level of about the same share and rate."""
+    design, exists, found = parts.design, parts.turnover.exists, []
+    margins_D, margins_N = design.matrix.T @ D.T, design.matrix.T @ N.T
+    spread = _rate_spread(D, N)
+    for d, name in enumerate(cube.dimensions):
+        block = design.block(d)
+        gone = [i for i in range(block.start, block.stop) if exists[0, i] and not exists[1, i]]
+        new = [i for i in range(block.start, block.stop) if exists[1, i] and not exists[0, i]]
+        for old in gone:
+            for fresh in new:
+                share_old = margins_D[old, 0] / D[0].sum()
+                share_new = margins_D[fresh, 1] / D[1].sum()
+                rate_old = margins_N[old, 0] / margins_D[old, 0]
+                rate_new = margins_N[fresh, 1] / margins_D[fresh, 1]
+                alike = max(share_old, share_new) <= _RENAME_SHARE * min(share_old, share_new)
+                if alike and abs(rate_new - rate_old) <= max(0.25 * spread, 0.02 * abs(rate_old)):
+                    labels = cube.levels[d]
+                    a, b = labels[old - block.start], labels[fresh - block.start]
+                    found.append(
+                        _finding(
+                            "probable_rename", "warning",
+                            f"{name}: {a!r} left with {100 * share_old:.1f} % of the volume at "
+                            f"{format.level(rate_old)} and {b!r} entered with "
+                            f"{100 * share_new:.1f} % at {format.level(rate_new)}. If it was "
+                            f"renamed: mapping={{{name!r}: {{{a!r}: {b!r}}}}}.",
+                            dimension=name, old=a, new=b, mapping={name: {a: b}},
+                            share_baseline=share_old, share_current=share_new,
+                            rate_baseline=rate_old, rate_current=rate_new,
+                        )  # fmt: skip
+                    )
+    return found
+
+
+def _rate_spread(D: np.ndarray, N: np.ndarray) -> float:
+    """The standard deviation of rates between cells, weighted by volume."""
+    seen = D > 0
+    r = np.divide(N, D, out=np.zeros_like(N), where=seen)
+    mean = np.average(r[seen], weights=D[seen])
+    return float(np.sqrt(np.average((r[seen] - mean) ** 2, weights=D[seen])))
+
+
+def _recoded(parts: Decomposition, cube: Cube, D: np.ndarray) -> list[dict[str, Any]]:
+    """Levels that all but vanished or came from almost nothing: a change of coding, not of work."""
+    design, found = parts.design, []
+    shares = (design.matrix.T @ D.T).T / D.sum(axis=1)[:, None]
+    for d, name in enumerate(cube.dimensions):
+        block = design.block(d)
+        for i in range(block.start, block.stop):
+            before, after = shares[:, i]
+            small, large = sorted((before, after))
+            if small > 0 and large >= _RECODED_SHARE and large >= _RECODED_RATIO * small:
+                label = cube.levels[d][i - block.start]
+                volumes = [float(x) for x in shares[:, i] * D.sum(axis=1)]
+                word = "collapsed" if after < before else "grew"
+                found.append(
+                    _finding(
+                        "recoded_level", "warning",
+                        f"{name}: {label!r} {word} from {volumes[0]:,.0f} to {volumes[1]:,.0f} "
+                        f"({100 * before:.2f} % to {100 * after:.2f} % of the volume): probably "
+                        "counted elsewhere now. Merge it with where its items went "
+                        "(mapping=...) or read its mix line as a change of coding.",
+                        dimension=name, segment=label, volume_baseline=volumes[0],
+                        volume_current=volumes[1], share_baseline=before, share_current=after,
+                    )  # fmt: skip
+                )
+    return found
+
+
+def _clusters(change: Attribution) -> list[dict[str, Any]]:
+    units = change._units
+    if not units.clustered:
+        return [
+            _finding(
+                "no_clusters", "info",
+                f"Rows are taken as independent (n = {units.count:,}). If they come in batches by "
+                "moderator, day or reviewer, name that column as cluster: the standard errors "
+                "are too small without it.",
+                units=units.count,
+            )
+        ]  # fmt: skip
+    names = ", ".join(change.cube.clusters.names) if change.cube.clusters else ""
+    few = units.count < _FEW_CLUSTERS
+    if units.count < 2:
+        message = f"There is one cluster of {names} only: no standard error can be computed."
+    elif few:
+        message = (
+            f"There are {units.count} clusters of {names} only; intervals rest on t with "
+            f"{units.count - 1} degrees of freedom and are rough."
+        )
+    else:
+        return []
+    return [_finding("few_clusters", "warning", message, clusters=units.count)]
+
+
+def _periods(cube: Cube) -> list[dict[str, Any]]:
+    """Periods of unequal length: other numbers of pooled values, months of other numbers of days."""
+    lengths = [_days(label) for label in cube.periods]
+    if None in lengths:
+        pooled = [len(label.split(" + ")) for label in cube.periods]
+        lengths, unit = pooled, "pooled periods"
+    else:
+        unit = "days"
+    if lengths[0] == lengths[1]:
+        return []
+    a, b = lengths
+    severity = "warning" if max(a, b) > 1.15 * min(a, b) else "info"
+    return [
+        _finding(
+            "unequal_periods", severity,
+            f"The periods differ in length: {a} and {b} {unit}. A ratio can be compared; volumes "
+            "cannot.",
+            baseline=a, current=b, unit=unit,
+        )
+    ]  # fmt: skip
+
+
+def _days(label: str) -> int | None:
+    """The days of one or several months written as 2026-08, None for other labels."""
+    days = 0
+    for part in label.split(" + "):
+        match = re.fullmatch(r"(\d{4})-(\d{2})(?:-01)?", part)
+        if not match or not 1 <= int(match.group(2)) <= 12:
+            return None
+        days += calendar.monthrange(int(match.group(1)), int(match.group(2)))[1]
+    return days
+
+
+def _simpson(
+    change: Attribution, D: np.ndarray, N: np.ndarray, format: Format
+) -> list[dict[str, Any]]:
+    """All or nearly all levels of a dimension moved one way, the total the other."""
+    parts, cube, found = change._parts, change.cube, []
+    X, total = parts.design.matrix, change.total.change
+    if total == 0:
+        return []
+    margin_D, margin_N = X.T @ D.T, X.T @ N.T
+    for d, name in enumerate(cube.dimensions):
+        block = parts.design.block(d)
+        both = (margin_D[block] > 0).all(axis=1)
+        if both.sum() < 2:
+            continue
+        rates = margin_N[block][both] / margin_D[block][both]
+        moves = rates[:, 1] - rates[:, 0]
+        against = int((np.sign(moves) == -np.sign(total)).sum())
+        if against >= _NEARLY_ALL * len(moves):
+            fell = "fell" if total > 0 else "rose"
+            severity = "warning" if change.verdict == "real" else "info"
+            found.append(
+                _finding(
+                    "simpson", severity,
+                    f"Simpson reversal: {against} of {len(moves)} levels of {name} {fell} while "
+                    f"{change.metric.label} moved {format.change(total)}. The mix moved it, not "
+                    "the levels.",
+                    dimension=name, against=against, levels=len(moves), change=total,
+                )  # fmt: skip
+            )
+    return found
+
+
+def _signs(
+    change: Attribution, D: np.ndarray, N: np.ndarray, n: np.ndarray, format: Format
+) -> list[dict[str, Any]]:
+    """Whether the sign of mix or rate depends on which period's weights are used."""
+    cube, parts = change.cube, change._parts
+    sizes = parts.design.sizes
+    totals: dict[str, dict[str, float]] = {"mix": {}, "rate": {}}
+    for method in ("baseline", "midpoint", "current"):
+        other = decompose(D, N, n, cube.codes, sizes, method=method, rates=parts.form)
+        for line, value in zip(other.lines, other.estimate, strict=True):
+            effect = "mix" if line.effect in ("mix", "joint") else line.effect
+            if effect in totals:
+                totals[effect][method] = totals[effect].get(method, 0.0) + float(value)
+    found = []
+    rounding = 1e-12 * max(abs(change.total.baseline), abs(change.total.current))
+    for effect, by_method in totals.items():
+        values = list(by_method.values())
+        if min(values) < -rounding and max(values) > rounding:
+            listed = ", ".join(f"{format.change(v)} ({m})" for m, v in by_method.items())
+            found.append(
+                _finding(
+                    "sign_depends_on_weights", "warning",
+                    f"The sign of the {effect} effect depends on the weights: {listed}.",
+                    effect=effect, **by_method,
+                )  # fmt: skip
+            )
+    return found
+
+
+def _identification(parts: Decomposition, cube: Cube) -> list[dict[str, Any]]:
+    found = []
+    stayed = parts.turnover.stayed
+    design = type(parts.design)(parts.design.codes[stayed], parts.design.sizes)
+    for child, parents in enumerate(nesting(design)):
+        for parent in parents:
+            inner, outer = cube.dimensions[child], cube.dimensions[parent]
+            found.append(
+                _finding(
+                    "nested", "info",
+                    f"Each {inner} lies in one {outer}: the mix of {outer} is between its levels, "
+                    f"the mix of {inner} within them.",
+                    child=inner, parent=outer,
+                )  # fmt: skip
+            )
+    for d, name in enumerate(cube.dimensions):
+        block = parts.design.block(d)
+        aliased = [cube.levels[d][i] for i in np.flatnonzero(parts.aliased[block])]
+        if aliased:
+            shown = ", ".join(aliased[:6]) + (" ..." if len(aliased) > 6 else "")
+            found.append(
+                _finding(
+                    "aliased_levels", "warning",
+                    f"{name}: the effects of {shown} are not identified apart from those of the "
+                    "other dimensions, because they always occur together; they are shared out "
+                    "evenly (smallest effects that fit).",
+                    dimension=name, segments=aliased,
+                )  # fmt: skip
+            )
+    return found

@@ -1,0 +1,9 @@
+"""Any table -> one GROUP BY: the only package that touches user data.
+
+tables.py opens what the user has as one SQL view; contract.py says what the data must satisfy and
+names what breaks it; grouping.py runs the GROUP BY and codes its result as small integers.
+"""
+
+from attribution.source.grouping import Grouped, Request, group
+
+__all__ = ["Grouped", "Request", "group"]

@@ -1,0 +1,86 @@
+"""What rows must satisfy before they are summed, and the findings when they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from attribution.errors import DataContractError
+
+__all__ = ["Rule", "all_hold", "broken_rules", "contract_error"]
+
+_SHOWN_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One condition on a row, in SQL over the columns of the selection.
+
+    A row breaks the rule where `holds` is false or null.
+    """
+
+    column: str
+    problem: str
+    holds: str
+
+
+def numeric_rules(column: str, sql: str, is_float: bool) -> list[Rule]:
+    """Return the rules of every number: not null and, for floats, finite."""
+    rules = [Rule(column, "null values", f"{sql} IS NOT NULL")]
+    if is_float:
+        rules.append(Rule(column, "NaN values", f"coalesce(NOT isnan({sql}), true)"))
+        rules.append(Rule(column, "infinite values", f"coalesce(NOT isinf({sql}), true)"))
+    return rules
+
+
+def all_hold(rules: Sequence[Rule]) -> str:
+    """Return the SQL condition under which a row breaks no rule."""
+    return " AND ".join(f"coalesce({rule.holds}, false)" for rule in rules) or "true"
+
+
+def broken_rules(table, selection: str, rules: Sequence[Rule]) -> list[dict]:
+    """Count the rows that break each rule and find the first of them.
+
+    Parameters
+    ----------
+    table : Table
+        The open table.
+    selection : str
+        A SELECT over `source` with a column `row_number` and the columns that rules read.
+    rules : sequence of Rule
+
+    Returns
+    -------
+    list of dict
+        `column, problem, count, rows` for each broken rule; rows are counted from 0.
+    """
+    findings = []
+    for rule in rules:
+        broken = f"NOT coalesce({rule.holds}, false)"
+        count, first = table.query(
+            f"WITH selected AS ({selection}), broken AS "
+            f"(SELECT row_number FROM selected WHERE {broken}) "
+            f"SELECT (SELECT count(*) FROM broken), (SELECT list(row_number) FROM "
+            f"(FROM broken ORDER BY row_number LIMIT {_SHOWN_ROWS}))"
+        ).fetchall()[0]
+        if count:
+            findings.append(
+                {"column": rule.column, "problem": rule.problem, "count": count, "rows": first}
+            )
+    return findings
+
+
+def contract_error(findings: Sequence[dict]) -> DataContractError:
+    """Write all findings into one error."""
+    lines = [
+        f"  {f['column']}: {f['count']:,} {f['problem']}, first in rows "
+        f"{', '.join(str(r) for r in f['rows'])}"
+        for f in findings
+    ]
+    return DataContractError(
+        "data: the rows break the contract (rows counted from 0):\n"
+        + "\n".join(lines)
+        + "\nCorrect or filter them (where=...), or pass on_invalid='drop' to leave these rows out "
+        "with a warning.",
+        findings,
+    )

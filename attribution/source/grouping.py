@@ -1,0 +1,540 @@
+"""The one GROUP BY: period, dimensions and clusters in, named sums on small integer codes out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from attribution import expressions as ex
+from attribution.errors import (
+    ColumnNotFoundError,
+    ColumnTypeError,
+    DataQualityWarning,
+    ExpressionError,
+    OptionError,
+    PeriodError,
+    SourceError,
+    listing,
+    nearest,
+)
+from attribution.labels import label_of, natural_key
+from attribution.metrics import Metric, Moment
+from attribution.source import contract
+from attribution.source.tables import Table, open_table, reading_problem
+
+__all__ = ["Grouped", "Request", "group"]
+
+_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
+_WIDE_INTEGERS = {"UBIGINT", "HUGEINT", "UHUGEINT"}
+_FLOATS = {"FLOAT", "DOUBLE"}
+_MANY_LEVELS = 10_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one scan is asked for; see `attribution.explain` for the meaning of each."""
+
+    metrics: tuple[Metric, ...]
+    dimensions: tuple[str, ...]
+    period: str
+    period_values: tuple[object, ...] | None = None
+    clusters: tuple[str, ...] = ()
+    weight: str | None = None
+    where: str | None = None
+    on_invalid: str = "raise"
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """The result of the GROUP BY, coded.
+
+    Attributes
+    ----------
+    periods : list of str
+        Labels of the P periods found.
+    resolved : dict
+        Each requested period value -> its label.
+    levels : list of list of str
+        Labels per dimension, in natural order.
+    codes : ndarray of int32, shape (S, D)
+        The observed segments, sorted.
+    period, segment : ndarray of int, shape (m,)
+        The period and segment of each group.
+    clusters : ndarray of int, shape (k, m)
+        Cluster codes of each group; k = 0 where rows are independent.
+    moments : dict of str to ndarray, shape (m,)
+        The named sums.
+    rows : int
+        Rows read.
+    kind, name : str
+        Where they came from.
+    findings : list of dict
+        `code, severity, message, facts` of what the scan noticed.
+    """
+
+    periods: list[str]
+    resolved: dict[object, str]
+    levels: list[list[str]]
+    codes: np.ndarray
+    period: np.ndarray
+    segment: np.ndarray
+    clusters: np.ndarray
+    moments: dict[str, np.ndarray]
+    rows: int
+    kind: str
+    name: str
+    findings: list[dict] = field(default_factory=list)
+
+
+def group(data: object, request: Request) -> Grouped:
+    """Run the GROUP BY of `request` over `data` where the data is.
+
+    Parameters
+    ----------
+    data : object
+        Anything `open_table` opens.
+    request : Request
+        Columns, metrics, periods and filters.
+
+    Returns
+    -------
+    Grouped
+
+    Raises
+    ------
+    ColumnNotFoundError, ColumnTypeError, ExpressionError, OptionError
+        The request does not fit the table.
+    PeriodError
+        A requested period is not in the data.
+    DataContractError
+        Rows break the contract and `on_invalid` is "raise".
+    SourceError
+        The table is empty or cannot be read.
+    """
+    table = open_table(data, lambda names: _columns_read(names, request))
+    try:
+        return _Scan(table, request).run()
+    except duckdb.Error as error:
+        raise SourceError(f"data: {reading_problem(error)}") from error
+
+
+def _columns_read(names: list[str], request: Request) -> list[str]:
+    """Check every name in the request and return the columns it reads."""
+    roles = [(_require(names, request.period, "period"), "the period column")]
+    roles += [(_require(names, c, "cluster"), "a cluster column") for c in request.clusters]
+    for d in request.dimensions:
+        _require(names, d, "by")
+    if request.weight is not None:
+        roles.append((_require(names, request.weight, "weight"), "the weight column"))
+    measured: list[str] = []
+    for metric in request.metrics:
+        for part in (metric.numerator, metric.denominator):
+            if part is not None:
+                measured += ex.columns_of(ex.parse(part, names, "metric"))
+    where = request.where
+    filtered = [] if where is None else ex.columns_of(ex.parse(where, names, "where"))
+    roles += [(c, "read by the metric") for c in measured]
+    for d in request.dimensions:
+        if request.dimensions.count(d) > 1:
+            raise OptionError(f"by: {d!r} is named twice.")
+        clash = next((role for name, role in roles if name == d), None)
+        if clash:
+            raise OptionError(f"by: {d!r} is also {clash}; a dimension needs a column of its own.")
+    read = [*request.dimensions, *(name for name, _ in roles), *filtered]
+    return list(dict.fromkeys(read))
+
+
+def _require(names: list[str], column: object, parameter: str) -> str:
+    """Return a column's name, or say which one was meant."""
+    if not isinstance(column, str):
+        raise ColumnTypeError(
+            f"{parameter}: {column!r} is a {type(column).__name__}; columns are named by text."
+        )
+    if column not in names:
+        raise ColumnNotFoundError(
+            f"{parameter}: no column {column!r}.{nearest(column, names)} "
+            f"Columns: {listing(names, most=30)}."
+        )
+    return column
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """One table and one request, and the SQL that brings them together."""
+
+    table: Table
+    request: Request
+
+    def run(self) -> Grouped:
+        resolved = self.resolve_periods()
+        moments = list(
+            dict.fromkeys(
+                moment
+                for metric in self.request.metrics
+                for role, moment in metric.moments(self.request.weight is not None).items()
+                # With clusters the second moments come from the cluster sums.
+                if not (self.request.clusters and "_" in role)
+            )
+        )
+        measures = self.measures(moments)
+        rules = self.rules(measures)
+        selection = self.selection(measures, resolved)
+        workspace = duckdb.connect()
+        found = self.collect(workspace, selection, moments, measures, contract.all_hold(rules))
+        findings = self.unselected(resolved)
+        if found["broken"]:
+            broken = contract.broken_rules(self.table, self.selection(measures, resolved), rules)
+            if self.request.on_invalid == "raise":
+                raise contract.contract_error(broken)
+            selection = f"SELECT * FROM ({selection}) WHERE {contract.all_hold(rules)}"
+            dropped = found["broken"]
+            found = self.collect(workspace, selection, moments, measures, "true")
+            findings.append(_dropped(dropped, broken))
+        if not found["groups"]:
+            raise self.nothing_found(resolved)
+        grouped = _coded(workspace, self.table, self.request, moments, resolved, findings)
+        workspace.close()
+        if missing := [v for v, label in grouped.resolved.items() if label not in grouped.periods]:
+            raise self.absent(missing)
+        return grouped
+
+    # -- the pieces of the selection ---------------------------------------------------------
+
+    def resolve_periods(self) -> dict[object, str | None]:
+        """Cast each requested period to the column's type: value -> SQL literal, None if it cannot be."""
+        values = self.request.period_values
+        if values is None:
+            return {}
+        kind = self.table.types[self.request.period]
+        kind = "VARCHAR" if kind.startswith("ENUM") else kind
+        resolved: dict[object, str | None] = {}
+        for value in values:
+            literal = f"TRY_CAST({ex.quote_literal(label_of(value))} AS {kind})"
+            fits = duckdb.execute(f"SELECT {literal} IS NOT NULL").fetchall()[0][0]
+            resolved[value] = literal if fits and value is not None else None
+        if missing := [value for value, literal in resolved.items() if literal is None]:
+            raise self.absent(missing)
+        return resolved
+
+    def period_filter(self, resolved: dict[object, str | None]) -> str:
+        column = self.table.columns[self.request.period]
+        literals = [literal for literal in resolved.values() if literal]
+        return f"{column} IN ({', '.join(literals)})" if literals else f"{column} IS NOT NULL"
+
+    def condition(self) -> str | None:
+        where = self.request.where
+        if where is None:
+            return None
+        sql = ex.to_sql(ex.parse(where, list(self.table.columns), "where"), self.table.columns)
+        kind = str(self.table.query(f"SELECT {sql} AS x FROM source").types[0])
+        if kind != "BOOLEAN":
+            raise ExpressionError(
+                f"where: {where!r} is a value, not a condition. Write a comparison, as in "
+                "\"design == 'random'\"."
+            )
+        return sql
+
+    def measures(self, moments: Sequence[Moment]) -> dict[str, tuple[str, str]]:
+        """Each metric expression and the weight: text -> (SQL, type), numbers only."""
+        texts = list(dict.fromkeys(f for m in moments for f in m.factors))
+        measured = {t: self.measure(t, "metric") for t in texts}
+        if self.request.weight is not None:
+            measured["weight"] = self.measure(self.request.weight, "weight")
+        return measured
+
+    def measure(self, text: str, parameter: str) -> tuple[str, str]:
+        references = {
+            name: _arithmetic(sql, self.table.types.get(name, ""))
+            for name, sql in self.table.columns.items()
+        }
+        expression = ex.parse(text, list(self.table.columns), parameter)
+        sql = ex.to_sql(expression, references)
+        kind = str(self.table.query(f"SELECT {sql} AS x FROM source").types[0])
+        if kind == "BOOLEAN":
+            return f"({sql})::INTEGER", "INTEGER"
+        if kind not in _INTEGERS | _WIDE_INTEGERS | _FLOATS:
+            raise ColumnTypeError(
+                f"{parameter}: {text!r} is {kind}, not a number. A text column can be compared: "
+                f"\"{text} == 'yes'\"."
+            )
+        return sql, kind
+
+    def rules(self, measures: dict[str, tuple[str, str]]) -> list[contract.Rule]:
+        """What every selected row must satisfy (DataContractError lists what breaks it)."""
+        alias = {text: f"x{i}" for i, text in enumerate(measures)}
+        rules: list[contract.Rule] = []
+        for text, (_, kind) in measures.items():
+            shown = self.request.weight if text == "weight" and self.request.weight else text
+            rules += contract.numeric_rules(shown, alias[text], kind in _FLOATS)
+        for cluster, name in enumerate(self.request.clusters):
+            rules.append(contract.Rule(name, "null values", f"k{cluster} IS NOT NULL"))
+        if self.request.weight is not None:
+            x = alias["weight"]
+            rules.append(
+                contract.Rule(self.request.weight, "negative values", f"{x} IS NULL OR {x} >= 0")
+            )
+        for metric in self.request.metrics:
+            rules += _metric_rules(metric, alias)
+        return list(dict.fromkeys(rules))
+
+    def selection(
+        self, measures: dict[str, tuple[str, str]], resolved: dict[object, str | None]
+    ) -> str:
+        """The SELECT of the rows in question, with short names for all that is read."""
+        request, columns = self.request, self.table.columns
+        parts = [f"{columns[request.period]} AS period"]
+        for i, d in enumerate(request.dimensions):
+            sql = columns[d]
+            nan = f"CASE WHEN isnan({sql}) THEN NULL ELSE {sql} END"
+            parts.append(f"{nan if self.table.types[d] in _FLOATS else sql} AS d{i}")
+        parts += [f"{columns[c]} AS k{i}" for i, c in enumerate(request.clusters)]
+        parts += [f"{sql} AS x{i}" for i, (sql, _) in enumerate(measures.values())]
+        condition = self.condition()
+        kept = self.period_filter(resolved) + (f" AND {condition}" if condition else "")
+        return f"SELECT {', '.join(parts)} FROM source WHERE {kept}"
+
+    # -- running it --------------------------------------------------------------------------
+
+    def collect(
+        self,
+        workspace: Any,
+        selection: str,
+        moments: Sequence[Moment],
+        measures: dict[str, tuple[str, str]],
+        holds: str,
+    ) -> dict[str, int]:
+        """Run the GROUP BY and keep its result as the table `grouped` of `workspace`."""
+        alias = {text: f"x{i}" for i, text in enumerate(measures)}
+        keys = ["period"]
+        keys += [f"d{i}" for i in range(len(self.request.dimensions))]
+        keys += [f"k{i}" for i in range(len(self.request.clusters))]
+        sums = [f"{_sum(m, alias)} AS m{i}" for i, m in enumerate(moments)]
+        broken = f"count_if(NOT ({holds}))" if holds != "true" else "0"
+        relation = self.table.query(
+            f"SELECT {', '.join(keys)}, count(*) AS row_count, {broken} AS broken, "
+            f"{', '.join(sums)} FROM ({selection}) GROUP BY {', '.join(keys)}"
+        )
+        workspace.register("stream", _ArrowOnly(relation))
+        workspace.execute("CREATE OR REPLACE TEMP TABLE grouped AS FROM stream")
+        workspace.unregister("stream")
+        groups, broken_rows = workspace.execute(
+            "SELECT count(*), coalesce(sum(broken), 0) FROM grouped"
+        ).fetchall()[0]
+        return {"groups": int(groups), "broken": int(broken_rows)}
+
+    def unselected(self, resolved: dict[object, str | None]) -> list[dict]:
+        """Findings on rows that a filter leaves out because it cannot decide about them."""
+        findings = []
+        column = self.table.columns[self.request.period]
+        no_period = _count(self.table, f"{column} IS NULL")
+        if no_period:
+            findings.append(
+                {
+                    "code": "null_period",
+                    "severity": "warning",
+                    "message": f"{no_period:,} rows have no {self.request.period!r} and belong to "
+                    "no period.",
+                    "facts": {"column": self.request.period, "rows": no_period},
+                }
+            )
+        if condition := self.condition():
+            undecided = _count(
+                self.table, f"{self.period_filter(resolved)} AND ({condition}) IS NULL"
+            )
+            if undecided:
+                findings.append(
+                    {
+                        "code": "null_condition",
+                        "severity": "warning",
+                        "message": f"where: {undecided:,} rows have a null in "
+                        f"{self.request.where!r} and are left out.",
+                        "facts": {"where": self.request.where, "rows": undecided},
+                    }
+                )
+        return findings
+
+    # -- what to say when there is nothing ---------------------------------------------------
+
+    def absent(self, missing: Sequence[object]) -> PeriodError:
+        """Say which periods there are."""
+        column = self.table.columns[self.request.period]
+        rows = self.table.query(
+            f"SELECT DISTINCT {column} FROM source WHERE {column} IS NOT NULL LIMIT 10000"
+        ).fetchall()
+        there = sorted((label_of(r[0]) for r in rows), key=natural_key)
+        if not there:
+            return PeriodError("data: the table has no rows.")
+        return PeriodError(
+            f"period: {listing([label_of(m) for m in missing])} not in column "
+            f"{self.request.period!r}.{nearest(label_of(missing[0]), there)} "
+            f"There: {listing(there, most=30)}."
+        )
+
+    def nothing_found(self, resolved: dict[object, str | None]) -> Exception:
+        """Tell an empty table from an absent period from a filter that leaves nothing."""
+        if not _count(self.table, "true"):
+            return SourceError("data: the table has no rows.")
+        if _count(self.table, self.period_filter(resolved)):
+            return OptionError(f"where: {self.request.where!r} leaves no rows.")
+        return self.absent(list(resolved))
+
+
+class _ArrowOnly:
+    """A relation as an Arrow stream, the one form that crosses from one connection to another."""
+
+    def __init__(self, relation: Any) -> None:
+        self._relation = relation
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._relation.__arrow_c_stream__(requested_schema)
+
+
+def _count(table: Table, condition: str) -> int:
+    return int(table.query(f"SELECT count(*) FROM source WHERE {condition}").fetchall()[0][0])
+
+
+def _arithmetic(sql: str, kind: str) -> str:
+    """Widen what would overflow or cannot be added: small integers, decimals, booleans."""
+    if kind in _INTEGERS or kind == "BOOLEAN":
+        return sql if kind == "BIGINT" else f"{sql}::BIGINT"
+    if kind in _WIDE_INTEGERS:
+        return f"{sql}::HUGEINT"
+    if kind == "FLOAT" or kind.startswith("DECIMAL"):
+        return f"{sql}::DOUBLE"
+    return sql
+
+
+def _metric_rules(metric: Metric, alias: dict[str, str]) -> list[contract.Rule]:
+    """Signs: trials and denominators never negative; successes between 0 and the trials."""
+    rules = []
+    numerator, denominator = metric.numerator, metric.denominator
+    if denominator is not None:
+        x = alias[denominator]
+        rules.append(contract.Rule(denominator, "negative values", f"{x} IS NULL OR {x} >= 0"))
+    if metric.of_trials:
+        x = alias[numerator]
+        rules.append(contract.Rule(numerator, "negative values", f"{x} IS NULL OR {x} >= 0"))
+        limit = "1" if denominator is None else alias[denominator]
+        rules.append(
+            contract.Rule(
+                numerator,
+                f"successes above trials ({denominator or '1 per row'})",
+                # The slack is for sums of weights in floating point, not for counts.
+                f"{x} IS NULL OR {limit} IS NULL OR {x} <= {limit} + 1e-9 * abs({limit})",
+            )
+        )
+    return rules
+
+
+def _sum(moment: Moment, alias: dict[str, str]) -> str:
+    factors = [alias[f] for f in moment.factors] + [alias["weight"] for _ in range(moment.power)]
+    if not factors:
+        return "count(*)::DOUBLE"
+    # A product of integers may not fit an integer; one integer sums exactly.
+    product = factors[0] if len(factors) == 1 else " * ".join(f"{f}::DOUBLE" for f in factors)
+    return f"sum({product})::DOUBLE"
+
+
+def _dropped(count: int, broken: list[dict]) -> dict:
+    listed = "; ".join(f"{f['column']}: {f['count']:,} {f['problem']}" for f in broken)
+    message = f"{count:,} rows break the data contract and were left out ({listed})."
+    warnings.warn(message, DataQualityWarning, stacklevel=2)
+    return {
+        "code": "dropped_rows",
+        "severity": "warning",
+        "message": message,
+        "facts": {"rows": count, "broken": broken},
+    }
+
+
+def _coded(
+    workspace: Any,
+    table: Table,
+    request: Request,
+    moments: Sequence[Moment],
+    resolved: dict[object, str | None],
+    findings: list[dict],
+) -> Grouped:
+    """Replace the labels in `grouped` by integer codes and fetch it."""
+    names = ["period", *(f"d{i}" for i in range(len(request.dimensions)))]
+    labels, ranks = zip(*(_level_codes(workspace, name) for name in names), strict=True)
+    for i in range(len(request.clusters)):
+        workspace.execute(
+            f"CREATE OR REPLACE TEMP TABLE codes_k{i} AS SELECT k{i} AS value, "
+            f"row_number() OVER (ORDER BY k{i}) - 1 AS code FROM (SELECT DISTINCT k{i} FROM grouped)"
+        )
+    keys = names + [f"k{i}" for i in range(len(request.clusters))]
+    joins = " ".join(
+        f"JOIN codes_{k} ON grouped.{k} IS NOT DISTINCT FROM codes_{k}.value" for k in keys
+    )
+    fetched = workspace.execute(
+        f"SELECT {', '.join(f'codes_{k}.code::INTEGER AS {k}' for k in keys)}, row_count, "
+        f"{', '.join(f'm{i}' for i in range(len(moments)))} FROM grouped {joins}"
+    ).fetchnumpy()
+    coded = [ranks[i][fetched[name]] for i, name in enumerate(names)]
+    codes, segment = _segments(coded[1:], [len(x) for x in labels[1:]], len(coded[0]))
+    clusters = np.array(
+        [fetched[f"k{i}"] for i in range(len(request.clusters))], dtype=np.int32
+    ).reshape(len(request.clusters), len(segment))
+    # Threads return groups in any order; sums over them must not depend on it.
+    order = np.lexsort((*clusters[::-1], segment, coded[0]))
+    literals = {value: literal for value, literal in resolved.items() if literal}
+    for dimension, found in zip(request.dimensions, labels[1:], strict=True):
+        if len(found) > _MANY_LEVELS:
+            warnings.warn(
+                f"by: {dimension!r} has {len(found):,} levels. A dimension of identifiers explains "
+                "nothing; did you mean it as cluster?",
+                DataQualityWarning,
+                stacklevel=2,
+            )
+    return Grouped(
+        periods=labels[0],
+        resolved={v: _label_in_column(workspace, literal) for v, literal in literals.items()},
+        levels=list(labels[1:]),
+        codes=codes,
+        period=coded[0][order],
+        segment=segment[order],
+        clusters=clusters[:, order],
+        moments={m.key: fetched[f"m{i}"][order] for i, m in enumerate(moments)},
+        rows=int(fetched["row_count"].sum()),
+        kind=table.kind,
+        name=table.name,
+        findings=findings,
+    )
+
+
+def _level_codes(workspace: Any, name: str) -> tuple[list[str], np.ndarray]:
+    """Number the values of one column; return labels in natural order and code -> rank of label."""
+    workspace.execute(
+        f"CREATE OR REPLACE TEMP TABLE codes_{name} AS SELECT {name} AS value, "
+        f"row_number() OVER () - 1 AS code FROM (SELECT DISTINCT {name} FROM grouped)"
+    )
+    rows = workspace.execute(f"SELECT value FROM codes_{name} ORDER BY code").fetchall()
+    texts = [label_of(value) for (value,) in rows]
+    labels = sorted(set(texts), key=natural_key)
+    rank = {label: i for i, label in enumerate(labels)}
+    return labels, np.array([rank[t] for t in texts], dtype=np.int32)
+
+
+def _segments(
+    dimension_codes: Sequence[np.ndarray], sizes: Sequence[int], m: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Number the observed combinations of levels: (codes of shape (S, D), segment of shape (m,))."""
+    if not dimension_codes:
+        return np.zeros((1, 0), dtype=np.int32), np.zeros(m, dtype=np.int64)
+    key = np.zeros(m, dtype=np.int64)
+    for code, size in zip(dimension_codes, sizes, strict=True):
+        if key.max(initial=0) > 2**62 // size:
+            key = np.unique(key, return_inverse=True)[1]
+        key = key * size + code
+    _, first, segment = np.unique(key, return_index=True, return_inverse=True)
+    return np.stack([c[first] for c in dimension_codes], axis=1).astype(np.int32), segment
+
+
+def _label_in_column(workspace: Any, literal: str) -> str:
+    return label_of(workspace.execute(f"SELECT {literal}").fetchall()[0][0])

@@ -1,0 +1,153 @@
+"""The words around a bridge: headline, verdict and summary, as text and as notebook HTML."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+from attribution.formatting import p_text
+
+if TYPE_CHECKING:
+    from attribution.bridge import Bridge
+    from attribution.result import Attribution
+
+__all__ = ["headline", "notes", "summary", "summary_html"]
+
+
+def headline(change: Attribution) -> str:
+    """Return the message: what moved, by how much, and whether it is more than noise."""
+    f, total = change.format, change.total
+    levels = f"{f.level(total.baseline)} to {f.level(total.current)}"
+    sized = f"{_shown_change(change)}"
+    name = change.metric.label
+    if change.verdict == "real":
+        return f"{name} {'rose' if total.change > 0 else 'fell'} from {levels} ({sized})"
+    if change.verdict == "noise":
+        return f"{name}: {levels} ({sized}) is not distinguishable from noise"
+    return f"{name}: {levels} ({sized}) is inconclusive"
+
+
+def verdict_text(change: Attribution) -> str:
+    """Return the verdict as a sentence with the interval and what the data could show."""
+    f, total, options = change.format, change.total, change.options
+    interval = f.interval(total.conf_low, total.conf_high)
+    if not interval:
+        return "No standard error can be computed: there are fewer than two independent units."
+    stated = f"{100 * options.conf_level:g} % interval {interval} {f.change_unit}".rstrip()
+    stated += f", {p_text(total.p_value)}" if p_text(total.p_value) else ""
+    if change.verdict == "real":
+        return f"Real: {stated}."
+    smallest = f.change(total.detectable).lstrip("+")
+    if change.verdict == "noise":
+        return (
+            f"Noise: {stated}. Not distinguishable from noise; a change smaller than {smallest} "
+            "could not be seen."
+        )
+    material = f.change(options.material or 0).lstrip("+")
+    return (
+        f"Inconclusive: {stated}. It may be 0 and it may be more than the {material} that "
+        f"matters; a change smaller than {smallest} could not be seen."
+    )
+
+
+def notes(change: Attribution) -> list[str]:
+    """Return the lines of small print: periods, n, method."""
+    cube, options, units = change.cube, change.options, change._units
+    if units.clustered and cube.clusters is not None:
+        counted = f"{units.count:,} clusters ({', '.join(cube.clusters.names)})"
+    else:
+        counted = "rows independent"
+    part = cube.provenance.get("part", {})
+    of_part = [f"{d}: {', '.join(v) if isinstance(v, list) else v}" for d, v in part.items()]
+    first = "; ".join([f"{cube.periods[0]} to {cube.periods[1]}", *of_part])
+    n = cube.metric_sums(change.metric, "count").sum(axis=1)
+    return [
+        f"{first}. n = {n[0]:,.0f} and {n[1]:,.0f}; {counted}.",
+        f"Method: {options.method}, {options.mix} mix by {', '.join(cube.dimensions) or 'nothing'}, "
+        f"{change._parts.form} rates; {100 * options.conf_level:g} % intervals.",
+    ]
+
+
+def summary(change: Attribution) -> str:
+    """Return headline, verdict, bridge, and findings that matter, as text."""
+    bridge = change.bridge()
+    format = bridge.format
+    rows = [(bridge.baseline_label, format.number(bridge.baseline), "", "")]
+    for bar, text in zip(bridge.bars, bridge.texts(), strict=True):
+        rows.append(
+            (f"  {bar.label}", text, _bracketed(bridge, bar), p_text(bar.p_adjusted))
+        )
+    rows.append((bridge.current_label, format.number(bridge.current), "", ""))
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    table = [
+        f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:<{widths[2]}}  {d}".rstrip() for a, b, c, d in rows
+    ]
+    unit = f"levels in {format.unit}, steps in {format.change_unit}" if format.unit else ""
+    adjusted = f"p-values adjusted ({change.options.adjust})" if change.options.adjust else ""
+    lines = [headline(change) + ".", verdict_text(change)]
+    if change.verdict != "real":
+        lines.append(_offsetting(change, bridge))
+    lines += ["", *table]
+    if small_print := "; ".join(x for x in (unit, adjusted) if x):
+        lines.append(f"({small_print})")
+    lines += ["", *notes(change)]
+    worth = [f for f in change.check().itertuples() if f.severity != "ok"]
+    if worth:
+        lines += ["", "Findings:"]
+        lines += [f"  [{f.severity}] {f.message}" for f in worth]
+    return "\n".join(lines)
+
+
+def _bracketed(bridge: Bridge, bar) -> str:
+    text = bridge.format.interval(bar.conf_low, bar.conf_high)
+    return f"[{text}]" if text and bar.conf_low != bar.conf_high else ""
+
+
+def _offsetting(change: Attribution, bridge: Bridge) -> str:
+    """Name lines only where they are significant on their own, as movements that offset."""
+    alpha = 1 - change.options.conf_level
+    named = [
+        f"{bar.label} {text} {bridge.format.change_unit}".rstrip()
+        for bar, text in zip(bridge.bars, bridge.texts(), strict=True)
+        if bar.p_adjusted < alpha
+    ]
+    if not named:
+        return "No line of the bridge stands out from noise either."
+    return f"Offsetting movements that are significant on their own: {'; '.join(named)}."
+
+
+def _shown_change(change: Attribution) -> str:
+    """The change as the displayed levels give it, so that text and totals agree."""
+    f, total = change.format, change.total
+    ends = [round(x * f.factor, f.decimals) / f.factor for x in (total.baseline, total.current)]
+    return f.change(ends[1] - ends[0])
+
+
+def summary_html(change: Attribution) -> str:
+    """Return a compact table for notebooks; all labels are escaped."""
+    bridge = change.bridge()
+    cell = "style='text-align:{};padding:1px 10px'"
+    left, right = cell.format("left"), cell.format("right")
+
+    def row(label: str, value: str, interval: str, p: str, tag: str = "td") -> str:
+        cells = zip((label, value, interval, p), (left, right, left, left), strict=True)
+        return "<tr>" + "".join(f"<{tag} {s}>{html.escape(t)}</{tag}>" for t, s in cells) + "</tr>"
+
+    format = bridge.format
+    body = [row(bridge.baseline_label, format.level(bridge.baseline), "", "", "th")]
+    for bar, text in zip(bridge.bars, bridge.texts(), strict=True):
+        shown = f"{text} {format.change_unit}".rstrip()
+        body.append(row(bar.label, shown, _bracketed(bridge, bar), p_text(bar.p_adjusted)))
+    body.append(row(bridge.current_label, format.level(bridge.current), "", "", "th"))
+    warnings = "".join(
+        f"<li>{html.escape(f.message)}</li>"
+        for f in change.check().itertuples()
+        if f.severity == "warning"
+    )
+    return (
+        f"<div><p><b>{html.escape(headline(change))}.</b><br>{html.escape(verdict_text(change))}"
+        f"</p><table>{''.join(body)}</table>"
+        f"<p><small>{'<br>'.join(html.escape(n) for n in bridge.notes)}</small></p>"
+        + (f"<ul>{warnings}</ul>" if warnings else "")
+        + "</div>"
+    )
