@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from attribution.cube import Cube
+from attribution.cube import Cube, several
 from attribution.decompose import Decomposition, Design, decompose, identical, staying, total_change
 from attribution.errors import (
     DataContractError,
@@ -141,17 +141,21 @@ def explain(
     0    mix     queue    -0.015
     1   rate      None     0.000
     """
-    sides = [list(x) if isinstance(x, list | tuple) else [x] for x in (baseline, current)]
     options = _options(
-        method=method, mix=mix, rates=rates, inference=inference, conf_level=conf_level,
-        adjust=adjust, material=material,
-    )  # fmt: skip
+        method=method,
+        mix=mix,
+        rates=rates,
+        inference=inference,
+        conf_level=conf_level,
+        adjust=adjust,
+        material=material,
+    )
     cube = Cube.from_data(
         data,
         metric,
         by,
         period=period,
-        periods=[value for side in sides for value in side],
+        periods=[*several(baseline), *several(current)],
         cluster=cluster,
         weight=weight,
         where=where,
@@ -190,9 +194,14 @@ def explain_cube(
     Attribution
     """
     options = _options(
-        method=method, mix=mix, rates=rates, inference=inference, conf_level=conf_level,
-        adjust=adjust, material=material,
-    )  # fmt: skip
+        method=method,
+        mix=mix,
+        rates=rates,
+        inference=inference,
+        conf_level=conf_level,
+        adjust=adjust,
+        material=material,
+    )
     return _explain(cube.between(baseline, current), cube.metric_named(metric), options)
 
 
@@ -232,9 +241,14 @@ def _explain(cube: Cube, metric: Metric, options: Options) -> Attribution:
     sizes = tuple(len(levels) for levels in cube.levels)
     _check_identified(cube, D, Design(cube.codes, sizes))
     parts = decompose(
-        D, N, cube.metric_sums(metric, "count"), cube.codes, sizes,
-        method=options.method, rates=options.rates,
-    )  # fmt: skip
+        D,
+        N,
+        cube.metric_sums(metric, "count"),
+        cube.codes,
+        sizes,
+        method=options.method,
+        rates=options.rates,
+    )
     units = _units(cube, metric, D, N)
     total = _total(parts, units, D, N, options)
     return Attribution(cube, metric, options, total, _verdict(total, options), parts, units)
@@ -283,8 +297,7 @@ def _check_identified(cube: Cube, D: np.ndarray, design: Design) -> None:
         sides = [
             [cube.levels[d][i] for i in np.flatnonzero(exists[t, design.block(d)])] for t in (0, 1)
         ]
-        old, new = ([x for x in side if x not in other] for side, other in
-                    (sides, sides[::-1]))  # fmt: skip
+        old, new = ([x for x in side if x not in other] for side, other in (sides, sides[::-1]))
         raise IdentificationError(
             f"by: no segment exists in both periods; the levels of {name!r} changed: "
             f"{listing(old, most=6)} in {cube.periods[0]}, {listing(new, most=6)} in "
@@ -303,9 +316,7 @@ def _units(cube: Cube, metric: Metric, D: np.ndarray, N: np.ndarray) -> UnitSums
     moments = metric.moments(cube.weighted)
     clusters = cube.clusters
     if clusters is None:
-        DD, DN, NN = (
-            cube.metric_sums(metric, role) for role in ("den_den", "num_den", "num_num")
-        )
+        DD, DN, NN = (cube.metric_sums(metric, role) for role in ("den_den", "num_den", "num_num"))
         count = cube.metric_sums(metric, "count").sum()
         return row_units(D, N, DD, DN, NN, count)
     if len(clusters.names) > 1:

@@ -65,6 +65,10 @@ class Bridge:
         The lines below it: source, n, method.
     verdict : str
         "real", "noise" or "inconclusive".
+    covariance : ndarray, shape (bars, bars)
+        Of the bars, for the interval of "other".
+    half_width : float
+        The half width of an interval in standard errors.
     """
 
     metric: str
@@ -79,7 +83,7 @@ class Bridge:
     notes: tuple[str, ...] = ()
     verdict: str = "real"
     covariance: np.ndarray | None = field(default=None, repr=False, compare=False)
-    half_widths: float = field(default=float("nan"), repr=False, compare=False)
+    half_width: float = field(default=float("nan"), repr=False, compare=False)
 
     @property
     def change(self) -> float:
@@ -147,5 +151,5 @@ class Bridge:
         if self.covariance is None:
             return Bar(label, value, rows=rows)
         chosen = self.covariance[np.ix_(members, members)]
-        half = self.half_widths * float(np.sqrt(max(chosen.sum(), 0.0)))
+        half = self.half_width * float(np.sqrt(max(chosen.sum(), 0.0)))
         return Bar(label, value, value - half, value + half, rows=rows)

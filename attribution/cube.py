@@ -8,11 +8,9 @@ of periods, and it holds no cluster labels: a saved cube cannot leak who did the
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,23 +19,21 @@ import numpy as np
 from attribution.errors import (
     AttributionError,
     ColumnNotFoundError,
-    IdentificationError,
+    ColumnTypeError,
     OptionError,
     PeriodError,
-    SourceError,
+    check_option,
     listing,
     nearest,
 )
 from attribution.labels import label_of, natural_key
-from attribution.metrics import Metric, Rate, Ratio, as_metric
+from attribution.metrics import Metric, as_metric
 from attribution.source import Grouped, Request, group
 
 if TYPE_CHECKING:
     from attribution.result import Attribution
 
-__all__ = ["ClusterSums", "Cube"]
-
-_FORMAT = 1
+__all__ = ["ClusterSums", "Cube", "several"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,17 +172,21 @@ class Cube:
         AttributionError
             One of its kinds, as `attribution.explain` lists them.
         """
-        given = [metric] if isinstance(metric, str | Rate | Ratio) else list(metric)
-        if not given:
+        metrics = tuple(as_metric(m) for m in several(metric))
+        if not metrics:
             raise OptionError("metric: an empty list. Name at least one metric.")
-        if on_invalid not in ("raise", "drop"):
-            raise OptionError(f"on_invalid: {on_invalid!r} is not one of 'raise', 'drop'.")
+        check_option("on_invalid", on_invalid, ["raise", "drop"])
+        if where is not None and not isinstance(where, str):
+            raise ColumnTypeError(
+                f"where: {where!r} is not text. Write a condition, as in \"design == 'random'\"."
+            )
+        _check_mapping(mapping)
         request = Request(
-            metrics=tuple(as_metric(m) for m in given),
-            dimensions=_names(by),
+            metrics=metrics,
+            dimensions=_names("by", by),
             period=period,
-            period_values=None if periods is None else tuple(periods),
-            clusters=_names(cluster),
+            period_values=None if periods is None else tuple(several(periods)),
+            clusters=_names("cluster", cluster),
             weight=weight,
             where=where,
             on_invalid=on_invalid,
@@ -237,14 +237,19 @@ class Cube:
         return [m for role, m in moments.items() if self.clusters is None or "_" not in role]
 
     def digest(self) -> str:
-        """Return the SHA-256 of the cube's sums (to 12 significant digits) and labels."""
+        """Return the SHA-256 of the cube's sums and labels.
+
+        Whole numbers count in full, others to 8 significant digits: the last ones depend on the
+        order in which threads add, and a digest must not.
+        """
         sha = hashlib.sha256()
         labels = [self.dimensions, self.levels, self.periods, sorted(self.sums)]
         sha.update(json.dumps(labels, ensure_ascii=False).encode())
         sha.update(np.ascontiguousarray(self.codes, dtype="<i4").tobytes())
         for name in sorted(self.sums):
-            texts = [f"{x:.12g}" for x in self.sums[name].ravel()]
-            sha.update(" ".join(texts).encode())
+            values = self.sums[name].ravel()
+            digits = 17 if (values == np.rint(values)).all() else 8
+            sha.update(" ".join(f"{x:.{digits}g}" for x in values + 0.0).encode())
         return sha.hexdigest()
 
     def dimension_index(self, dimension: str, parameter: str = "dimension") -> int:
@@ -256,12 +261,13 @@ class Cube:
             )
         return self.dimensions.index(dimension)
 
-    def level_index(self, dimension: str, level: object) -> int:
+    def level_index(self, dimension: str, level: object, parameter: str = "") -> int:
         """Return the position of a level, or say which one was meant."""
         levels = self.levels[self.dimension_index(dimension)]
         if label_of(level) not in levels:
             raise OptionError(
-                f"{dimension}: no level {label_of(level)!r}.{nearest(label_of(level), levels)} "
+                f"{parameter or dimension}: no level {label_of(level)!r} of {dimension!r}."
+                f"{nearest(label_of(level), levels)} "
                 f"Levels: {listing(levels, most=30)}."
             )
         return levels.index(label_of(level))
@@ -332,11 +338,9 @@ class Cube:
         Cube
         """
         kept = [self.dimension_index(d) for d in dimensions]
-        rolled = self._regrouped(
+        return self._regrouped(
             tuple(dimensions), tuple(self.levels[d] for d in kept), self.codes[:, kept]
         )
-        self._check_conserved(rolled)
-        return rolled
 
     def merge_levels(self, dimension: str, mapping: Mapping[object, object]) -> Cube:
         """Return the cube with levels of one dimension renamed or merged.
@@ -357,37 +361,71 @@ class Cube:
             No such dimension or old level.
         """
         d = self.dimension_index(dimension, "mapping")
-        renamed = {self.levels[d][self.level_index(dimension, old)]: label_of(new)
-                   for old, new in mapping.items()}
+        renamed = {
+            self.levels[d][self.level_index(dimension, old, "mapping")]: label_of(new)
+            for old, new in mapping.items()
+        }
         new_of = [renamed.get(level, level) for level in self.levels[d]]
         labels = sorted(set(new_of), key=natural_key)
-        rank = np.array([labels.index(x) for x in new_of], dtype=np.int32)
+        position = {label: i for i, label in enumerate(labels)}
+        rank = np.array([position[x] for x in new_of], dtype=np.int32)
         codes = self.codes.copy()
         codes[:, d] = rank[codes[:, d]]
         levels = (*self.levels[:d], tuple(labels), *self.levels[d + 1 :])
         merged = self._regrouped(self.dimensions, levels, codes)
-        self._check_conserved(merged)
         used = {**self.provenance.get("mapping", {})}
         used[dimension] = {**used.get(dimension, {}), **renamed}
         return replace(merged, provenance={**merged.provenance, "mapping": used})
 
     def pool(self, groups: Mapping[str, Sequence[str]]) -> Cube:
-        """Return the cube with its periods summed into groups: new label -> period labels."""
-        index = {label: i for i, label in enumerate(self.periods)}
+        """Return the cube with its periods summed into groups.
+
+        Parameters
+        ----------
+        groups : dict
+            New label -> labels of periods. A period of no group is left out.
+
+        Returns
+        -------
+        Cube
+
+        Raises
+        ------
+        PeriodError
+            No such period, or one in two groups.
+        """
         target = np.full(len(self.periods), -1)
         for g, members in enumerate(groups.values()):
             for member in members:
-                target[index[member]] = g
+                t = self.period_index(member)
+                if target[t] >= 0:
+                    raise PeriodError(f"periods: {member!r} is in two groups.")
+                target[t] = g
         sums = {
             k: np.stack([v[target == g].sum(axis=0) for g in range(len(groups))])
             for k, v in self.sums.items()
         }
         clusters = self.clusters
         if clusters is not None:
-            clusters = clusters.take(target[clusters.period] >= 0)
+            keep = target[clusters.period] >= 0
+            clusters = clusters if keep.all() else clusters.take(keep)
             clusters = replace(clusters, period=target[clusters.period].astype(np.int32))
-            clusters = _summed(clusters)
-        return replace(self, periods=tuple(groups), sums=sums, clusters=clusters)
+            if any(len(members) > 1 for members in groups.values()):
+                clusters = _summed(clusters)
+        pooled = replace(self, periods=tuple(groups), sums=sums, clusters=clusters)
+        _check_conserved(self, pooled, target)
+        return pooled
+
+    def period_index(self, period: object, parameter: str = "period") -> int:
+        """Return the position of a period, or say which one was meant."""
+        cast = self.provenance.get("values", {})
+        label = cast.get(label_of(period), label_of(period))
+        if label not in self.periods:
+            raise PeriodError(
+                f"{parameter}: no period {label!r}.{nearest(label, self.periods)} "
+                f"There: {listing(self.periods, most=30)}."
+            )
+        return self.periods.index(label)
 
     def _without_empty_levels(self) -> Cube:
         codes, levels = self.codes.copy(), []
@@ -411,50 +449,24 @@ class Cube:
         if clusters is not None:
             clusters = replace(clusters, segment=target[clusters.segment].astype(np.int32))
             clusters = _summed(clusters)
-        return replace(self, dimensions=dimensions, levels=levels, codes=unique, sums=sums,
-                       clusters=clusters)
-
-    def _check_conserved(self, other: Cube) -> None:
-        for name, values in self.sums.items():
-            before, after = values.sum(axis=1), other.sums[name].sum(axis=1)
-            if not np.allclose(before, after, rtol=1e-9, atol=1e-9 * np.abs(values).sum()):
-                raise AttributionError(f"cube: the sum {name!r} changed from {before} to {after}.")
+        regrouped = replace(
+            self, dimensions=dimensions, levels=levels, codes=unique, sums=sums, clusters=clusters
+        )
+        _check_conserved(self, regrouped, np.arange(len(self.periods)))
+        return regrouped
 
     # -- keeping -----------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write the cube to one file (a zip of arrays and a JSON header; no cluster labels).
+        """Write the cube to one file; see `attribution.storage`.
 
         Parameters
         ----------
         path : str or Path
         """
-        arrays = {"codes": self.codes}
-        arrays |= {f"sums/{i}": v for i, v in enumerate(self.sums.values())}
-        header = {
-            "format": _FORMAT,
-            "metrics": [{"kind": type(m).__name__, **asdict(m)} for m in self.metrics],
-            "dimensions": self.dimensions,
-            "levels": self.levels,
-            "periods": self.periods,
-            "sums": list(self.sums),
-            "weighted": self.weighted,
-            "provenance": self.provenance,
-            "findings": self.findings,
-            "clusters": None,
-        }
-        if self.clusters is not None:
-            c = self.clusters
-            header["clusters"] = {"names": c.names, "sums": list(c.sums)}
-            arrays |= {"clusters/codes": c.codes, "clusters/period": c.period,
-                       "clusters/segment": c.segment}
-            arrays |= {f"clusters/sums/{i}": v for i, v in enumerate(c.sums.values())}
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("cube.json", json.dumps(header, ensure_ascii=False))
-            for name, array in arrays.items():
-                buffer = io.BytesIO()
-                np.save(buffer, array, allow_pickle=False)
-                archive.writestr(f"{name}.npy", buffer.getvalue())
+        from attribution.storage import save_cube
+
+        save_cube(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Cube:
@@ -473,50 +485,14 @@ class Cube:
         SourceError
             No such file, not a cube, or a cube of a later format.
         """
-        try:
-            with zipfile.ZipFile(path) as archive:
-                header = json.loads(archive.read("cube.json"))
-                if header["format"] > _FORMAT:
-                    raise SourceError(
-                        f"cube: {str(path)!r} has format {header['format']}; this version reads "
-                        f"up to {_FORMAT}. Update kpi-attribution."
-                    )
-                arrays = {
-                    n[:-4]: np.load(io.BytesIO(archive.read(n)), allow_pickle=False)
-                    for n in archive.namelist()
-                    if n.endswith(".npy")
-                }
-        except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
-            if isinstance(error, AttributionError):
-                raise
-            raise SourceError(f"cube: {str(path)!r} is not a saved cube ({error}).") from error
-        kinds = {"Rate": Rate, "Ratio": Ratio}
-        clusters = None
-        if held := header["clusters"]:
-            clusters = ClusterSums(
-                names=tuple(held["names"]),
-                codes=arrays["clusters/codes"],
-                period=arrays["clusters/period"],
-                segment=arrays["clusters/segment"],
-                sums={k: arrays[f"clusters/sums/{i}"] for i, k in enumerate(held["sums"])},
-            )
-        return cls(
-            metrics=tuple(kinds[m.pop("kind")](**m) for m in header["metrics"]),
-            dimensions=tuple(header["dimensions"]),
-            levels=tuple(tuple(x) for x in header["levels"]),
-            periods=tuple(header["periods"]),
-            codes=arrays["codes"],
-            sums={k: arrays[f"sums/{i}"] for i, k in enumerate(header["sums"])},
-            clusters=clusters,
-            weighted=header["weighted"],
-            provenance=header["provenance"],
-            findings=tuple(header["findings"]),
-        )
+        from attribution.storage import load_cube
+
+        return load_cube(path)
 
     # -- asking ------------------------------------------------------------------------------
 
     def explain(self, metric: Metric | str | None = None, **options: Any) -> Attribution:
-        """Explain the change of a metric between two periods of the cube; see `attribution.explain`."""
+        """Explain the change between two periods of the cube; see `attribution.explain`."""
         from attribution.analysis import explain_cube
 
         return explain_cube(self, metric, **options)
@@ -531,18 +507,10 @@ class Cube:
         """
         sides = []
         for parameter, given in (("baseline", baseline), ("current", current)):
-            several = given if isinstance(given, list | tuple) else [given]
-            cast = self.provenance.get("values", {})
-            labels = [cast.get(label_of(v), label_of(v)) for v in several]
-            if not labels:
+            found = [self.period_index(v, parameter) for v in several(given)]
+            if not found:
                 raise PeriodError(f"{parameter}: an empty list of periods.")
-            for label in labels:
-                if label not in self.periods:
-                    raise PeriodError(
-                        f"{parameter}: no period {label!r}.{nearest(label, self.periods)} "
-                        f"There: {listing(self.periods, most=30)}."
-                    )
-            sides.append(labels)
+            sides.append([self.periods[t] for t in dict.fromkeys(found)])
         if shared := [x for x in sides[0] if x in sides[1]]:
             raise PeriodError(
                 f"baseline and current overlap: {listing(shared)}. A period belongs to one side."
@@ -551,10 +519,28 @@ class Cube:
         return self.pool(dict(zip(names, sides, strict=True)))
 
 
-def _names(given: str | Sequence[str] | None) -> tuple[str, ...]:
-    if given is None:
-        return ()
-    return (given,) if isinstance(given, str) else tuple(given)
+def several(given: object) -> list:
+    """Return one value, or any collection of values, as a list."""
+    single = isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable)
+    return [given] if single else list(given)  # pyright: ignore[reportArgumentType]
+
+
+def _names(parameter: str, given: object) -> tuple[str, ...]:
+    names = [] if given is None else several(given)
+    if isinstance(given, set | frozenset):
+        raise ColumnTypeError(f"{parameter}: a set has no order; pass a list of column names.")
+    for name in names:
+        if not isinstance(name, str):
+            raise ColumnTypeError(f"{parameter}: {name!r} is not text. Columns are named by text.")
+    return tuple(names)
+
+
+def _check_mapping(mapping: object) -> None:
+    merges = list(mapping.values()) if isinstance(mapping, Mapping) else [mapping]
+    if mapping is not None and not all(isinstance(m, Mapping) for m in merges):
+        raise ColumnTypeError(
+            f"mapping: {mapping!r} is not of the form {{'queue': {{'old level': 'new level'}}}}."
+        )
 
 
 def _from_grouped(grouped: Grouped, request: Request) -> Cube:
@@ -581,7 +567,7 @@ def _from_grouped(grouped: Grouped, request: Request) -> Cube:
         "cluster": list(request.clusters),
         "weight": request.weight,
         "where": request.where,
-        "values": {label_of(k): v for k, v in grouped.resolved.items()},
+        "values": grouped.resolved,
     }
     return Cube(
         metrics=request.metrics,
@@ -595,6 +581,25 @@ def _from_grouped(grouped: Grouped, request: Request) -> Cube:
         provenance=provenance,
         findings=tuple(grouped.findings),
     )
+
+
+def _check_conserved(before: Cube, after: Cube, target: np.ndarray) -> None:
+    """Raise unless every sum is the same: of all segments, and of all clusters, in every period.
+
+    `target` is the period of `after` that each period of `before` went into, -1 for none.
+    """
+    for name, values in before.sums.items():
+        wanted = np.zeros(len(after.periods))
+        np.add.at(wanted, target[target >= 0], values[target >= 0].sum(axis=1))
+        found = {"segments": after.sums[name].sum(axis=1)}
+        if after.clusters is not None:
+            split = after.clusters
+            found["clusters"] = np.bincount(split.period, split.sums[name], len(after.periods))
+        for kind, sums in found.items():
+            if not np.allclose(sums, wanted, rtol=1e-9, atol=1e-9 * np.abs(values).sum()):
+                raise AttributionError(
+                    f"cube: the sum {name!r} over {kind} is {sums} and should be {wanted}."
+                )
 
 
 def _summed(clusters: ClusterSums) -> ClusterSums:

@@ -1,4 +1,4 @@
-"""The error and warning classes, and the words they share: what came, what is allowed, the nearest match."""
+"""The error and warning classes, and their words: what came, what is allowed, the nearest."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ __all__ = [
     "DataQualityWarning",
     "ExpressionError",
     "IdentificationError",
+    "MissingFileError",
     "OptionError",
     "PeriodError",
     "SourceError",
@@ -49,6 +50,10 @@ class ColumnTypeError(AttributionError, TypeError):
 
 class SourceError(AttributionError, ValueError):
     """The data cannot be read: no such file, a broken file, SQL that is not one query."""
+
+
+class MissingFileError(SourceError):
+    """No file has the name or matches the glob."""
 
 
 class PeriodError(AttributionError, ValueError):

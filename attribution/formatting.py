@@ -1,4 +1,4 @@
-"""How numbers of a KPI are written: levels and changes in its unit, decimals that fit their size."""
+"""How numbers of a KPI are written: levels and changes in its unit, with fitting decimals."""
 
 from __future__ import annotations
 

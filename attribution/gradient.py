@@ -15,6 +15,9 @@ from scipy import sparse
 
 __all__ = ["Gradient"]
 
+# Up to this many lines a dense product is faster than keeping the structure.
+_DENSE_LINES = 64
+
 
 @dataclass(frozen=True, eq=False)
 class Gradient:
@@ -61,15 +64,16 @@ class Gradient:
         return Gradient(self.terms + other.terms, self.shape)
 
     def __sub__(self, other: Gradient) -> Gradient:
-        return self + other.combine(-np.eye(other.shape[0]))
+        return self + other.combine(-sparse.eye_array(other.shape[0], format="csr"))
 
     def combine(self, weights) -> Gradient:
         """Return the lines ``weights @ lines``; weights of shape (new K, K)."""
+        weights = sparse.csr_array(weights) if sparse.issparse(weights) else weights
         terms = tuple((weights @ left, right) for left, right in self.terms)
         return Gradient(terms, (weights.shape[0], self.shape[1]))
 
     def through(self, jacobian) -> Gradient:
-        """Apply the chain rule: variables are functions of others, `jacobian` of shape (n, new n)."""
+        """Apply the chain rule: the variables have the `jacobian`, shape (n, new n), in others."""
         terms = tuple((left, sparse.csr_array(right @ jacobian)) for left, right in self.terms)
         return Gradient(terms, (self.shape[0], jacobian.shape[1]))
 
@@ -91,15 +95,35 @@ class Gradient:
             dense += product.toarray() if sparse.issparse(product) else product
         return dense
 
+    def times(self, vector: np.ndarray) -> np.ndarray:
+        """Return ``gradient @ vector``, shape (K,)."""
+        product = np.zeros(self.shape[0])
+        for left, right in self.terms:
+            product += left @ (right @ vector)
+        return product
+
     def dot(self, sums) -> np.ndarray:
         """Return ``sums @ gradient.T``, shape (G, K): what each row of `sums` adds to each line."""
-        psi = np.zeros((sums.shape[0], self.shape[0]))
+        return sums @ self.toarray().T
+
+    def squares(self, sums) -> np.ndarray:
+        """Return the column sums of ``dot(sums) ** 2``, shape (K,), without forming it.
+
+        With dot = own + shared @ left.T, own sparse and shared narrow, the sum of squares is
+        sum own^2 + 2 own'shared . left + left (shared'shared) left'.
+        """
+        if self.shape[0] <= _DENSE_LINES:
+            return np.einsum("gk,gk->k", *[self.dot(sums)] * 2)
+        own = sparse.csr_array(self.shape)
+        lefts, shared = [np.zeros((self.shape[0], 0))], [np.zeros((sums.shape[0], 0))]
         for left, right in self.terms:
             if sparse.issparse(left):
-                product = sums @ sparse.csr_array(left @ right).T
+                own = own + sparse.csr_array(left @ right)
             else:
-                reduced = sums @ right.T
-                dense = reduced.toarray() if sparse.issparse(reduced) else reduced
-                product = dense @ left.T
-            psi += product.toarray() if sparse.issparse(product) else product
-        return psi
+                lefts.append(left)
+                shared.append((sums @ right.T).toarray())
+        left, reduced = np.hstack(lefts), np.hstack(shared)
+        own_psi = sparse.csr_array(own @ sums.T)
+        squares = np.asarray(own_psi.multiply(own_psi).sum(axis=1)).ravel()
+        squares += 2 * np.einsum("kr,kr->k", own_psi @ reduced, left)
+        return squares + np.einsum("kr,kr->k", left @ (reduced.T @ reduced), left)

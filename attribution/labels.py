@@ -1,13 +1,27 @@
-"""How a value of a table is shown and ordered: one text per level, numbers inside texts in number order."""
+"""How a value of a table is shown and ordered: one text per level, in natural order."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
 
-__all__ = ["MISSING", "label_of", "natural_key"]
+__all__ = ["MISSING", "is_null", "label_of", "natural_key"]
 
 MISSING = "(missing)"
+
+
+def is_null(value: object) -> bool:
+    """Return whether a value stands for nothing: None, NaN, NaT, NA.
+
+    Examples
+    --------
+    >>> is_null(None), is_null(float("nan")), is_null(0)
+    (True, True, False)
+    """
+    try:
+        return value is None or bool(value != value)  # NaN is the value that differs from itself
+    except (TypeError, ValueError):  # pandas' NA has no truth value
+        return type(value).__name__ == "NAType"
 
 
 def label_of(value: object) -> str:
@@ -18,9 +32,9 @@ def label_of(value: object) -> str:
     >>> label_of(None), label_of(3.0), label_of("JP"), label_of(True)
     ('(missing)', '3', 'JP', 'true')
     """
-    if value is None or value != value:  # NaN is the value that differs from itself
+    if is_null(value):
         return MISSING
-    if isinstance(value, bool):
+    if isinstance(value, bool) or type(value).__name__ == "bool":  # Python's or numpy's
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
@@ -40,6 +54,8 @@ def natural_key(label: str) -> tuple:
     parts = re.split(r"([0-9]+)", label)
     return (
         label == MISSING,
-        tuple((int(p), "") if i % 2 else (-1, p.casefold()) for i, p in enumerate(parts) if p or i % 2),
+        tuple(
+            (int(p), "") if i % 2 else (-1, p.casefold()) for i, p in enumerate(parts) if p or i % 2
+        ),
         label,
     )

@@ -24,9 +24,9 @@ class Moment:
 
     @property
     def key(self) -> str:
-        """The name the sum has in a cube."""
-        weight = {0: (), 1: ("weight",), 2: ("weight^2",)}[self.power]
-        return " * ".join([*weight, *sorted(self.factors)]) or "rows"
+        """The name the sum has in a cube; "#" is in no expression, so it is never a column's."""
+        weight = {0: (), 1: ("#weight",), 2: ("#weight^2",)}[self.power]
+        return " * ".join([*weight, *sorted(self.factors)]) or "#rows"
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def as_metric(metric: Metric | str) -> Metric:
         return metric
     if not isinstance(metric, str):
         raise ColumnTypeError(
-            f"metric: {metric!r} is a {type(metric).__name__}. "
+            f"metric: {metric!r} is not a metric. "
             "Allowed: at.Rate(...), at.Ratio(...) or text such as 'correct / reviewed'."
         )
     call = re.fullmatch(r"\s*ratio\s*\((.*)\)\s*", metric, flags=re.DOTALL)

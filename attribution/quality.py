@@ -1,4 +1,4 @@
-"""Data-quality findings: what a reader must know before trusting a bridge, each with its figures."""
+"""Data-quality findings: what a reader must know before trusting a bridge, with figures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attribution.decompose import Decomposition, decompose, nesting
+from attribution.decompose import Decomposition, nesting
 from attribution.formatting import Format
 from attribution.labels import MISSING
 
@@ -51,7 +51,7 @@ def findings(change: Attribution) -> list[dict[str, Any]]:
     found += _clusters(change)
     found += _periods(cube)
     found += _simpson(change, D, N, format)
-    found += _signs(change, D, N, n, format)
+    found += _signs(change, format)
     return found + _identification(parts, cube)
 
 
@@ -62,9 +62,11 @@ def _finding(code: str, severity: str, message: str, **facts: Any) -> dict[str, 
 def _residual(change: Attribution) -> dict[str, Any]:
     residual = change.total.change - float(change._parts.estimate.sum())
     return _finding(
-        "residual", "ok", f"The bars add up to the change; the residual is {residual:.1e}.",
+        "residual",
+        "ok",
+        f"The bars add up to the change; the residual is {residual:.1e}.",
         residual=residual,
-    )  # fmt: skip
+    )
 
 
 def _rates_in_use(parts: Decomposition) -> list[dict[str, Any]]:
@@ -77,10 +79,14 @@ def _rates_in_use(parts: Decomposition) -> list[dict[str, Any]]:
     )
     return [
         _finding(
-            "rates", "info", f"Rates are {parts.form}: {described} ({parts.reason}).",
-            form=parts.form, reason=parts.reason, fit=list(parts.fit),
+            "rates",
+            "info",
+            f"Rates are {parts.form}: {described} ({parts.reason}).",
+            form=parts.form,
+            reason=parts.reason,
+            fit=list(parts.fit),
         )
-    ]  # fmt: skip
+    ]
 
 
 def _missing_levels(cube: Cube, D: np.ndarray) -> list[dict[str, Any]]:
@@ -93,11 +99,14 @@ def _missing_levels(cube: Cube, D: np.ndarray) -> list[dict[str, Any]]:
         grew = abs(shares[1] - shares[0]) > 0.02
         found.append(
             _finding(
-                "missing_level", "warning" if shares.max() > 0.05 or grew else "info",
+                "missing_level",
+                "warning" if shares.max() > 0.05 or grew else "info",
                 f"{name}: {100 * shares[0]:.1f} % of the volume has no level in the baseline, "
                 f"{100 * shares[1]:.1f} % in the current period; it is kept as {MISSING!r}.",
-                dimension=name, share_baseline=shares[0], share_current=shares[1],
-            )  # fmt: skip
+                dimension=name,
+                share_baseline=shares[0],
+                share_current=shares[1],
+            )
         )
     return found
 
@@ -113,13 +122,19 @@ def _cells(parts: Decomposition, D: np.ndarray, n: np.ndarray) -> list[dict[str,
         severity = "warning" if parts.form == "saturated" and share > 0.02 else "info"
         found.append(
             _finding(
-                "one_period_cells", severity,
+                "one_period_cells",
+                severity,
                 f"{int(one.sum()):,} of {len(one):,} segments were seen in one period only "
                 f"({100 * share:.1f} % of the volume)"
-                + ("; with saturated rates their rate change is counted as mix."
-                   if parts.form == "saturated" else "."),
-                segments=int(one.sum()), of=len(one), share=share,
-            )  # fmt: skip
+                + (
+                    "; with saturated rates their rate change is counted as mix."
+                    if parts.form == "saturated"
+                    else "."
+                ),
+                segments=int(one.sum()),
+                of=len(one),
+                share=share,
+            )
         )
     thin = (n_S > 0) & (n_S < _THIN_ROWS)
     if thin.any():
@@ -127,21 +142,24 @@ def _cells(parts: Decomposition, D: np.ndarray, n: np.ndarray) -> list[dict[str,
         severity = "warning" if parts.form == "saturated" and share > 0.05 else "info"
         found.append(
             _finding(
-                "thin_cells", severity,
+                "thin_cells",
+                severity,
                 f"{int(thin.sum()):,} of {int((n_S > 0).sum()):,} observed cells have fewer than "
                 f"{_THIN_ROWS} rows ({100 * share:.1f} % of the volume).",
-                cells=int(thin.sum()), share=share,
-            )  # fmt: skip
+                cells=int(thin.sum()),
+                share=share,
+            )
         )
     borrowed = parts.stages.rates.borrowed
     if borrowed.any() and parts.form == "additive":
         found.append(
             _finding(
-                "borrowed_rates", "info",
+                "borrowed_rates",
+                "info",
                 f"{int(borrowed.sum()):,} cells cannot be predicted in their period and take the "
                 "other period's fitted rate.",
                 cells=int(borrowed.sum()),
-            )  # fmt: skip
+            )
         )
     return found
 
@@ -169,15 +187,21 @@ def _renames(
                     a, b = labels[old - block.start], labels[fresh - block.start]
                     found.append(
                         _finding(
-                            "probable_rename", "warning",
+                            "probable_rename",
+                            "warning",
                             f"{name}: {a!r} left with {100 * share_old:.1f} % of the volume at "
                             f"{format.level(rate_old)} and {b!r} entered with "
                             f"{100 * share_new:.1f} % at {format.level(rate_new)}. If it was "
                             f"renamed: mapping={{{name!r}: {{{a!r}: {b!r}}}}}.",
-                            dimension=name, old=a, new=b, mapping={name: {a: b}},
-                            share_baseline=share_old, share_current=share_new,
-                            rate_baseline=rate_old, rate_current=rate_new,
-                        )  # fmt: skip
+                            dimension=name,
+                            old=a,
+                            new=b,
+                            mapping={name: {a: b}},
+                            share_baseline=share_old,
+                            share_current=share_new,
+                            rate_baseline=rate_old,
+                            rate_current=rate_new,
+                        )
                     )
     return found
 
@@ -205,14 +229,19 @@ def _recoded(parts: Decomposition, cube: Cube, D: np.ndarray) -> list[dict[str, 
                 word = "collapsed" if after < before else "grew"
                 found.append(
                     _finding(
-                        "recoded_level", "warning",
+                        "recoded_level",
+                        "warning",
                         f"{name}: {label!r} {word} from {volumes[0]:,.0f} to {volumes[1]:,.0f} "
                         f"({100 * before:.2f} % to {100 * after:.2f} % of the volume): probably "
                         "counted elsewhere now. Merge it with where its items went "
                         "(mapping=...) or read its mix line as a change of coding.",
-                        dimension=name, segment=label, volume_baseline=volumes[0],
-                        volume_current=volumes[1], share_baseline=before, share_current=after,
-                    )  # fmt: skip
+                        dimension=name,
+                        segment=label,
+                        volume_baseline=volumes[0],
+                        volume_current=volumes[1],
+                        share_baseline=before,
+                        share_current=after,
+                    )
                 )
     return found
 
@@ -222,13 +251,14 @@ def _clusters(change: Attribution) -> list[dict[str, Any]]:
     if not units.clustered:
         return [
             _finding(
-                "no_clusters", "info",
+                "no_clusters",
+                "info",
                 f"Rows are taken as independent (n = {units.count:,}). If they come in batches by "
                 "moderator, day or reviewer, name that column as cluster: the standard errors "
                 "are too small without it.",
                 units=units.count,
             )
-        ]  # fmt: skip
+        ]
     names = ", ".join(change.cube.clusters.names) if change.cube.clusters else ""
     few = units.count < _FEW_CLUSTERS
     if units.count < 2:
@@ -244,25 +274,26 @@ def _clusters(change: Attribution) -> list[dict[str, Any]]:
 
 
 def _periods(cube: Cube) -> list[dict[str, Any]]:
-    """Periods of unequal length: other numbers of pooled values, months of other numbers of days."""
-    lengths = [_days(label) for label in cube.periods]
-    if None in lengths:
-        pooled = [len(label.split(" + ")) for label in cube.periods]
-        lengths, unit = pooled, "pooled periods"
-    else:
-        unit = "days"
-    if lengths[0] == lengths[1]:
+    """Periods of unequal length: in pooled values, or in days for months."""
+    a, b = (_days(label) for label in cube.periods)
+    unit = "days"
+    if a is None or b is None:
+        a, b = (len(label.split(" + ")) for label in cube.periods)
+        unit = "pooled periods"
+    if a == b:
         return []
-    a, b = lengths
     severity = "warning" if max(a, b) > 1.15 * min(a, b) else "info"
     return [
         _finding(
-            "unequal_periods", severity,
+            "unequal_periods",
+            severity,
             f"The periods differ in length: {a} and {b} {unit}. A ratio can be compared; volumes "
             "cannot.",
-            baseline=a, current=b, unit=unit,
+            baseline=a,
+            current=b,
+            unit=unit,
         )
-    ]  # fmt: skip
+    ]
 
 
 def _days(label: str) -> int | None:
@@ -298,29 +329,25 @@ def _simpson(
             severity = "warning" if change.verdict == "real" else "info"
             found.append(
                 _finding(
-                    "simpson", severity,
+                    "simpson",
+                    severity,
                     f"Simpson reversal: {against} of {len(moves)} levels of {name} {fell} while "
                     f"{change.metric.label} moved {format.change(total)}. The mix moved it, not "
                     "the levels.",
-                    dimension=name, against=against, levels=len(moves), change=total,
-                )  # fmt: skip
+                    dimension=name,
+                    against=against,
+                    levels=len(moves),
+                    change=total,
+                )
             )
     return found
 
 
-def _signs(
-    change: Attribution, D: np.ndarray, N: np.ndarray, n: np.ndarray, format: Format
-) -> list[dict[str, Any]]:
+def _signs(change: Attribution, format: Format) -> list[dict[str, Any]]:
     """Whether the sign of mix or rate depends on which period's weights are used."""
-    cube, parts = change.cube, change._parts
-    sizes = parts.design.sizes
-    totals: dict[str, dict[str, float]] = {"mix": {}, "rate": {}}
-    for method in ("baseline", "midpoint", "current"):
-        other = decompose(D, N, n, cube.codes, sizes, method=method, rates=parts.form)
-        for line, value in zip(other.lines, other.estimate, strict=True):
-            effect = "mix" if line.effect in ("mix", "joint") else line.effect
-            if effect in totals:
-                totals[effect][method] = totals[effect].get(method, 0.0) + float(value)
+    methods = ("baseline", "midpoint", "current")
+    pairs = {m: change._parts.under(m) for m in methods}
+    totals = {effect: {m: pairs[m][i] for m in methods} for i, effect in enumerate(("mix", "rate"))}
     found = []
     rounding = 1e-12 * max(abs(change.total.baseline), abs(change.total.current))
     for effect, by_method in totals.items():
@@ -329,10 +356,12 @@ def _signs(
             listed = ", ".join(f"{format.change(v)} ({m})" for m, v in by_method.items())
             found.append(
                 _finding(
-                    "sign_depends_on_weights", "warning",
+                    "sign_depends_on_weights",
+                    "warning",
                     f"The sign of the {effect} effect depends on the weights: {listed}.",
-                    effect=effect, **by_method,
-                )  # fmt: skip
+                    effect=effect,
+                    **by_method,
+                )
             )
     return found
 
@@ -346,24 +375,31 @@ def _identification(parts: Decomposition, cube: Cube) -> list[dict[str, Any]]:
             inner, outer = cube.dimensions[child], cube.dimensions[parent]
             found.append(
                 _finding(
-                    "nested", "info",
+                    "nested",
+                    "info",
                     f"Each {inner} lies in one {outer}: the mix of {outer} is between its levels, "
                     f"the mix of {inner} within them.",
-                    child=inner, parent=outer,
-                )  # fmt: skip
+                    child=inner,
+                    parent=outer,
+                )
             )
-    for d, name in enumerate(cube.dimensions):
-        block = parts.design.block(d)
-        aliased = [cube.levels[d][i] for i in np.flatnonzero(parts.aliased[block])]
-        if aliased:
-            shown = ", ".join(aliased[:6]) + (" ..." if len(aliased) > 6 else "")
-            found.append(
-                _finding(
-                    "aliased_levels", "warning",
-                    f"{name}: the effects of {shown} are not identified apart from those of the "
-                    "other dimensions, because they always occur together; they are shared out "
-                    "evenly (smallest effects that fit).",
-                    dimension=name, segments=aliased,
-                )  # fmt: skip
+    aliased = {
+        name: [cube.levels[d][i] for i in np.flatnonzero(parts.aliased[parts.design.block(d)])]
+        for d, name in enumerate(cube.dimensions)
+    }
+    aliased = {name: levels for name, levels in aliased.items() if levels}
+    if aliased:
+        listed = " and ".join(
+            f"{name} {', '.join(levels[:4])}{' ...' if len(levels) > 4 else ''}"
+            for name, levels in aliased.items()
+        )
+        found.append(
+            _finding(
+                "aliased_levels",
+                "warning",
+                f"The split between {listed} is not identified: they occur only together. Their "
+                "common effect is shared out by the smallest effects that fit.",
+                levels=aliased,
             )
+        )
     return found

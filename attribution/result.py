@@ -1,4 +1,4 @@
-"""Attribution: the answer to one question - frozen, tidy, printable - and the frames it is read from."""
+"""Attribution: the answer to one question, frozen, tidy, printable, and its frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ from attribution.decompose import (
 )
 from attribution.formatting import Format, significant
 from attribution.gradient import Gradient
-from attribution.infer import Inference, UnitSums, adjusted_p_values, covariance, infer
+from attribution.infer import (
+    Inference,
+    UnitSums,
+    adjusted_p_values,
+    covariance,
+    half_width,
+    infer,
+)
 from attribution.metrics import Metric
 
 if TYPE_CHECKING:
@@ -168,11 +175,16 @@ class Attribution:
         member = parts.design.matrix[:, block].T
         names = pd.DataFrame({"dimension": dimension, "segment": list(self.cube.levels[d])})
         inside = parts.turnover.exists[:, block].all(axis=0)
-        estimates = {k: (x[block], g.rows(block.start, block.stop)) for k, (x, g) in
-                     parts.level_parts.items()}
+        estimates = {
+            part: (x[block], parts.level_gradient(part, block.start, block.stop))
+            for part, x in parts.level_parts.items()
+        }
         lines = np.array(
-            [[level in line.levels for line in parts.lines] for level in
-             range(block.start, block.stop)], dtype=float
+            [
+                [level in line.levels for line in parts.lines]
+                for level in range(block.start, block.stop)
+            ],
+            dtype=float,
         ).reshape(block.stop - block.start, len(parts.lines))
         frame = self._table(names, member, estimates, lines, inside)
         # A level without any volume in either period has nothing to say.
@@ -198,11 +210,13 @@ class Attribution:
         stayed = parts.turnover.stayed
         place = sparse.eye_array(len(stayed), format="csr")[:, stayed]
         estimates = {
-            k: (place @ x, g.combine(place)) for k, (x, g) in parts.segment_parts.items()
+            part: (place @ x, parts.segment_gradient(part).combine(place))
+            for part, x in parts.segment_parts.items()
         }
         # A segment outside S holds a part of its turnover line, not the line.
-        return self._table(names, sparse.eye_array(len(stayed), format="csr"), estimates, None,
-                           stayed)
+        return self._table(
+            names, sparse.eye_array(len(stayed), format="csr"), estimates, None, stayed
+        )
 
     def _table(
         self,
@@ -210,50 +224,59 @@ class Attribution:
         member: Any,
         estimates: dict[str, tuple[np.ndarray, Gradient]],
         turnover_lines: np.ndarray | None,
-        inside: np.ndarray,
+        inside: Any,
     ) -> pd.DataFrame:
         """Counts, observed shares and rates, and parts with their intervals, one row per name."""
+        import pandas as pd
+        from scipy import sparse
+
         D, N = self._sums("denominator"), self._sums("numerator")
         n = member @ self._sums("count").T
-        frame = names.assign(n_baseline=n[:, 0], n_current=n[:, 1])
         exists = (member @ D.T) > 0
+        columns = {"n_baseline": n[:, 0], "n_current": n[:, 1]}
         for t, when in enumerate(("baseline", "current")):
-            self._add(frame, f"share_{when}", *margin_shares(D, member, t), known=exists[:, t])
-            self._add(frame, f"rate_{when}", *margin_rates(D, N, member, t), known=exists[:, t])
-        total = sum((x for x, _ in estimates.values()), np.zeros(len(frame)))
-        gradient = Gradient.zero(len(frame), 4 * D.shape[1])
-        for part in estimates.values():
-            gradient = gradient + part[1]
+            here = exists[:, t]
+            columns |= self._columns(f"share_{when}", *margin_shares(D, member, t), known=here)
+            columns |= self._columns(f"rate_{when}", *margin_rates(D, N, member, t), known=here)
+        for name, (x, g) in estimates.items():
+            columns |= self._columns(name, x, g, known=inside, tested=True)
         if turnover_lines is None:
             apart, in_apart = outside_shares(D, N, self._parts.turnover.stayed)
         else:
             apart = turnover_lines @ self._parts.estimate
             in_apart = self._parts.gradient.combine(turnover_lines)
-        for name, (x, g) in estimates.items():
-            self._add(frame, name, x, g, known=inside, tested=True)
-        here = inside.astype(float)
-        gradient = gradient.combine(np.diag(here)) + in_apart.combine(np.diag(1 - here))
-        self._add(frame, "total", np.where(inside, total, apart), gradient, tested=True)
-        return frame
+        total = np.where(inside, sum(x for x, _ in estimates.values()), apart)
+        gradient = in_apart.combine(sparse.diags_array((~inside).astype(float)))
+        within = sparse.diags_array(inside.astype(float))
+        for _, g in estimates.values():
+            gradient = gradient + g.combine(within)
+        columns |= self._columns(
+            "total", total, gradient, known=inside | exists.any(axis=1), tested=True
+        )
+        return pd.concat([names, pd.DataFrame(columns)], axis=1)
 
-    def _add(
+    def _columns(
         self,
-        frame: pd.DataFrame,
         name: str,
         estimate: np.ndarray,
         gradient: Gradient,
-        known: np.ndarray | None = None,
+        known: np.ndarray,
         tested: bool = False,
-    ) -> None:
-        """Add one estimated column and its interval columns; unknown rows are null."""
+    ) -> dict[str, np.ndarray]:
+        """One estimated column and its interval columns; rows not known are null."""
         found = self._infer(estimate, gradient)
-        columns = {"": found.estimate, "_std_error": found.std_error,
-                   "_conf_low": found.conf_low, "_conf_high": found.conf_high}
+        columns = {
+            name: found.estimate,
+            f"{name}_std_error": found.std_error,
+            f"{name}_conf_low": found.conf_low,
+            f"{name}_conf_high": found.conf_high,
+        }
+        columns = {k: np.where(known, v, np.nan) for k, v in columns.items()}
         if tested:
-            p = found.p_value if known is None else np.where(known, found.p_value, np.nan)
-            columns |= {"_p_value": p, "_p_adjusted": adjusted_p_values(p, self.options.adjust)}
-        for suffix, values in columns.items():
-            frame[name + suffix] = values if known is None else np.where(known, values, np.nan)
+            p = np.where(known, found.p_value, np.nan)
+            columns[f"{name}_p_value"] = p
+            columns[f"{name}_p_adjusted"] = adjusted_p_values(p, self.options.adjust)
+        return columns
 
     # -- parts and checks --------------------------------------------------------------------
 
@@ -333,16 +356,24 @@ class Attribution:
         """
         from attribution.summary import headline, notes
 
-        effects, cube = self.effects, self.cube
+        parts, cube = self._parts, self.cube
+        found = self._infer(parts.estimate, parts.gradient)
+        p_adjusted = adjusted_p_values(found.p_value, self.options.adjust)
+        # With additive rates the joint effect is 0 by construction: no bar.
+        kept = [
+            i
+            for i, line in enumerate(parts.lines)
+            if not (line.effect == "joint" and parts.form == "additive")
+        ]
         bars = tuple(
-            Bar(_bar_label(row.effect, row.dimension, row.segment), row.estimate, row.conf_low,
-                row.conf_high, row.p_adjusted, (i,))
-            for i, row in enumerate(effects.itertuples())
-            # Without an own line a joint effect that is 0 by construction is no bar.
-            if not (row.effect == "joint" and self._parts.form == "additive")
+            Bar(
+                _bar_label(parts.lines[i].effect, *self._names(parts.lines[i])),
+                *(float(x[i]) for x in (found.estimate, found.conf_low, found.conf_high)),
+                p_adjusted=float(p_adjusted[i]),
+                rows=(i,),
+            )
+            for i in kept
         )
-        kept = [bar.rows[0] for bar in bars]
-        half = (effects["conf_high"] - effects["estimate"]) / effects["std_error"]
         bridge = Bridge(
             metric=self.metric.label,
             unit=self.metric.display_unit,
@@ -355,8 +386,8 @@ class Attribution:
             message=headline(self),
             notes=tuple(notes(self)),
             verdict=self.verdict,
-            covariance=covariance(self._parts.gradient, self._units)[np.ix_(kept, kept)],
-            half_widths=float(half.replace(np.inf, np.nan).median()),
+            covariance=covariance(parts.gradient, self._units)[np.ix_(kept, kept)],
+            half_width=half_width(self._units.degrees_of_freedom, self.options.conf_level),
         )
         return bridge if max_bars is None else bridge.condensed(max_bars)
 
@@ -399,8 +430,11 @@ class Attribution:
         """Return `effects` with the KPI and the two periods in front: one table per report."""
         frame = self.effects
         for i, (name, value) in enumerate(
-            [("metric", self.metric.label), ("baseline", self.cube.periods[0]),
-             ("current", self.cube.periods[1])]
+            [
+                ("metric", self.metric.label),
+                ("baseline", self.cube.periods[0]),
+                ("current", self.cube.periods[1]),
+            ]
         ):
             frame.insert(i, name, value)
         return frame
@@ -409,8 +443,11 @@ class Attribution:
         """Return everything as plain values; numbers have 12 significant digits, null for none."""
         return {
             "schema": SCHEMA,
-            "metric": {"name": self.metric.label, "better": self.metric.better,
-                       "unit": self.metric.display_unit},
+            "metric": {
+                "name": self.metric.label,
+                "better": self.metric.better,
+                "unit": self.metric.display_unit,
+            },
             "baseline": self.cube.periods[0],
             "current": self.cube.periods[1],
             "total": _plain(vars(self.total)),

@@ -6,9 +6,10 @@ import html
 from typing import TYPE_CHECKING
 
 from attribution.formatting import p_text
+from attribution.quality import findings
 
 if TYPE_CHECKING:
-    from attribution.bridge import Bridge
+    from attribution.bridge import Bar, Bridge
     from attribution.result import Attribution
 
 __all__ = ["headline", "notes", "summary", "summary_html"]
@@ -63,7 +64,7 @@ def notes(change: Attribution) -> list[str]:
     n = cube.metric_sums(change.metric, "count").sum(axis=1)
     return [
         f"{first}. n = {n[0]:,.0f} and {n[1]:,.0f}; {counted}.",
-        f"Method: {options.method}, {options.mix} mix by {', '.join(cube.dimensions) or 'nothing'}, "
+        f"Method: {options.method}, {options.mix} mix by {', '.join(cube.dimensions) or 'none'}, "
         f"{change._parts.form} rates; {100 * options.conf_level:g} % intervals.",
     ]
 
@@ -74,9 +75,7 @@ def summary(change: Attribution) -> str:
     format = bridge.format
     rows = [(bridge.baseline_label, format.number(bridge.baseline), "", "")]
     for bar, text in zip(bridge.bars, bridge.texts(), strict=True):
-        rows.append(
-            (f"  {bar.label}", text, _bracketed(bridge, bar), p_text(bar.p_adjusted))
-        )
+        rows.append((f"  {bar.label}", text, _bracketed(bridge, bar), p_text(bar.p_adjusted)))
     rows.append((bridge.current_label, format.number(bridge.current), "", ""))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     table = [
@@ -91,14 +90,14 @@ def summary(change: Attribution) -> str:
     if small_print := "; ".join(x for x in (unit, adjusted) if x):
         lines.append(f"({small_print})")
     lines += ["", *notes(change)]
-    worth = [f for f in change.check().itertuples() if f.severity != "ok"]
+    worth = [f for f in findings(change) if f["severity"] != "ok"]
     if worth:
         lines += ["", "Findings:"]
-        lines += [f"  [{f.severity}] {f.message}" for f in worth]
+        lines += [f"  [{f['severity']}] {f['message']}" for f in worth]
     return "\n".join(lines)
 
 
-def _bracketed(bridge: Bridge, bar) -> str:
+def _bracketed(bridge: Bridge, bar: Bar) -> str:
     text = bridge.format.interval(bar.conf_low, bar.conf_high)
     return f"[{text}]" if text and bar.conf_low != bar.conf_high else ""
 
@@ -140,9 +139,9 @@ def summary_html(change: Attribution) -> str:
         body.append(row(bar.label, shown, _bracketed(bridge, bar), p_text(bar.p_adjusted)))
     body.append(row(bridge.current_label, format.level(bridge.current), "", "", "th"))
     warnings = "".join(
-        f"<li>{html.escape(f.message)}</li>"
-        for f in change.check().itertuples()
-        if f.severity == "warning"
+        f"<li>{html.escape(f['message'])}</li>"
+        for f in findings(change)
+        if f["severity"] == "warning"
     )
     return (
         f"<div><p><b>{html.escape(headline(change))}.</b><br>{html.escape(verdict_text(change))}"

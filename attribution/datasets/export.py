@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 
 from attribution.errors import check_option
@@ -21,8 +20,8 @@ def write_tables(
 ) -> list[Path]:
     """Write each table and return the files written.
 
-    The files are made in a temporary folder beside their place and moved there when all are
-    complete: a run that fails leaves what was there before.
+    The files are made in a temporary folder beside their places and moved when all are complete:
+    a run that fails leaves what was there before.
 
     Parameters
     ----------
@@ -37,10 +36,12 @@ def write_tables(
     -------
     list of Path
     """
+    import duckdb  # only writers pay for it
+
     check_option("format", format, FORMATS)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as made:
         database = str(Path(made) / DATABASE) if format == "duckdb" else ":memory:"
         # One thread: the rows keep their order and the bytes are the same on every machine.
         with duckdb.connect(database, config={"threads": 1}) as connection:

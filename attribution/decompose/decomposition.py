@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -10,10 +11,11 @@ from scipy import sparse
 from attribution.decompose import kitagawa
 from attribution.decompose.design import Design
 from attribution.decompose.dimensions import Adjusted, adjusted
-from attribution.gradient import Gradient
+from attribution.decompose.kitagawa import METHODS
 from attribution.decompose.linearize import Stages, denominator_shares
 from attribution.decompose.rates import additive, choose, explained, saturated
 from attribution.decompose.turnover import Turnover, turnover
+from attribution.gradient import Gradient
 
 __all__ = ["Decomposition", "Line", "decompose"]
 
@@ -31,16 +33,16 @@ class Line:
 class Decomposition:
     """The lines of one change.
 
-    All gradients are over the 4 S sums (D_0, D_1, N_0, N_1) of all segments.
-
     Attributes
     ----------
+    design : Design
+        All S segments.
     R : ndarray, shape (2,)
         The KPI in the two periods.
-    lines, estimate, gradient
+    lines, estimate
         The bridge: estimate adds up to R_1 - R_0.
-    level_parts, segment_parts : dict of str to (estimate, gradient)
-        "mix", "rate" (and "interaction") per level, shape (q,), and per segment of S.
+    level_parts, segment_parts : dict of str to ndarray
+        "mix", "rate" (and "interaction") per level, shape (q,), and per segment of METHODS.md's S.
     turnover : Turnover
     stages : Stages
         Shares and rates in use.
@@ -51,15 +53,19 @@ class Decomposition:
         The rates in use and why.
     fit : (float, float)
         The part of the observed rates' variance between cells that they reproduce, per period.
+
+    Notes
+    -----
+    Gradients are over the 4 S sums (D_0, D_1, N_0, N_1) of all segments. They are worked out when
+    they are asked for: a question about the estimates alone does not pay for them.
     """
 
     design: Design
     R: np.ndarray
     lines: tuple[Line, ...]
     estimate: np.ndarray
-    gradient: Gradient
-    level_parts: dict[str, tuple[np.ndarray, Gradient]]
-    segment_parts: dict[str, tuple[np.ndarray, Gradient]]
+    level_parts: dict[str, np.ndarray]
+    segment_parts: dict[str, np.ndarray]
     turnover: Turnover
     stages: Stages
     alpha: np.ndarray
@@ -67,6 +73,28 @@ class Decomposition:
     form: str
     reason: str
     fit: tuple[float, float]
+    # Gradients over (p_0, p_1, r_0, r_1) in S, by part.
+    _in_lines: Gradient
+    _in_levels: dict[str, Gradient]
+    _in_segments: dict[str, Gradient]
+
+    @cached_property
+    def gradient(self) -> Gradient:
+        """The gradient of `estimate`."""
+        inside = self.stages.to_sums(self._in_lines)
+        return Gradient.stack([inside, self.turnover.gradient]) if self.turnover.lines else inside
+
+    def level_gradient(self, part: str, start: int, stop: int) -> Gradient:
+        """The gradient of a range of levels of one part."""
+        return self.stages.to_sums(self._in_levels[part].rows(start, stop))
+
+    def segment_gradient(self, part: str) -> Gradient:
+        """The gradient of one part per segment of S."""
+        return self.stages.to_sums(self._in_segments[part])
+
+    def under(self, method: str) -> tuple[float, float]:
+        """Return total mix and total rate under another method, at the same rates in use."""
+        return kitagawa.mix_and_rate(self.stages.shares.p, self.stages.rates.r, METHODS[method])
 
 
 def decompose(
@@ -106,7 +134,7 @@ def decompose(
     >>> [(line.effect, round(100 * float(x), 6)) for line, x in zip(change.lines, change.estimate)]
     [('mix', -1.5), ('rate', 0.0)]
     """
-    weights = kitagawa.METHODS[method]
+    weights = METHODS[method]
     design = Design(codes, sizes)
     moved = turnover(D, N, design)
     stayed = moved.stayed
@@ -124,28 +152,26 @@ def decompose(
     estimates.append(np.array([segment_rate.sum()]))
     gradients.append(_summed(in_rate))
     to_levels = within.matrix.T
-    level_parts = {
-        "mix": (by_level.levels, by_level.gradient),
-        "rate": (to_levels @ segment_rate, in_rate.combine(to_levels)),
-    }
-    segment_parts = {"mix": (segment_mix, in_mix), "rate": (segment_rate, in_rate)}
+    level_parts = {"mix": by_level.levels, "rate": to_levels @ segment_rate}
+    in_levels = {"mix": by_level.gradient, "rate": in_rate.combine(to_levels)}
+    segment_parts = {"mix": segment_mix, "rate": segment_rate}
+    in_segments = {"mix": in_mix, "rate": in_rate}
     if weights.threefold:
         crossed, in_crossed = kitagawa.interaction(p, r)
         lines.append(Line("interaction"))
         estimates.append(np.array([crossed.sum()]))
         gradients.append(_summed(in_crossed))
-        level_parts["interaction"] = (to_levels @ crossed, in_crossed.combine(to_levels))
-        segment_parts["interaction"] = (crossed, in_crossed)
-    inside = stages.to_sums(Gradient.stack(gradients))
+        level_parts["interaction"] = to_levels @ crossed
+        in_levels["interaction"] = in_crossed.combine(to_levels)
+        segment_parts["interaction"], in_segments["interaction"] = crossed, in_crossed
     lines += [Line(("exit", "entry")[t], None, levels) for t, levels in moved.lines]
     return Decomposition(
         design=design,
         R=N.sum(axis=1) / D.sum(axis=1),
         lines=tuple(lines),
         estimate=np.concatenate([*estimates, moved.estimate]),
-        gradient=Gradient.stack([inside, moved.gradient]) if moved.lines else inside,
-        level_parts={k: (x, stages.to_sums(g)) for k, (x, g) in level_parts.items()},
-        segment_parts={k: (x, stages.to_sums(g)) for k, (x, g) in segment_parts.items()},
+        level_parts=level_parts,
+        segment_parts=segment_parts,
         turnover=moved,
         stages=stages,
         alpha=by_level.alpha,
@@ -153,6 +179,9 @@ def decompose(
         form=form,
         reason=reason,
         fit=explained(D_S, N_S, used),
+        _in_lines=Gradient.stack(gradients),
+        _in_levels=in_levels,
+        _in_segments=in_segments,
     )
 
 

@@ -197,9 +197,11 @@ class AdditiveFit:
         g = np.where(self.active, g, 0.0)
         g = g - self._totals(g)[:, self.design.of_dimension] * self.margins
         if self.null.shape[1]:
-            g = g - linalg.solve(self._null_gram, (g @ self.null).T).T @ (
-                self.null * self.margins[:, None]
-            ).T
+            g = (
+                g
+                - linalg.solve(self._null_gram, (g @ self.null).T).T
+                @ (self.null * self.margins[:, None]).T
+            )
         return g
 
     def _without_null(self, x: np.ndarray) -> np.ndarray:
@@ -222,10 +224,22 @@ class AdditiveFit:
         return seen
 
     def aliased(self) -> np.ndarray:
-        """The columns whose effect depends on the minimum-norm choice, shape (q,) of bool."""
+        """The columns whose effect depends on the minimum-norm choice, shape (q,) of bool.
+
+        An aliased direction is constant on levels that are told apart only jointly; in each
+        dimension the constant of most volume is the reference, and the other levels are aliased.
+        """
+        flagged = np.zeros(self.design.width, dtype=bool)
         if not self.null.shape[1]:
-            return np.zeros(self.design.width, dtype=bool)
-        return (np.abs(self.null) > 1e-8 * np.abs(self.null).max(axis=0)).any(axis=1)
+            return flagged
+        pattern = np.round(self.null / np.abs(self.null).max(axis=0), 6)
+        for d in range(len(self.design.sizes)):
+            block = self.design.block(d)
+            _, group = np.unique(pattern[block], axis=0, return_inverse=True)
+            group = np.where(self.active[block], group.ravel(), -1)
+            volume = np.bincount(group[group >= 0], weights=self.margins[block][group >= 0])
+            flagged[block] = (group >= 0) & (group != int(np.argmax(volume)))
+        return flagged
 
     # -- derivatives -------------------------------------------------------------------------
 

@@ -16,8 +16,8 @@ import numpy as np
 from scipy import sparse
 
 from attribution.decompose.design import AdditiveFit, Design
-from attribution.gradient import Gradient
 from attribution.decompose.kitagawa import Weights
+from attribution.gradient import Gradient
 
 __all__ = ["LevelEffects", "adjusted", "identical", "nesting", "level_effects"]
 
@@ -189,7 +189,7 @@ def adjusted(p: np.ndarray, r: np.ndarray, design: Design, weights: Weights) -> 
     valued = np.where(X.T @ mean_p > 0, effects.alpha + constant, 0.0)
 
     none = sparse.csr_array(X.shape).T
-    own = Gradient.of(np.diag(valued), sparse.hstack([-X.T, X.T, none, none]))
+    own = Gradient.of(sparse.diags_array(valued).tocsr(), sparse.hstack([-X.T, X.T, none, none]))
     in_weights, in_values = effects.pull(np.diag(shift_of_level))
     S = len(shift)
     half, nothing = 0.5 * sparse.eye_array(S), sparse.csr_array((S, S))

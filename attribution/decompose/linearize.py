@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from attribution.gradient import Gradient
 from attribution.decompose.rates import Rates
+from attribution.gradient import Gradient
 
 __all__ = ["Shares", "Stages", "denominator_shares"]
 
@@ -43,12 +43,9 @@ class Shares:
         average = sparse.csr_array(
             np.vstack([np.r_[self.p[0], np.zeros(S)], np.r_[np.zeros(S), self.p[1]]]).T
         )
-        terms = []
-        for left, right in gradient.terms:
-            terms.append((left, sparse.csr_array(right @ scale)))
-            shift = -(right @ average).toarray() / self.total
-            terms.append((left @ shift, ones))
-        return Gradient(tuple(terms), gradient.shape)
+        through_own = gradient.through(scale)
+        through_total = gradient.through(average).toarray() / self.total
+        return through_own - Gradient.of(through_total, ones)
 
 
 def denominator_shares(D: np.ndarray) -> Shares:

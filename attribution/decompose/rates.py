@@ -78,27 +78,21 @@ class Rates:
         return gradient.through(jacobian)
 
     def _pull_additive(self, gradient: Gradient) -> Gradient:
-        S = self.D.shape[1]
-        pulled = Gradient.zero(gradient.shape[0], 2 * S)
-        X = self.design.matrix
+        # g . d fitted = sum_c h_c d N_c, h = (sum of g + X u) / D_t, u the fit's solution for X'g
+        S, X = self.D.shape[1], self.design.matrix
+        terms = []
         for t, fit in enumerate(self.fits):
             # Every rate that this period's fit predicts, in either period.
-            moved = sparse.vstack(
-                [sparse.diags_array((self.source[s] == t).astype(float)) for s in (0, 1)]
-            )
+            chosen = (self.source == t).astype(float).ravel()
+            stacked = sparse.vstack([X, X], format="csr").multiply(chosen[:, None])
+            on_dummies = gradient.through(sparse.csr_array(stacked)).toarray()
+            on_mean = gradient.through(sparse.csr_array(chosen[:, None])).toarray()
             observed = fit.observed / self.D[t].sum()
-            columns = slice(t * S, (t + 1) * S)
-            for left, right in gradient.through(sparse.csr_array(moved)).terms:
-                u = fit.solve((right @ X).toarray())
-                total = np.asarray(right.sum(axis=1)).reshape(-1, 1)
-                u_total = left @ np.hstack([u, total])
-                basis = sparse.vstack(
-                    [X.multiply(observed[:, None]).T, observed[None, :]], format="csr"
-                )
-                padded = sparse.csr_array((basis.shape[0], 2 * S)).tolil()
-                padded[:, columns] = basis
-                pulled = pulled + Gradient.of(u_total, padded.tocsr())
-        return pulled
+            basis = sparse.vstack([X.multiply(observed[:, None]).T, observed[None, :]])
+            empty = sparse.csr_array(basis.shape)
+            placed = sparse.hstack([empty] * t + [basis] + [empty] * (1 - t), format="csr")
+            terms.append((np.hstack([fit.solve(on_dummies), on_mean]), placed))
+        return Gradient(tuple(terms), (gradient.shape[0], 2 * S))
 
 
 def saturated(D: np.ndarray, N: np.ndarray, design: Design) -> Rates:

@@ -1,11 +1,11 @@
-"""Gradient and unit sums in, covariance, intervals and p-values out: one linearisation for every line.
+"""Gradient and unit sums in, covariance, intervals and p-values out.
 
 Nothing here knows which decomposition it serves.
 """
 
 from attribution.infer.covariance import UnitSums, cluster_units, covariance, row_units, std_errors
+from attribution.infer.intervals import Inference, half_width, infer, t_inference
 from attribution.infer.simultaneous import ADJUSTMENTS, adjusted_p_values
-from attribution.infer.intervals import Inference, infer, t_inference
 
 __all__ = [
     "ADJUSTMENTS",
@@ -14,6 +14,7 @@ __all__ = [
     "adjusted_p_values",
     "cluster_units",
     "covariance",
+    "half_width",
     "infer",
     "row_units",
     "std_errors",

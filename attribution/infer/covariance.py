@@ -17,8 +17,6 @@ from attribution.gradient import Gradient
 
 __all__ = ["UnitSums", "cluster_units", "covariance", "row_units", "std_errors"]
 
-_LINES_AT_ONCE = 256
-
 
 @dataclass(frozen=True, eq=False)
 class UnitSums:
@@ -48,7 +46,11 @@ class UnitSums:
 
 
 def cluster_units(
-    cluster: np.ndarray, period: np.ndarray, segment: np.ndarray, D: np.ndarray, N: np.ndarray,
+    cluster: np.ndarray,
+    period: np.ndarray,
+    segment: np.ndarray,
+    D: np.ndarray,
+    N: np.ndarray,
     segments: int,
 ) -> UnitSums:
     """Arrange cluster sums as one row per cluster.
@@ -56,7 +58,7 @@ def cluster_units(
     Parameters
     ----------
     cluster, period, segment : ndarray of int, shape (m,)
-        Where each entry belongs; period is 0 or 1.
+        Where each entry belongs: a code from 0, a period 0 or 1, a segment.
     D, N : ndarray, shape (m,)
         Its denominator and numerator.
     segments : int
@@ -66,17 +68,19 @@ def cluster_units(
     -------
     UnitSums
     """
-    present, row = np.unique(cluster, return_inverse=True)
+    seen = np.bincount(cluster) > 0
+    row = (np.cumsum(seen) - 1)[cluster]
+    count = int(seen.sum())
     column = period.astype(np.int64) * segments + segment
     sums = sparse.csr_array(
         (
             np.concatenate([D, N]),
             (np.concatenate([row, row]), np.concatenate([column, column + 2 * segments])),
         ),
-        shape=(len(present), 4 * segments),
+        shape=(count, 4 * segments),
     )
     totals = np.asarray(sums.sum(axis=0)).ravel()
-    return UnitSums(sums, totals, len(present), clustered=True)
+    return UnitSums(sums, totals, count, clustered=True)
 
 
 def row_units(
@@ -106,7 +110,10 @@ def row_units(
     sums = sparse.csr_array(
         (
             np.concatenate([first, along, rest]),
-            (np.concatenate([cell, cell, cells + cell]), np.concatenate([cell, cells + cell, cells + cell])),
+            (
+                np.concatenate([cell, cell, cells + cell]),
+                np.concatenate([cell, cells + cell, cells + cell]),
+            ),
         ),
         shape=(2 * cells, 2 * cells),
     )
@@ -131,18 +138,15 @@ def covariance(gradient: Gradient, units: UnitSums) -> np.ndarray:
     if G < 2:
         return np.full((gradient.shape[0], gradient.shape[0]), np.nan)
     psi = gradient.dot(units.sums)
-    mean = gradient.dot(units.totals[None, :])[0] / G
+    mean = gradient.times(units.totals) / G
     return G / (G - 1) * (psi.T @ psi - G * np.outer(mean, mean))
 
 
 def std_errors(gradient: Gradient, units: UnitSums) -> np.ndarray:
     """Return the standard error of each line, shape (K,), without the covariances between them."""
-    K, G = gradient.shape[0], units.count
+    G = units.count
     if G < 2:
-        return np.full(K, np.nan)
-    variance = np.empty(K)
-    mean = gradient.dot(units.totals[None, :])[0] / G
-    for start in range(0, K, _LINES_AT_ONCE):
-        psi = gradient.rows(start, start + _LINES_AT_ONCE).dot(units.sums)
-        variance[start : start + _LINES_AT_ONCE] = (psi**2).sum(axis=0)
-    return np.sqrt(np.maximum(G / (G - 1) * (variance - G * mean**2), 0.0))
+        return np.full(gradient.shape[0], np.nan)
+    mean = gradient.times(units.totals) / G
+    spread = gradient.squares(units.sums) - G * mean**2
+    return np.sqrt(np.maximum(G / (G - 1) * spread, 0.0))

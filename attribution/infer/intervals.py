@@ -10,7 +10,7 @@ from scipy import special
 from attribution.gradient import Gradient
 from attribution.infer.covariance import UnitSums, std_errors
 
-__all__ = ["Inference", "infer", "t_inference"]
+__all__ = ["Inference", "half_width", "infer", "t_inference"]
 
 # Below this fraction of the KPI's own size a standard error is rounding, not variance.
 _ROUNDING = 1e-12
@@ -28,6 +28,17 @@ class Inference:
     conf_low: np.ndarray
     conf_high: np.ndarray
     p_value: np.ndarray
+
+
+def half_width(degrees_of_freedom: int, conf_level: float) -> float:
+    """Return the half width of a t interval in standard errors.
+
+    Examples
+    --------
+    >>> round(half_width(11, 0.95), 3)
+    2.201
+    """
+    return float(special.stdtrit(max(degrees_of_freedom, 1), (1 + conf_level) / 2))
 
 
 def t_inference(
@@ -50,11 +61,10 @@ def t_inference(
     >>> t_inference(np.array([1.0]), np.array([0.5]), 1000, 0.95).p_value.round(3)
     array([0.046])
     """
-    df = max(degrees_of_freedom, 1)
-    half = special.stdtrit(df, (1 + conf_level) / 2) * std_error
+    half = half_width(degrees_of_freedom, conf_level) * std_error
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.abs(estimate) / std_error
-    p = np.where(std_error > 0, 2 * special.stdtr(df, -t), np.nan)
+    p = np.where(std_error > 0, 2 * special.stdtr(max(degrees_of_freedom, 1), -t), np.nan)
     return Inference(estimate, std_error, estimate - half, estimate + half, p)
 
 

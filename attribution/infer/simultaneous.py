@@ -23,6 +23,10 @@ def adjusted_p_values(p_values: np.ndarray, adjust: str | None) -> np.ndarray:
     -------
     ndarray
 
+    References
+    ----------
+    Holm, S. (1979). A simple sequentially rejective multiple test procedure. Scand. J. Stat. 6.
+
     Examples
     --------
     >>> adjusted_p_values(np.array([0.01, np.nan, 0.04]), "holm")
@@ -32,7 +36,10 @@ def adjusted_p_values(p_values: np.ndarray, adjust: str | None) -> np.ndarray:
     known = ~np.isnan(p_values)
     if adjust is None or not known.any():
         return adjusted
-    from statsmodels.stats.multitest import multipletests
-
-    adjusted[known] = multipletests(p_values[known], method=adjust)[1]
+    p = p_values[known]
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    in_place = np.empty_like(p)
+    in_place[order] = np.minimum(stepped, 1.0)
+    adjusted[known] = in_place
     return adjusted

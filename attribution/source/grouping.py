@@ -22,17 +22,25 @@ from attribution.errors import (
     listing,
     nearest,
 )
-from attribution.labels import label_of, natural_key
+from attribution.labels import is_null, label_of, natural_key
 from attribution.metrics import Metric, Moment
 from attribution.source import contract
-from attribution.source.tables import Table, open_table, reading_problem
+from attribution.source.delimited import Reading
+from attribution.source.tables import ArrowOnly, Table, open_table, reading_problem
+from attribution.source.types import (
+    FLOATS,
+    NUMBERS,
+    described,
+    is_number,
+    readings,
+    typed,
+    without_nan,
+)
 
 __all__ = ["Grouped", "Request", "group"]
 
-_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
-_WIDE_INTEGERS = {"UBIGINT", "HUGEINT", "UHUGEINT"}
-_FLOATS = {"FLOAT", "DOUBLE"}
 _MANY_LEVELS = 10_000
+_WEIGHT = "#weight"
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Grouped:
     periods : list of str
         Labels of the P periods found.
     resolved : dict
-        Each requested period value -> its label.
+        The text of each requested period value -> its label in the column.
     levels : list of list of str
         Labels per dimension, in natural order.
     codes : ndarray of int32, shape (S, D)
@@ -78,7 +86,7 @@ class Grouped:
     """
 
     periods: list[str]
-    resolved: dict[object, str]
+    resolved: dict[str, str]
     levels: list[list[str]]
     codes: np.ndarray
     period: np.ndarray
@@ -120,10 +128,16 @@ def group(data: object, request: Request) -> Grouped:
     try:
         return _Scan(table, request).run()
     except duckdb.Error as error:
-        raise SourceError(f"data: {reading_problem(error)}") from error
+        raise SourceError(f"data: {reading_problem(error)}{_comparison_hint(error)}") from error
 
 
-def _columns_read(names: list[str], request: Request) -> list[str]:
+def _comparison_hint(error: duckdb.Error) -> str:
+    if not isinstance(error, duckdb.ConversionException) or "CSV" in str(error):
+        return ""
+    return " (A text column that is compared with a number is read as numbers.)"
+
+
+def _columns_read(names: list[str], request: Request) -> Reading:
     """Check every name in the request and return the columns it reads."""
     roles = [(_require(names, request.period, "period"), "the period column")]
     roles += [(_require(names, c, "cluster"), "a cluster column") for c in request.clusters]
@@ -139,21 +153,26 @@ def _columns_read(names: list[str], request: Request) -> list[str]:
     where = request.where
     filtered = [] if where is None else ex.columns_of(ex.parse(where, names, "where"))
     roles += [(c, "read by the metric") for c in measured]
+    for parameter, given in (("by", request.dimensions), ("cluster", request.clusters)):
+        for name in given:
+            if given.count(name) > 1:
+                raise OptionError(f"{parameter}: {name!r} is named twice.")
     for d in request.dimensions:
-        if request.dimensions.count(d) > 1:
-            raise OptionError(f"by: {d!r} is named twice.")
         clash = next((role for name, role in roles if name == d), None)
         if clash:
             raise OptionError(f"by: {d!r} is also {clash}; a dimension needs a column of its own.")
     read = [*request.dimensions, *(name for name, _ in roles), *filtered]
-    return list(dict.fromkeys(read))
+    summed = [*measured, *([] if request.weight is None else [request.weight])]
+    labels = {*request.dimensions, *request.clusters} - {request.period, *summed}
+    return Reading(tuple(dict.fromkeys(read)), frozenset(labels), frozenset(summed))
 
 
 def _require(names: list[str], column: object, parameter: str) -> str:
     """Return a column's name, or say which one was meant."""
     if not isinstance(column, str):
         raise ColumnTypeError(
-            f"{parameter}: {column!r} is a {type(column).__name__}; columns are named by text."
+            f"{parameter}: {column!r} is not text. Columns are named by text: "
+            f"{listing(names, most=30)}."
         )
     if column not in names:
         raise ColumnNotFoundError(
@@ -184,58 +203,68 @@ class _Scan:
         measures = self.measures(moments)
         rules = self.rules(measures)
         selection = self.selection(measures, resolved)
-        workspace = duckdb.connect()
-        found = self.collect(workspace, selection, moments, measures, contract.all_hold(rules))
-        findings = self.unselected(resolved)
-        if found["broken"]:
-            broken = contract.broken_rules(self.table, self.selection(measures, resolved), rules)
-            if self.request.on_invalid == "raise":
-                raise contract.contract_error(broken)
-            selection = f"SELECT * FROM ({selection}) WHERE {contract.all_hold(rules)}"
+        with duckdb.connect() as workspace:
+            found = self.collect(workspace, selection, moments, measures, contract.all_hold(rules))
+            findings = self.unselected(resolved)
             dropped = found["broken"]
-            found = self.collect(workspace, selection, moments, measures, "true")
-            findings.append(_dropped(dropped, broken))
-        if not found["groups"]:
-            raise self.nothing_found(resolved)
-        grouped = _coded(workspace, self.table, self.request, moments, resolved, findings)
-        workspace.close()
+            if dropped:
+                numbered = self.selection(measures, resolved, numbered=True)
+                broken = contract.broken_rules(self.table, numbered, rules)
+                if self.request.on_invalid == "raise":
+                    raise contract.contract_error(broken)
+                selection = f"SELECT * FROM ({selection}) WHERE {contract.all_hold(rules)}"
+                found = self.collect(workspace, selection, moments, measures, "true")
+                findings.append(_dropped(dropped, broken))
+            if not found["groups"]:
+                raise self.nothing_found(resolved, dropped)
+            grouped = _coded(workspace, self.table, self.request, moments, resolved, findings)
         if missing := [v for v, label in grouped.resolved.items() if label not in grouped.periods]:
-            raise self.absent(missing)
+            raise self.absent(missing, resolved)
         return grouped
 
     # -- the pieces of the selection ---------------------------------------------------------
 
-    def resolve_periods(self) -> dict[object, str | None]:
-        """Cast each requested period to the column's type: value -> SQL literal, None if it cannot be."""
+    def period(self) -> str:
+        """The SQL of the period column, null where a row has no period."""
+        name = self.request.period
+        return without_nan(self.table.columns[name], self.table.types[name])
+
+    def resolve_periods(self) -> dict[str, str]:
+        """Cast the requested periods to the column's type: text of the value -> SQL literal."""
         values = self.request.period_values
         if values is None:
             return {}
         kind = self.table.types[self.request.period]
         kind = "VARCHAR" if kind.startswith("ENUM") else kind
-        resolved: dict[object, str | None] = {}
+        # A cast to whole numbers or days would round, and find a period that was not asked for.
+        exact = "DOUBLE" if is_number(kind) else "TIMESTAMP" if kind == "DATE" else kind
+        resolved: dict[str, str | None] = {}
         for value in values:
-            literal = f"TRY_CAST({ex.quote_literal(label_of(value))} AS {kind})"
-            fits = duckdb.execute(f"SELECT {literal} IS NOT NULL").fetchall()[0][0]
-            resolved[value] = literal if fits and value is not None else None
+            if is_null(value):
+                raise PeriodError(
+                    f"period: {value!r} is no period; rows without one belong to none."
+                )
+            text = ex.quote_literal(label_of(value))
+            cast = f"TRY_CAST({text} AS {kind})"
+            fits = duckdb.execute(f"SELECT {cast} = TRY_CAST({text} AS {exact})").fetchall()[0][0]
+            resolved[label_of(value)] = cast if fits else None
         if missing := [value for value, literal in resolved.items() if literal is None]:
-            raise self.absent(missing)
-        return resolved
+            raise self.absent(missing, {})
+        return {value: literal for value, literal in resolved.items() if literal}
 
-    def period_filter(self, resolved: dict[object, str | None]) -> str:
-        column = self.table.columns[self.request.period]
-        literals = [literal for literal in resolved.values() if literal]
-        return f"{column} IN ({', '.join(literals)})" if literals else f"{column} IS NOT NULL"
+    def period_filter(self, resolved: dict[str, str]) -> str:
+        literals = ", ".join(resolved.values())
+        return f"{self.period()} IN ({literals})" if literals else f"{self.period()} IS NOT NULL"
 
     def condition(self) -> str | None:
         where = self.request.where
         if where is None:
             return None
-        sql = ex.to_sql(ex.parse(where, list(self.table.columns), "where"), self.table.columns)
-        kind = str(self.table.query(f"SELECT {sql} AS x FROM source").types[0])
+        sql, kind = self.translated(where, "where")
         if kind != "BOOLEAN":
             raise ExpressionError(
-                f"where: {where!r} is a value, not a condition. Write a comparison, as in "
-                "\"design == 'random'\"."
+                f"where: {where!r} is {described(kind)}, not a condition. Write a comparison, as "
+                "in \"design == 'random'\"."
             )
         return sql
 
@@ -244,37 +273,63 @@ class _Scan:
         texts = list(dict.fromkeys(f for m in moments for f in m.factors))
         measured = {t: self.measure(t, "metric") for t in texts}
         if self.request.weight is not None:
-            measured["weight"] = self.measure(self.request.weight, "weight")
+            measured[_WEIGHT] = self.measure(self.request.weight, "weight")
         return measured
 
     def measure(self, text: str, parameter: str) -> tuple[str, str]:
-        references = {
-            name: _arithmetic(sql, self.table.types.get(name, ""))
-            for name, sql in self.table.columns.items()
-        }
-        expression = ex.parse(text, list(self.table.columns), parameter)
-        sql = ex.to_sql(expression, references)
-        kind = str(self.table.query(f"SELECT {sql} AS x FROM source").types[0])
+        sql, kind = self.translated(text, parameter)
         if kind == "BOOLEAN":
             return f"({sql})::INTEGER", "INTEGER"
-        if kind not in _INTEGERS | _WIDE_INTEGERS | _FLOATS:
+        if kind not in NUMBERS:
+            example = self.first_text(text) if kind == "VARCHAR" else ""
+            hint = "" if parameter == "weight" else f" A text can be counted: \"{text} == 'yes'\"."
             raise ColumnTypeError(
-                f"{parameter}: {text!r} is {kind}, not a number. A text column can be compared: "
-                f"\"{text} == 'yes'\"."
+                f"{parameter}: {text!r} is {described(kind)}, not a number.{example}{hint}"
             )
         return sql, kind
+
+    def first_text(self, column: str) -> str:
+        """Say where the first value stands that is not a number."""
+        sql = self.table.columns[column]
+        found = self.table.query(
+            f"SELECT value, row FROM (SELECT {sql} AS value, row_number() OVER () - 1 AS row "
+            f"FROM source) WHERE value IS NOT NULL AND TRY_CAST(value AS DOUBLE) IS NULL LIMIT 1"
+        ).fetchall()
+        if not found:
+            return " Its values are numbers written as text; convert the column."
+        value, row = found[0]
+        return f" First: {value!r} in row {row} (counted from 0)."
+
+    def translated(self, text: str, parameter: str) -> tuple[str, str]:
+        """Write an expression in SQL; return it with its type."""
+        expression = ex.parse(text, list(self.table.columns), parameter)
+        expression = typed(expression, self.table.types, parameter)
+        compared, numbers = readings(self.table.columns, self.table.types)
+        if isinstance(expression, ex.Column):
+            kind = self.table.types[expression.name]
+            plain = compared if parameter == "where" or kind == "BOOLEAN" else numbers
+            sql = plain[expression.name]
+        else:
+            sql = ex.to_sql(expression, compared, numbers)
+        try:
+            return sql, str(self.table.query(f"SELECT {sql} AS x FROM source").types[0])
+        except duckdb.BinderException as error:
+            problem = reading_problem(error).split(" LINE ")[0]
+            raise ExpressionError(
+                f"{parameter}: {text!r} cannot be evaluated. {problem}"
+            ) from error
 
     def rules(self, measures: dict[str, tuple[str, str]]) -> list[contract.Rule]:
         """What every selected row must satisfy (DataContractError lists what breaks it)."""
         alias = {text: f"x{i}" for i, text in enumerate(measures)}
         rules: list[contract.Rule] = []
         for text, (_, kind) in measures.items():
-            shown = self.request.weight if text == "weight" and self.request.weight else text
-            rules += contract.numeric_rules(shown, alias[text], kind in _FLOATS)
+            shown = self.request.weight if text == _WEIGHT and self.request.weight else text
+            rules += contract.numeric_rules(shown, alias[text], kind in FLOATS)
         for cluster, name in enumerate(self.request.clusters):
             rules.append(contract.Rule(name, "null values", f"k{cluster} IS NOT NULL"))
         if self.request.weight is not None:
-            x = alias["weight"]
+            x = alias[_WEIGHT]
             rules.append(
                 contract.Rule(self.request.weight, "negative values", f"{x} IS NULL OR {x} >= 0")
             )
@@ -283,20 +338,28 @@ class _Scan:
         return list(dict.fromkeys(rules))
 
     def selection(
-        self, measures: dict[str, tuple[str, str]], resolved: dict[object, str | None]
+        self,
+        measures: dict[str, tuple[str, str]],
+        resolved: dict[str, str],
+        numbered: bool = False,
     ) -> str:
         """The SELECT of the rows in question, with short names for all that is read."""
-        request, columns = self.request, self.table.columns
-        parts = [f"{columns[request.period]} AS period"]
-        for i, d in enumerate(request.dimensions):
-            sql = columns[d]
-            nan = f"CASE WHEN isnan({sql}) THEN NULL ELSE {sql} END"
-            parts.append(f"{nan if self.table.types[d] in _FLOATS else sql} AS d{i}")
-        parts += [f"{columns[c]} AS k{i}" for i, c in enumerate(request.clusters)]
+        request, table = self.request, self.table
+        labels = {f"d{i}": d for i, d in enumerate(request.dimensions)}
+        labels |= {f"k{i}": c for i, c in enumerate(request.clusters)}
+        parts = [f"{self.period()} AS period"]
+        parts += [
+            f"{without_nan(table.columns[name], table.types[name])} AS {short}"
+            for short, name in labels.items()
+        ]
         parts += [f"{sql} AS x{i}" for i, (sql, _) in enumerate(measures.values())]
         condition = self.condition()
         kept = self.period_filter(resolved) + (f" AND {condition}" if condition else "")
-        return f"SELECT {', '.join(parts)} FROM source WHERE {kept}"
+        rows = "source"
+        if numbered:
+            parts.append('"#row" AS row_number')
+            rows = '(SELECT *, row_number() OVER () - 1 AS "#row" FROM source)'
+        return f"SELECT {', '.join(parts)} FROM {rows} WHERE {kept}"
 
     # -- running it --------------------------------------------------------------------------
 
@@ -313,13 +376,15 @@ class _Scan:
         keys = ["period"]
         keys += [f"d{i}" for i in range(len(self.request.dimensions))]
         keys += [f"k{i}" for i in range(len(self.request.clusters))]
-        sums = [f"{_sum(m, alias)} AS m{i}" for i, m in enumerate(moments)]
+        kinds = {text: kind for text, (_, kind) in measures.items()}
+        sums = [f"{_sum(m, alias, kinds)} AS m{i}" for i, m in enumerate(moments)]
         broken = f"count_if(NOT ({holds}))" if holds != "true" else "0"
         relation = self.table.query(
             f"SELECT {', '.join(keys)}, count(*) AS row_count, {broken} AS broken, "
             f"{', '.join(sums)} FROM ({selection}) GROUP BY {', '.join(keys)}"
         )
-        workspace.register("stream", _ArrowOnly(relation))
+        # An Arrow stream is asked for more than once; materialized, the query runs only once.
+        workspace.register("stream", ArrowOnly(relation.materialize()))
         workspace.execute("CREATE OR REPLACE TEMP TABLE grouped AS FROM stream")
         workspace.unregister("stream")
         groups, broken_rows = workspace.execute(
@@ -327,11 +392,10 @@ class _Scan:
         ).fetchall()[0]
         return {"groups": int(groups), "broken": int(broken_rows)}
 
-    def unselected(self, resolved: dict[object, str | None]) -> list[dict]:
+    def unselected(self, resolved: dict[str, str]) -> list[dict]:
         """Findings on rows that a filter leaves out because it cannot decide about them."""
         findings = []
-        column = self.table.columns[self.request.period]
-        no_period = _count(self.table, f"{column} IS NULL")
+        no_period = _count(self.table, f"{self.period()} IS NULL")
         if no_period:
             findings.append(
                 {
@@ -360,53 +424,48 @@ class _Scan:
 
     # -- what to say when there is nothing ---------------------------------------------------
 
-    def absent(self, missing: Sequence[object]) -> PeriodError:
-        """Say which periods there are."""
-        column = self.table.columns[self.request.period]
+    def absent(self, missing: Sequence[str], resolved: dict[str, str]) -> Exception:
+        """Say which periods there are, or that the filter left none of one that is."""
+        name = self.request.period
         rows = self.table.query(
-            f"SELECT DISTINCT {column} FROM source WHERE {column} IS NOT NULL LIMIT 10000"
+            f"SELECT DISTINCT {self.period()} AS p FROM source WHERE p IS NOT NULL LIMIT 10000"
         ).fetchall()
         there = sorted((label_of(r[0]) for r in rows), key=natural_key)
         if not there:
-            return PeriodError("data: the table has no rows.")
+            return self.empty()
+        hidden = [v for v in missing if v in resolved and self.holds(resolved[v])]
+        if hidden:
+            return PeriodError(
+                f"where: {self.request.where!r} leaves no rows of period {listing(hidden)}."
+                if self.request.where is not None
+                else f"data: no row of period {listing(hidden)} keeps the data contract."
+            )
+        only = " All rows are in that one period." if len(there) == 1 else ""
         return PeriodError(
-            f"period: {listing([label_of(m) for m in missing])} not in column "
-            f"{self.request.period!r}.{nearest(label_of(missing[0]), there)} "
-            f"There: {listing(there, most=30)}."
+            f"period: no {listing(missing)} in column {name!r}.{nearest(missing[0], there)} "
+            f"There: {listing(there, most=30)}.{only}"
         )
 
-    def nothing_found(self, resolved: dict[object, str | None]) -> Exception:
-        """Tell an empty table from an absent period from a filter that leaves nothing."""
+    def holds(self, literal: str) -> bool:
+        return _count(self.table, f"{self.period()} = {literal}") > 0
+
+    def empty(self) -> Exception:
+        """Tell a table without rows from one without periods."""
         if not _count(self.table, "true"):
             return SourceError("data: the table has no rows.")
-        if _count(self.table, self.period_filter(resolved)):
-            return OptionError(f"where: {self.request.where!r} leaves no rows.")
-        return self.absent(list(resolved))
+        return PeriodError(f"period: column {self.request.period!r} is null in every row.")
 
-
-class _ArrowOnly:
-    """A relation as an Arrow stream, the one form that crosses from one connection to another."""
-
-    def __init__(self, relation: Any) -> None:
-        self._relation = relation
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self._relation.__arrow_c_stream__(requested_schema)
+    def nothing_found(self, resolved: dict[str, str], dropped: int) -> Exception:
+        """Tell an empty table from an absent period from a filter that leaves nothing."""
+        if not _count(self.table, self.period_filter(resolved)):
+            return self.absent(list(resolved), resolved) if resolved else self.empty()
+        if dropped:
+            return SourceError(f"data: all {dropped:,} rows break the data contract.")
+        return OptionError(f"where: {self.request.where!r} leaves no rows.")
 
 
 def _count(table: Table, condition: str) -> int:
     return int(table.query(f"SELECT count(*) FROM source WHERE {condition}").fetchall()[0][0])
-
-
-def _arithmetic(sql: str, kind: str) -> str:
-    """Widen what would overflow or cannot be added: small integers, decimals, booleans."""
-    if kind in _INTEGERS or kind == "BOOLEAN":
-        return sql if kind == "BIGINT" else f"{sql}::BIGINT"
-    if kind in _WIDE_INTEGERS:
-        return f"{sql}::HUGEINT"
-    if kind == "FLOAT" or kind.startswith("DECIMAL"):
-        return f"{sql}::DOUBLE"
-    return sql
 
 
 def _metric_rules(metric: Metric, alias: dict[str, str]) -> list[contract.Rule]:
@@ -431,13 +490,15 @@ def _metric_rules(metric: Metric, alias: dict[str, str]) -> list[contract.Rule]:
     return rules
 
 
-def _sum(moment: Moment, alias: dict[str, str]) -> str:
-    factors = [alias[f] for f in moment.factors] + [alias["weight"] for _ in range(moment.power)]
+def _sum(moment: Moment, alias: dict[str, str], kinds: dict[str, str]) -> str:
+    factors = [*moment.factors, *[_WEIGHT] * moment.power]
     if not factors:
         return "count(*)::DOUBLE"
-    # A product of integers may not fit an integer; one integer sums exactly.
-    product = factors[0] if len(factors) == 1 else " * ".join(f"{f}::DOUBLE" for f in factors)
-    return f"sum({product})::DOUBLE"
+    if len(factors) == 1 and kinds[factors[0]] not in FLOATS:
+        return f"sum({alias[factors[0]]})::DOUBLE"
+    # A product of integers may not fit an integer. fsum carries the rounding error along, so that
+    # the order in which threads add does not show.
+    return f"fsum({' * '.join(f'{alias[f]}::DOUBLE' for f in factors)})"
 
 
 def _dropped(count: int, broken: list[dict]) -> dict:
@@ -457,7 +518,7 @@ def _coded(
     table: Table,
     request: Request,
     moments: Sequence[Moment],
-    resolved: dict[object, str | None],
+    resolved: dict[str, str],
     findings: list[dict],
 ) -> Grouped:
     """Replace the labels in `grouped` by integer codes and fetch it."""
@@ -465,8 +526,8 @@ def _coded(
     labels, ranks = zip(*(_level_codes(workspace, name) for name in names), strict=True)
     for i in range(len(request.clusters)):
         workspace.execute(
-            f"CREATE OR REPLACE TEMP TABLE codes_k{i} AS SELECT k{i} AS value, "
-            f"row_number() OVER (ORDER BY k{i}) - 1 AS code FROM (SELECT DISTINCT k{i} FROM grouped)"
+            f"CREATE OR REPLACE TEMP TABLE codes_k{i} AS SELECT k{i} AS value, row_number() "
+            f"OVER (ORDER BY k{i}) - 1 AS code FROM (SELECT DISTINCT k{i} FROM grouped)"
         )
     keys = names + [f"k{i}" for i in range(len(request.clusters))]
     joins = " ".join(
@@ -483,7 +544,6 @@ def _coded(
     ).reshape(len(request.clusters), len(segment))
     # Threads return groups in any order; sums over them must not depend on it.
     order = np.lexsort((*clusters[::-1], segment, coded[0]))
-    literals = {value: literal for value, literal in resolved.items() if literal}
     for dimension, found in zip(request.dimensions, labels[1:], strict=True):
         if len(found) > _MANY_LEVELS:
             warnings.warn(
@@ -494,7 +554,7 @@ def _coded(
             )
     return Grouped(
         periods=labels[0],
-        resolved={v: _label_in_column(workspace, literal) for v, literal in literals.items()},
+        resolved={v: _label_in_column(workspace, literal) for v, literal in resolved.items()},
         levels=list(labels[1:]),
         codes=codes,
         period=coded[0][order],
@@ -524,7 +584,7 @@ def _level_codes(workspace: Any, name: str) -> tuple[list[str], np.ndarray]:
 def _segments(
     dimension_codes: Sequence[np.ndarray], sizes: Sequence[int], m: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Number the observed combinations of levels: (codes of shape (S, D), segment of shape (m,))."""
+    """Number the observed segments: (codes of shape (S, D), segment of each group)."""
     if not dimension_codes:
         return np.zeros((1, 0), dtype=np.int32), np.zeros(m, dtype=np.int64)
     key = np.zeros(m, dtype=np.int64)

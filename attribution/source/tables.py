@@ -12,18 +12,17 @@ from typing import Any
 
 import duckdb
 
-from attribution.errors import ColumnTypeError, SourceError, nearest
+from attribution.errors import ColumnTypeError, MissingFileError, SourceError, nearest
 from attribution.expressions import quote_identifier, quote_literal
+from attribution.source.delimited import Reading, escape_glob, open_csv, refuse_repeated
 
-__all__ = ["Table", "open_table"]
+__all__ = ["ArrowOnly", "Table", "open_table", "reading_problem"]
 
-# A path may begin with the same letters ("from_march.csv"), a query goes on with a space or a bracket.
-_SQL = re.compile(r"\s*(?:--[^\n]*\n\s*)*(select|with|from)[\s(\[\"']", re.IGNORECASE)
-_READERS = {
-    ".parquet": "read_parquet({path}, union_by_name=true)",
-    ".csv": "read_csv({path}, header=true, union_by_name=true)",
-    ".csv.gz": "read_csv({path}, header=true, union_by_name=true)",
-}
+# After any comments. A path may begin with the same letters: "from_march.csv", "select/2026.csv".
+_SQL = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*\(?\s*(select|with|from)(?![\w.\-/\\])", re.IGNORECASE | re.DOTALL
+)
+_SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Table:
         return self.relation.query("source", sql)
 
 
-def open_table(data: object, choose: Callable[[list[str]], list[str]]) -> Table:
+def open_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
     """Open `data` as a table that SQL can read.
 
     Parameters
@@ -64,7 +63,7 @@ def open_table(data: object, choose: Callable[[list[str]], list[str]]) -> Table:
         pandas, Polars (eager, lazy), Arrow, a DuckDB relation, a path or glob of Parquet or CSV, or
         one SELECT statement.
     choose : callable
-        Names of all columns -> names of those that will be read; it raises where it misses one.
+        Names of all columns -> what is read of them; it raises where it misses one.
         Of a frame only these cross into the engine (files read what a query names).
 
     Returns
@@ -84,17 +83,31 @@ def open_table(data: object, choose: Callable[[list[str]], list[str]]) -> Table:
         text = os.fspath(data)
         if isinstance(data, str) and _SQL.match(text):
             return _described("sql", " ".join(text.split()), _sql_relation(text), choose)
-        kind, relation = _file_relation(text)
-        return _described(kind, text, relation, choose)
+        return _file_table(os.fsdecode(text), choose)
     return _frame_table(data, choose)
 
 
 def _described(
-    kind: str, name: str, relation: Any, choose: Callable[[list[str]], list[str]]
+    kind: str, name: str, relation: Any, choose: Callable[[list[str]], Reading]
 ) -> Table:
-    choose(list(relation.columns))
-    columns = {c: quote_identifier(c) for c in relation.columns}
-    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    names = list(relation.columns)
+    refuse_repeated(names, choose(names))
+    if len({n.casefold() for n in names}) == len(names):
+        return _table(kind, name, names, [quote_identifier(n) for n in names], relation)
+    # The engine folds the case of names: "queue" would find "Queue". Positions cannot be mistaken.
+    short = [f"c{i}" for i in range(len(names))]
+    relation = relation.query("source", f"FROM source AS source({', '.join(short)})")
+    return _table(kind, name, names, short, relation)
+
+
+def _table(kind: str, name: str, names: list[str], references: list[str], relation: Any) -> Table:
+    columns = dict(zip(names, references, strict=True))
+    types = dict(zip(names, map(str, relation.types), strict=True))
+    for column, found in types.items():
+        if found == "TIMESTAMP WITH TIME ZONE":
+            # Not in the zone of the machine, which would move rows between periods.
+            columns[column] = f"({columns[column]} AT TIME ZONE 'UTC')"
+            types[column] = "TIMESTAMP"
     return Table(kind, name, columns, types, relation)
 
 
@@ -109,83 +122,145 @@ def _sql_relation(text: str) -> Any:
         statements = connection.extract_statements(text)
     except duckdb.Error as error:
         raise SourceError(f"data: the SQL cannot be parsed. {_first_line(error)}") from error
-    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+    if len(statements) != 1:
         raise SourceError(
-            f"data: SQL must be exactly one SELECT statement; got {len(statements)} statement(s)."
+            f"data: SQL must be exactly one SELECT statement; these are {len(statements)}."
         )
+    kind = statements[0].type
+    if kind != duckdb.StatementType.SELECT:
+        raise SourceError(f"data: SQL must be a SELECT statement; this is {kind.name}.")
     try:
-        return connection.sql(statements[0].query.strip().rstrip(";"))
+        return connection.sql(_unended(statements[0].query))
     except duckdb.Error as error:
         raise SourceError(f"data: the SQL cannot be run. {_first_line(error)}") from error
 
 
-def _file_relation(path: str) -> tuple[str, Any]:
-    suffix = next((s for s in _READERS if path.lower().endswith(s)), None)
+def _unended(statement: str) -> str:
+    """Cut a statement at the semicolon that ends it, which a comment may follow."""
+    ends = [
+        at
+        for at, kind in duckdb.tokenize(statement)
+        if kind == duckdb.token_type.operator and statement.encode()[at : at + 1] == b";"
+    ]
+    return statement.encode()[: ends[0]].decode() if ends else statement
+
+
+def _file_table(path: str, choose: Callable[[list[str]], Reading]) -> Table:
+    suffix = next((s for s in _SUFFIXES if path.lower().endswith(s)), None)
     if suffix is None:
         raise SourceError(
-            f"data: {path!r} is neither a file that can be read ({', '.join(_READERS)}) nor SQL "
+            f"data: {path!r} is neither a file that can be read ({', '.join(_SUFFIXES)}) nor SQL "
             "(SELECT, WITH or FROM ...)."
         )
-    if not glob.glob(path, recursive=True):
+    paths = [path] if os.path.exists(path) else sorted(glob.glob(path, recursive=True))
+    if not paths:
         folder = Path(path).parent
         beside = [p.name for p in folder.glob("*")] if folder.is_dir() else []
         hint = nearest(Path(path).name, beside) if beside else ""
-        raise SourceError(f"data: no file matches {path!r}.{hint}")
-    reader = _READERS[suffix]
-    kind = "parquet" if suffix == ".parquet" else "csv"
+        raise MissingFileError(f"data: no file matches {path!r}.{hint}")
     connection = _connect()
     try:
-        return kind, connection.sql("FROM " + reader.format(path=quote_literal(path)))
+        if suffix == ".parquet":
+            listed = ", ".join(quote_literal(escape_glob(p)) for p in paths)
+            relation = connection.sql(f"FROM read_parquet([{listed}], union_by_name=true)")
+            return _described("parquet", path, relation, choose)
+        names, relation = open_csv(connection, paths, choose)
+        return _table("csv", path, names, [f"c{i}" for i in range(len(names))], relation)
     except duckdb.Error as error:
-        raise SourceError(f"data: {path!r} cannot be read. {reading_problem(error)}") from error
+        problem = reading_problem(error)
+        named = problem if path in problem else f"{path!r} cannot be read. {problem}"
+        raise SourceError(f"data: {named}") from error
 
 
 def reading_problem(error: Exception) -> str:
-    """Say what a reader found wrong with a file: its message up to the advice on its own options."""
+    """Say what a reader found wrong, and in a CSV file where.
+
+    The engine's own message goes on with advice on options that the user does not have.
+    """
     text = str(error).strip()
-    return " ".join(text.split("Possible fixes:")[0].split("Possible Solution")[0].split())[:600]
+    line = re.search(r"CSV Error on Line: (\d+)", text)
+    if line is None:
+        text = re.split(r"\s+LINE \d+:|Possible", text)[0]
+        return " ".join(re.sub(r" when casting from source column \w+", "", text).split())[:600]
+    file = re.search(r"^\s*file = (.+)$", text, re.MULTILINE)
+    place = f"{file.group(1)!r}, line {line.group(1)}: " if file else f"Line {line.group(1)}: "
+    if fields := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text):
+        return f"{place}the number of fields is {fields.group(2)}, not {fields.group(1)}."
+    if value := re.search(r"converting column \"(.*)\"\. (.*)", text):
+        kind = re.search(r"string \"(.*)\" to '(\w+)'", value.group(2))
+        if kind:
+            wanted = {"DOUBLE": "a number", "BOOLEAN": "true or false"}.get(
+                kind.group(2), f"a {kind.group(2).lower()}"
+            )
+            return (
+                f"{place}{kind.group(1)!r} in column {value.group(1)!r} is not {wanted}, as the "
+                "values before it are."
+            )
+        return f"{place}column {value.group(1)!r}: {value.group(2)}"
+    if "unterminated quote" in text:
+        return f"{place}a quote is opened and never closed."
+    if "Invalid unicode" in text:
+        return f"{place}not UTF-8 text. Save the file as CSV UTF-8."
+    return place + " ".join(text.split("Possible")[0].split())[:600]
 
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 
-class _Stream:
-    """An Arrow stream and nothing else, so that DuckDB reads it without knowing the frame's library."""
+class ArrowOnly:
+    """An Arrow stream and nothing else: how a frame, or another connection's result, comes in."""
 
-    def __init__(self, frame: Any) -> None:
-        self._frame = frame
+    def __init__(self, table: Any) -> None:
+        self._table = table
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self._frame.__arrow_c_stream__(requested_schema)
+        return self._table.__arrow_c_stream__(requested_schema)
 
 
-def _frame_table(data: object, choose: Callable[[list[str]], list[str]]) -> Table:
+def _frame_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
     import narwhals as nw
 
     try:
         frame = nw.from_native(data)  # pyright: ignore[reportCallIssue, reportArgumentType]
     except TypeError as error:
         raise ColumnTypeError(
-            f"data: a {type(data).__module__}.{type(data).__qualname__} is not a table. Allowed: a "
+            f"data: {_type_name(data)} is not a table. Allowed: a "
             "pandas, Polars or Arrow table, a DuckDB relation, a path or glob (.parquet .csv "
             ".csv.gz), SQL text."
         ) from error
     except nw.exceptions.DuplicateError as error:
-        raise SourceError(f"data: two columns have the same name. {_first_line(error)}") from error
+        raise SourceError(f"data: {' '.join(str(error).split())[:300]}") from error
+    schema = frame.collect_schema()
     # Engines fold the case of names and frames do not: short names of our own avoid every clash.
-    short = {n: f"c{i}" for i, n in enumerate(choose(list(frame.collect_schema().names())))}
-    frame = frame.select([nw.col(n).alias(s) for n, s in short.items()])
+    short = {name: f"c{i}" for i, name in enumerate(choose(list(schema.names())).columns)}
+    frame = frame.select([_column(schema, name).alias(s) for name, s in short.items()])
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
     native = frame.to_native()
     kind = str(frame.implementation).lower()
     connection = _connect()
-    connection.register("frame", _plain(native) if kind == "pandas" else _Stream(native))
-    relation = connection.sql("FROM frame")
-    found = dict(zip(relation.columns, map(str, relation.types), strict=True))
-    columns = {name: quote_identifier(s) for name, s in short.items()}
-    return Table(kind, "", columns, {name: found[s] for name, s in short.items()}, relation)
+    connection.register("frame", _plain(native) if kind == "pandas" else ArrowOnly(native))
+    return _table(kind, "", list(short), list(short.values()), connection.sql("FROM frame"))
+
+
+def _column(schema: Any, name: str) -> Any:
+    """A column; times with a zone as the clock in that zone shows them."""
+    import narwhals as nw
+
+    zone = getattr(schema[name], "time_zone", None)
+    return nw.col(name).dt.replace_time_zone(None) if zone else nw.col(name)
+
+
+def _type_name(value: object) -> str:
+    if value is None:
+        return "None"
+    kind = type(value)
+    return (
+        f"a {kind.__qualname__}"
+        if kind.__module__ == "builtins"
+        else f"a {kind.__module__}.{kind.__qualname__}"
+    )
 
 
 def _plain(frame: Any) -> Any:

@@ -1,0 +1,221 @@
+"""The surroundings of every picture: its figure, the words above and below, the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from attribution.errors import check_option
+from attribution.plots.text import Pen
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from attribution.plots.theme import Theme
+
+__all__ = ["PAD", "Key", "Margins", "Words", "axes_size", "new_axes", "save", "set_margins"]
+
+POINTS_PER_INCH = 72
+LINE_HEIGHT = 1.4
+# Between the words and the edge of the picture, in points.
+PAD = 14.0
+
+
+class Margins(NamedTuple):
+    """Room around the drawing area, in points."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+
+class Key(NamedTuple):
+    """What a symbol means."""
+
+    symbol: str
+    color: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Words:
+    """The lines above a picture and the small print below it.
+
+    Attributes
+    ----------
+    title : str
+        The message, with its number.
+    subtitle : str
+        What in which unit, when.
+    keys : tuple of Key
+    notes : tuple of str
+        Source, n, method.
+    """
+
+    title: str
+    subtitle: str
+    keys: tuple[Key, ...]
+    notes: tuple[str, ...]
+
+    def plus(self, *keys: Key) -> Words:
+        """Return the words with more keys."""
+        return replace(self, keys=(*self.keys, *keys))
+
+    def heights(self, pen: Pen, width: float) -> tuple[float, float]:
+        """Return the points that the lines above and below take in a picture of this width."""
+        return _height(self._above(pen, width)), _height(self._below(pen, width))
+
+    def write(self, ax: Axes, pen: Pen, margins: Margins, width: float) -> None:
+        """Write the lines into the margins."""
+        above, below = self._above(pen, width), self._below(pen, width)
+        left, lift = PAD - margins.left, PAD - margins.bottom
+        _write_lines(ax, pen, above, (0, 1), left, margins.top - PAD)
+        _write_lines(ax, pen, below, (0, 0), left, lift + _height(below))
+
+    def _above(self, pen: Pen, width: float) -> list[Line]:
+        theme, limit = pen.theme, width - 2 * PAD
+        title = pen.wrap(self.title, limit, 3, theme.title_size, bold=True)
+        subtitle = pen.wrap(self.subtitle, limit, 2, theme.size)
+        return [
+            *([Span(x, theme.title_size, theme.ink, bold=True)] for x in title if x),
+            *([Span(x, theme.size, theme.quiet)] for x in subtitle if x),
+            *_key_lines(self.keys, limit, pen),
+        ]
+
+    def _below(self, pen: Pen, width: float) -> list[Line]:
+        size = pen.theme.small_size
+        lines = [x for note in self.notes for x in pen.wrap(note, width - 2 * PAD, 3, size)]
+        return [[Span(x, size, pen.theme.quiet)] for x in lines]
+
+
+@dataclass(frozen=True)
+class Span:
+    """A run of text in one style."""
+
+    text: str
+    size: float
+    color: str
+    bold: bool = False
+
+
+Line = Sequence[Span]
+
+
+def _key_lines(keys: Sequence[Key], limit: float, pen: Pen) -> list[list[Span]]:
+    theme = pen.theme
+    lines: list[list[Span]] = []
+    used = limit
+    for key in keys:
+        spans = [
+            Span(f"{key.symbol} ", theme.size, key.color, bold=True),
+            Span(f"{key.meaning}      ", theme.small_size, theme.quiet),
+        ]
+        width = sum(pen.width(s.text, s.size, s.bold) for s in spans)
+        if used + width > limit:
+            lines.append([])
+            used = 0.0
+        lines[-1] += spans
+        used += width
+    return lines
+
+
+def _height(lines: Sequence[Line]) -> float:
+    return sum(LINE_HEIGHT * max(span.size for span in line) for line in lines)
+
+
+def _write_lines(
+    ax: Axes, pen: Pen, lines: Sequence[Line], corner: tuple[float, float], x: float, y: float
+) -> None:
+    """Write lines downward from a corner of the axes, moved by (x, y) points."""
+    for line in lines:
+        at = x
+        y -= _height([line])
+        for span in line:
+            pen.write(ax, span.text.rstrip(), corner, (at, y + 0.3 * span.size),
+                      size=span.size, color=span.color, bold=span.bold, ha="left", va="baseline",
+                      role="words", coordinates="axes fraction")
+            at += pen.width(span.text, span.size, span.bold)
+
+
+def new_axes(width: float, height: float, theme: Theme) -> Axes:
+    """Return axes that fill a new figure of this size in points.
+
+    Pyplot gets to know the figure only where it shows figures by itself, as in notebooks;
+    elsewhere it would hold every figure until the process ends.
+    """
+    import matplotlib
+
+    size = (width / POINTS_PER_INCH, height / POINTS_PER_INCH)
+    backend = matplotlib.get_backend(auto_select=False) or ""
+    if matplotlib.is_interactive() or "inline" in backend:
+        from matplotlib import pyplot
+
+        figure = pyplot.figure(figsize=size, facecolor=theme.paper)
+    else:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=size, facecolor=theme.paper)
+        FigureCanvasAgg(figure)
+    return figure.add_axes((0.0, 0.0, 1.0, 1.0))
+
+
+def axes_size(ax: Axes) -> tuple[float, float]:
+    """Return width and height of axes in points."""
+    box = ax.get_window_extent()
+    scale = POINTS_PER_INCH / ax.figure.dpi
+    return box.width * scale, box.height * scale
+
+
+def set_margins(ax: Axes, margins: Margins) -> None:
+    """Shrink axes so that what is written around them stays in their place.
+
+    A layout engine, where the figure has one, does the same when it draws.
+    """
+    if ax.get_figure(root=True).get_layout_engine() is not None:
+        return
+    width, height = axes_size(ax)
+    box = ax.get_position()
+    left, bottom = margins.left / width, margins.bottom / height
+    # In axes too small for their words, the drawing keeps a fifth and words overhang.
+    across = max(1 - left - margins.right / width, 0.2)
+    up = max(1 - bottom - margins.top / height, 0.2)
+    ax.set_position((
+        box.x0 + left * box.width, box.y0 + bottom * box.height, across * box.width, up * box.height
+    ))
+
+
+def save(picture: Axes | Figure, path: str | Path, dpi: float = 200) -> Path:
+    """Write a picture so that the same picture gives the same bytes.
+
+    Parameters
+    ----------
+    picture : Axes or Figure
+    path : str or Path
+        Ends in .png, .svg or .pdf.
+    dpi : float
+        Of a PNG.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    OptionError
+        Another ending.
+    """
+    import matplotlib
+
+    path = Path(path)
+    # No dates and no random ids.
+    metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    check_option("path", path.suffix.lower(), list(metadata))
+    figure = picture.get_figure(root=True)
+    with matplotlib.rc_context({"svg.hashsalt": "attribution", "savefig.bbox": "standard"}):
+        figure.savefig(path, dpi=dpi, metadata=metadata[path.suffix.lower()])
+    return path

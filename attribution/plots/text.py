@@ -1,0 +1,173 @@
+"""Text of pictures: made safe for the fonts at hand, measured in points, wrapped and shortened."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from attribution.plots.theme import Theme
+
+__all__ = ["MISSING", "MISSING_NOTE", "Pen", "measure", "printable", "wrapped"]
+
+MISSING = "\N{WHITE SQUARE}"
+
+MISSING_NOTE = (
+    f"{MISSING} stands for a character that no installed font has; Noto Sans CJK has most."
+)
+HINTED = 1.04
+
+# A piece ends where a line may break: after spaces and after the joints of technical names.
+_PIECES = re.compile(r"[^\s_/\-]*[\s_/\-]+|[^\s_/\-]+")
+
+
+@dataclass(frozen=True)
+class Pen:
+    """Measures, breaks and writes text in one theme."""
+
+    theme: Theme
+    families: tuple[str, ...]
+
+    @classmethod
+    def of(cls, theme: Theme) -> Pen:
+        """Return the pen for the fonts that are installed."""
+        return cls(theme, tuple(theme.families()))
+
+    def width(self, text: str, size: float, bold: bool = False) -> float:
+        """Return the width of a line in points."""
+        return measure(text, size, bold, self.families)
+
+    def wrap(
+        self, text: str, limit: float, most: int, size: float, bold: bool = False
+    ) -> list[str]:
+        """Break any text into at most `most` lines of `limit` points."""
+        clean = printable(text, self.families)
+        return wrapped(clean, limit, most, lambda line: self.width(line, size, bold))
+
+    def longest_word(self, text: str, size: float, bold: bool = False) -> float:
+        """Return the width of the widest part that is not broken where there is room."""
+        pieces = _PIECES.findall(printable(text, self.families))
+        return max((self.width(piece.rstrip(), size, bold) for piece in pieces), default=0.0)
+
+    def lacks(self, texts: Iterable[str]) -> bool:
+        """Return whether a text has characters that are drawn as squares."""
+        return any(MISSING in printable(text.replace(MISSING, ""), self.families)
+                   for text in texts)
+
+    def write(
+        self, ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float],
+        *, size: float, color: str, ha: str, va: str, role: str, bold: bool = False,
+        coordinates: Any = "data", ground: str = "none",
+    ) -> None:
+        """Write text beside a point; `role` is the artist's label, `ground` what it hides."""
+        ax.annotate(
+            text, at, offset, xycoords=coordinates, textcoords="offset points", ha=ha, va=va,
+            size=size, color=color, weight="bold" if bold else "normal", linespacing=1.15,
+            annotation_clip=False, bbox={"facecolor": ground, "edgecolor": "none", "pad": 0.8},
+            # Labels are data: a dollar sign is a dollar sign.
+            parse_math=False,
+            # An underscore keeps the artist out of the caller's legend.
+            label=f"_{role}",
+        )
+
+
+def printable(text: str, families: Sequence[str]) -> str:
+    """Return the text on one line, with a square for each character that no font has.
+
+    Matplotlib would draw the same square and warn, at a time when the caller draws the figure.
+
+    Examples
+    --------
+    >>> printable("Spam\\n\\x00 & fraud", ["DejaVu Sans"])
+    'Spam & fraud'
+    """
+    known = [_characters(family) for family in families]
+    shown = (c for c in " ".join(text.split()) if c.isprintable())
+    return "".join(c if any(ord(c) in k for k in known) else MISSING for c in shown)
+
+
+@cache
+def _characters(family: str) -> frozenset[int]:
+    from matplotlib import font_manager
+
+    return frozenset(font_manager.get_font(font_manager.findfont(family)).get_charmap())
+
+
+@lru_cache(maxsize=4096)
+def measure(text: str, size: float, bold: bool, families: tuple[str, ...]) -> float:
+    """Return the width of one line of `printable` text in points."""
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.font_manager import FontProperties
+
+    # Measured large, where pixels do not matter; drawn small, hinting makes letters wider.
+    font = FontProperties(
+        family=list(families), size=10 * size, weight="bold" if bold else "normal"
+    )
+    return RendererAgg(1, 1, 72).get_text_width_height_descent(
+        text, font, ismath=False
+    )[0] * HINTED / 10
+
+
+def wrapped(text: str, limit: float, most: int, width: Callable[[str], float]) -> list[str]:
+    """Break text into at most `most` lines of width `limit`, its middle left out if need be.
+
+    The end stays, because long labels of one hierarchy differ there.
+
+    Parameters
+    ----------
+    text : str
+    limit : float
+    most : int
+    width : callable
+        The width of a line.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> wrapped("Mix: content category", 12, 2, len)
+    ['Mix:', 'content…gory']
+    >>> wrapped("Mix: content_category", 16, 2, len)
+    ['Mix: content_', 'category']
+    """
+    lines = _broken(text, limit, width)
+    if len(lines) <= most:
+        return lines
+    fits, fails = 0, min(len(text), int(most * limit / width("i")) + 1)
+    while fails - fits > 1:
+        middle = (fits + fails) // 2
+        if len(_broken(_shortened(text, middle), limit, width)) <= most:
+            fits = middle
+        else:
+            fails = middle
+    return _broken(_shortened(text, fits), limit, width)
+
+
+def _shortened(text: str, keep: int) -> str:
+    tail = keep // 3
+    return text[: keep - tail].rstrip() + "…" + text[len(text) - tail :].lstrip()
+
+
+def _broken(text: str, limit: float, width: Callable[[str], float]) -> list[str]:
+    lines = [""]
+    for piece in _PIECES.findall(text):
+        if width((lines[-1] + piece).rstrip()) <= limit:
+            lines[-1] += piece
+            continue
+        if lines[-1]:
+            lines.append("")
+        if width(piece.rstrip()) <= limit:
+            lines[-1] = piece
+            continue
+        for character in piece:
+            if lines[-1] and width(lines[-1] + character) > limit:
+                lines.append("")
+            lines[-1] += character
+    return [line.rstrip() for line in lines]

@@ -1,0 +1,160 @@
+"""The engine's column types: what each is called, and how it counts in sums and comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attribution import expressions as ex
+from attribution.errors import ColumnTypeError, ExpressionError, listing
+
+__all__ = [
+    "FLOATS",
+    "NUMBERS",
+    "as_number",
+    "described",
+    "is_number",
+    "readings",
+    "typed",
+    "without_nan",
+]
+
+INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
+WIDE_INTEGERS = {"UBIGINT", "HUGEINT", "UHUGEINT"}
+FLOATS = {"FLOAT", "DOUBLE"}
+NUMBERS = INTEGERS | WIDE_INTEGERS | FLOATS
+# A text column read as numbers has this before its name; no column of a table is meant by it.
+_AS_NUMBER = "#number "
+
+
+def described(kind: str) -> str:
+    """Return the everyday word for a type.
+
+    Examples
+    --------
+    >>> described("VARCHAR"), described("DECIMAL(18,3)"), described("BLOB")
+    ('text', 'a number', 'BLOB')
+    """
+    if is_text(kind):
+        return "text"
+    if is_number(kind):
+        return "a number"
+    words = {"BOOLEAN": "true or false", "DATE": "a date", "TIMESTAMP": "a time"}
+    return words.get(kind, kind)
+
+
+def is_text(kind: str) -> bool:
+    return kind == "VARCHAR" or kind.startswith("ENUM")
+
+
+def is_number(kind: str) -> bool:
+    return kind in NUMBERS or kind.startswith("DECIMAL")
+
+
+def as_number(sql: str, kind: str) -> str:
+    """Widen what would overflow or cannot be added: small integers, decimals, booleans."""
+    if kind in INTEGERS or kind == "BOOLEAN":
+        return sql if kind == "BIGINT" else f"{sql}::BIGINT"
+    if kind in WIDE_INTEGERS:
+        return f"{sql}::HUGEINT"
+    if kind == "FLOAT" or kind.startswith("DECIMAL"):
+        return f"{sql}::DOUBLE"
+    return sql
+
+
+def without_nan(sql: str, kind: str) -> str:
+    """Make NaN null, as frames of one library have it and those of another do not."""
+    return f"(CASE WHEN isnan({sql}) THEN NULL ELSE {sql} END)" if kind in FLOATS else sql
+
+
+def readings(columns: Mapping[str, str], types: Mapping[str, str]) -> tuple[dict, dict]:
+    """Return the SQL of each column in comparisons and in arithmetic, for `expressions.to_sql`."""
+    compared = {name: without_nan(sql, types[name]) for name, sql in columns.items()}
+    compared |= {_AS_NUMBER + name: f"CAST({sql} AS DOUBLE)" for name, sql in columns.items()}
+    return compared, {name: as_number(sql, types[name]) for name, sql in columns.items()}
+
+
+def typed(expression: ex.Expression, types: Mapping[str, str], parameter: str) -> ex.Expression:
+    """Check an expression against the types of the columns it reads.
+
+    A text column compared with a number is read as numbers. The engine would round the number's
+    fraction away instead.
+
+    Parameters
+    ----------
+    expression : Expression
+    types : mapping of str to str
+        Column name -> type.
+    parameter : str
+        Named in errors.
+
+    Returns
+    -------
+    Expression
+
+    Raises
+    ------
+    ColumnTypeError
+        Arithmetic with text.
+    ExpressionError
+        A number compared with a quoted text.
+    """
+
+    def kind(e: ex.Expression) -> str:
+        match e:
+            case ex.Column(name=name):
+                found = types[name]
+                return "text" if is_text(found) else "number" if is_number(found) else "other"
+            case ex.Literal(value=bool() | None):
+                return "other"
+            case ex.Literal(value=str()):
+                return "quoted"
+            case ex.Literal() | ex.Binary():
+                return "number"
+        return "other"
+
+    def pair(left: ex.Expression, right: ex.Expression) -> tuple[ex.Expression, ex.Expression]:
+        kinds = {kind(left), kind(right)}
+        if kinds == {"number", "quoted"}:
+            text, number = (left, right) if kind(left) == "quoted" else (right, left)
+            named = listing(ex.columns_of(number)) or "that"
+            shown = text.value if isinstance(text, ex.Literal) else text
+            raise ExpressionError(
+                f"{parameter}: {named} is a number and {shown!r} a text; write the number without "
+                "quotes."
+            )
+        if kinds == {"number", "text"}:
+            return as_numbers(left), as_numbers(right)
+        return check(left), check(right)
+
+    def as_numbers(e: ex.Expression) -> ex.Expression:
+        if isinstance(e, ex.Column) and is_text(types[e.name]):
+            return ex.Column(_AS_NUMBER + e.name)
+        return check(e)
+
+    def check(e: ex.Expression) -> ex.Expression:
+        match e:
+            case ex.Binary(op=op, left=left, right=right):
+                for column in (e for e in (left, right) if isinstance(e, ex.Column)):
+                    found = types[column.name]
+                    if not is_number(found) and found != "BOOLEAN":
+                        raise ColumnTypeError(
+                            f"{parameter}: {column.name!r} is {described(found)}; {op} takes "
+                            "numbers."
+                        )
+                return ex.Binary(op, check(left), check(right))
+            case ex.Compare(op=op, left=left, right=right):
+                return ex.Compare(op, *pair(left, right))
+            case ex.In(value=value, options=options, negated=negated):
+                values = {pair(value, option)[0] for option in options}
+                if len(values) > 1:
+                    raise ExpressionError(
+                        f"{parameter}: 'in' takes a list of numbers or of texts, not of both."
+                    )
+                return ex.In(values.pop(), options, negated)
+            case ex.Logical(op=op, parts=parts):
+                return ex.Logical(op, tuple(check(part) for part in parts))
+            case ex.Not(part=part):
+                return ex.Not(check(part))
+        return e
+
+    return check(expression)
