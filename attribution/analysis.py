@@ -30,6 +30,8 @@ from attribution.result import Attribution, Options, Total
 
 __all__ = ["explain", "explain_cube", "explain_part"]
 
+_MOST_LEVELS = 5_000
+
 
 def explain(
     data: object,
@@ -237,6 +239,7 @@ def _options(**given: Any) -> Options:
 def _explain(cube: Cube, metric: Metric, options: Options) -> Attribution:
     """Decompose and infer over a cube of two periods."""
     cube = _observed(cube, metric)
+    _check_size(cube)
     D, N = cube.metric_sums(metric, "denominator"), cube.metric_sums(metric, "numerator")
     sizes = tuple(len(levels) for levels in cube.levels)
     _check_identified(cube, D, Design(cube.codes, sizes))
@@ -281,6 +284,18 @@ def _observed(cube: Cube, metric: Metric) -> Cube:
 def _segment_name(cube: Cube, c: int) -> str:
     names = [levels[cube.codes[c, d]] for d, levels in enumerate(cube.levels)]
     return " × ".join(names) or "all rows"
+
+
+def _check_size(cube: Cube) -> None:
+    """Refuse what would fill the memory, which grows with the square of the levels."""
+    counts = {d: len(levels) for d, levels in zip(cube.dimensions, cube.levels, strict=True)}
+    if sum(counts.values()) > _MOST_LEVELS:
+        most = max(counts, key=counts.__getitem__)
+        raise OptionError(
+            f"by: {most!r} has {counts[most]:,} levels; all dimensions together may have "
+            f"{_MOST_LEVELS:,}. Leave it out, merge its levels (mapping=...), or pass it as "
+            "cluster if it says who did the work."
+        )
 
 
 def _check_identified(cube: Cube, D: np.ndarray, design: Design) -> None:

@@ -96,8 +96,8 @@ class Bridge:
         return Format.fitting(self.unit, self.change)
 
     def good(self, value: float) -> bool:
-        """Whether a step of this sign is good news."""
-        return (value > 0) == (self.better == "higher")
+        """Whether a step of this sign is good news; a step of 0 is neither."""
+        return value > 0 if self.better == "higher" else value < 0
 
     def shown(self) -> list[float]:
         """Return the displayed values of the bars, in displayed units, adding up as displayed."""
@@ -119,8 +119,12 @@ class Bridge:
 
     def by_size(self) -> Bridge:
         """Return the bridge with its bars sorted by size, "other" last."""
-        order = sorted(self.bars, key=lambda b: (len(b.rows) > 1, -abs(b.value), b.label))
-        return replace(self, bars=tuple(order))
+        bars, known = self.bars, self.covariance
+        order = sorted(
+            range(len(bars)), key=lambda i: (len(bars[i].rows) > 1, -abs(bars[i].value), i)
+        )
+        moved = None if known is None else known[np.ix_(order, order)]
+        return replace(self, bars=tuple(bars[i] for i in order), covariance=moved)
 
     def condensed(self, most: int) -> Bridge:
         """Return the bridge with at most `most` bars, the smallest summed into "other".

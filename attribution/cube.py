@@ -442,9 +442,7 @@ class Cube:
         target = target.reshape(-1)
         sums = {}
         for name, values in self.sums.items():
-            summed = np.zeros((len(self.periods), len(unique)))
-            np.add.at(summed, (slice(None), target), values)
-            sums[name] = summed
+            sums[name] = np.stack([np.bincount(target, row, len(unique)) for row in values])
         clusters = self.clusters
         if clusters is not None:
             clusters = replace(clusters, segment=target[clusters.segment].astype(np.int32))

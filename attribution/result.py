@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -383,12 +383,12 @@ class Attribution:
             baseline=self.total.baseline,
             current=self.total.current,
             bars=bars,
-            message=headline(self),
             notes=tuple(notes(self)),
             verdict=self.verdict,
             covariance=covariance(parts.gradient, self._units)[np.ix_(kept, kept)],
             half_width=half_width(self._units.degrees_of_freedom, self.options.conf_level),
         )
+        bridge = replace(bridge, message=headline(self, bridge))
         return bridge if max_bars is None else bridge.condensed(max_bars)
 
     @property

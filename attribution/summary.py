@@ -15,17 +15,43 @@ if TYPE_CHECKING:
 __all__ = ["headline", "notes", "summary", "summary_html"]
 
 
-def headline(change: Attribution) -> str:
-    """Return the message: what moved, by how much, and whether it is more than noise."""
+def headline(change: Attribution, bridge: Bridge) -> str:
+    """Return the message: what moved, by how much, whether it is more than noise, and where.
+
+    Where the change is real, the largest bar is named if it is significant by itself.
+    """
     f, total = change.format, change.total
     levels = f"{f.level(total.baseline)} to {f.level(total.current)}"
     sized = f"{_shown_change(change)}"
     name = change.metric.label
     if change.verdict == "real":
-        return f"{name} {'rose' if total.change > 0 else 'fell'} from {levels} ({sized})"
+        moved = f"{name} {'rose' if total.change > 0 else 'fell'} from {levels} ({sized})"
+        return moved + _largest(change, bridge)
     if change.verdict == "noise":
         return f"{name}: {levels} ({sized}) is not distinguishable from noise"
     return f"{name}: {levels} ({sized}) is inconclusive"
+
+
+def _largest(change: Attribution, bridge: Bridge) -> str:
+    """Name the largest bar that moved with the total, if it is significant by itself."""
+    along = [i for i, bar in enumerate(bridge.bars) if bar.value * change.total.change > 0]
+    if not along:
+        return ""
+    i = max(along, key=lambda i: abs(bridge.bars[i].value))
+    if not bridge.bars[i].p_adjusted < 1 - change.options.conf_level:
+        return ""
+    label = bridge.bars[i].label
+    words = {"Mix": "the mix of ", "New": "the new ", "Gone": "the end of "}
+    kind, _, what = label.partition(": ")
+    named = words[kind] + what if what and kind in words else f"the {label.lower()} effect"
+    named = "how the dimensions pair up" if label == "Mix: jointly" else named
+    return f", most of it in {named}" if _most(bridge, i) else f", largest in {named}"
+
+
+def _most(bridge: Bridge, i: int) -> bool:
+    """Whether one bar is more than half of all movement in its direction."""
+    moved = [b.value for b in bridge.bars if b.value * bridge.bars[i].value > 0]
+    return abs(bridge.bars[i].value) > 0.5 * abs(sum(moved))
 
 
 def verdict_text(change: Attribution) -> str:
@@ -83,7 +109,7 @@ def summary(change: Attribution) -> str:
     ]
     unit = f"levels in {format.unit}, steps in {format.change_unit}" if format.unit else ""
     adjusted = f"p-values adjusted ({change.options.adjust})" if change.options.adjust else ""
-    lines = [headline(change) + ".", verdict_text(change)]
+    lines = [bridge.message + ".", verdict_text(change)]
     if change.verdict != "real":
         lines.append(_offsetting(change, bridge))
     lines += ["", *table]
@@ -144,7 +170,7 @@ def summary_html(change: Attribution) -> str:
         if f["severity"] == "warning"
     )
     return (
-        f"<div><p><b>{html.escape(headline(change))}.</b><br>{html.escape(verdict_text(change))}"
+        f"<div><p><b>{html.escape(bridge.message)}.</b><br>{html.escape(verdict_text(change))}"
         f"</p><table>{''.join(body)}</table>"
         f"<p><small>{'<br>'.join(html.escape(n) for n in bridge.notes)}</small></p>"
         + (f"<ul>{warnings}</ul>" if warnings else "")

@@ -1,8 +1,11 @@
 """Pictures of results: each draws the same numbers as the tables, on matplotlib axes.
 
     theme       fonts and colors
-    text        text made safe, measured, wrapped
+    text        text made safe, measured, wrapped, written
     page        title lines, small print, margins, the file
+    scale       limits of a value axis that leave room for words
+    layout      rows of floating bars: where everything goes
+    floating    rows of floating bars: drawn
     waterfall   the bridge from baseline to current
 
 A new picture is one new file and a method of `Plots`.

@@ -91,7 +91,9 @@ class Stage:
         horizontal, theme = self.layout.horizontal, self.pen.theme
         inward = 16.0 if from_below else -16.0
         where = self.ax.get_yaxis_transform() if horizontal else self.ax.get_xaxis_transform()
-        moved = offset_copy(where, self.ax.get_figure(root=True), *self._xy(inward, 0.0),
+        # A subfigure will do, whatever the stubs say.
+        figure: Any = self.ax.figure
+        moved = offset_copy(where, figure, *self._xy(inward, 0.0),
                             units="points")
         half = THICK / 2 * self.layout.pitch + 3
         point = self._xy(0.0 if from_below else 1.0, i)

@@ -21,6 +21,8 @@ WIDTH, LEAST_WIDTH, DEPTH = 640.0, 440.0, 250.0
 LEAST_COLUMN, MOST_COLUMN = 54.0, 96.0
 LABEL = 158.0
 LINE = 1.35
+# A value axis shorter than this says nothing.
+LEAST_LENGTH = 64.0
 # A cut has to save at least this part of the axis, or it is not worth its mark.
 WORTH_A_CUT = 0.5
 
@@ -78,7 +80,7 @@ class Layout:
     needs : tuple of float
         The room each number takes along the value axis.
     crowded : bool
-        Whether there are more bars than can be told apart in the given place.
+        Whether bars are so close that their words collide.
     below : float
         Where the intervals of columns are written, below the drawing.
     """
@@ -98,6 +100,11 @@ class Layout:
         left, right, top, bottom = self.margins
         room = self.size[1] - top - bottom if self.horizontal else self.size[0] - left - right
         return room / len(self.labels)
+
+    @property
+    def fits(self) -> bool:
+        """Whether bars can be told apart and compared in the given place."""
+        return not self.crowded and self.length >= LEAST_LENGTH
 
     @property
     def length(self) -> float:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attribution.errors import check_option
+from attribution.errors import OptionError, check_option
 from attribution.plots.text import Pen
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
     from attribution.plots.theme import Theme
 
-__all__ = ["PAD", "Key", "Margins", "Words", "axes_size", "new_axes", "save", "set_margins"]
+__all__ = ["PAD", "Key", "Margins", "Words", "new_axes", "place_size", "save", "set_margins"]
 
 POINTS_PER_INCH = 72
 LINE_HEIGHT = 1.4
@@ -147,14 +148,14 @@ def new_axes(width: float, height: float, theme: Theme) -> Axes:
     Pyplot gets to know the figure only where it shows figures by itself, as in notebooks;
     elsewhere it would hold every figure until the process ends.
     """
-    import matplotlib
+    import matplotlib as mpl
 
     size = (width / POINTS_PER_INCH, height / POINTS_PER_INCH)
-    backend = matplotlib.get_backend(auto_select=False) or ""
-    if matplotlib.is_interactive() or "inline" in backend:
-        from matplotlib import pyplot
+    backend = mpl.get_backend(auto_select=False) or ""
+    if mpl.is_interactive() or "inline" in backend:
+        from matplotlib import pyplot as plt
 
-        figure = pyplot.figure(figsize=size, facecolor=theme.paper)
+        figure = plt.figure(figsize=size, facecolor=theme.paper)
     else:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -164,11 +165,32 @@ def new_axes(width: float, height: float, theme: Theme) -> Axes:
     return figure.add_axes((0.0, 0.0, 1.0, 1.0))
 
 
-def axes_size(ax: Axes) -> tuple[float, float]:
-    """Return width and height of axes in points."""
-    box = ax.get_window_extent()
+def place_size(ax: Axes) -> tuple[float, float]:
+    """Return width and height in points of the place that a picture may fill."""
+    box = _place(ax).transformed(ax.figure.transSubfigure)
     scale = POINTS_PER_INCH / ax.figure.dpi
     return box.width * scale, box.height * scale
+
+
+def _place(ax: Axes) -> Bbox:
+    """Return the cell of a subplot up to its neighbors, as there are no ticks that need a gap.
+
+    The top of a grid stays where it is: above it is the caller's title of the figure.
+    """
+    from matplotlib.gridspec import GridSpec, SubplotSpec
+
+    # A subfigure will do, whatever the stubs say.
+    figure: Any = ax.figure
+    spec = ax.get_subplotspec()
+    grid = spec.get_gridspec() if spec else None
+    if spec is None or type(grid) is not GridSpec or figure.get_layout_engine() is not None:
+        return ax.get_position()
+    whole = GridSpec(
+        *grid.get_geometry(), left=0, right=1, bottom=0, wspace=0, hspace=0,
+        top=grid.get_subplot_params(figure).top, width_ratios=grid.get_width_ratios(),
+        height_ratios=grid.get_height_ratios(),
+    )
+    return SubplotSpec(whole, spec.num1, spec.num2).get_position(figure)
 
 
 def set_margins(ax: Axes, margins: Margins) -> None:
@@ -176,17 +198,17 @@ def set_margins(ax: Axes, margins: Margins) -> None:
 
     A layout engine, where the figure has one, does the same when it draws.
     """
-    if ax.get_figure(root=True).get_layout_engine() is not None:
+    if ax.figure.get_layout_engine() is not None:
         return
-    width, height = axes_size(ax)
-    box = ax.get_position()
-    left, bottom = margins.left / width, margins.bottom / height
-    # In axes too small for their words, the drawing keeps a fifth and words overhang.
-    across = max(1 - left - margins.right / width, 0.2)
-    up = max(1 - bottom - margins.top / height, 0.2)
+    (width, height), box = place_size(ax), _place(ax)
+    x, y = box.width / width, box.height / height
+    left, right, top, bottom = margins
     ax.set_position((
-        box.x0 + left * box.width, box.y0 + bottom * box.height, across * box.width, up * box.height
+        box.x0 + left * x, box.y0 + bottom * y, (width - left - right) * x,
+        (height - top - bottom) * y,
     ))
+    # Axes with a position of their own are left out of "tight" files, unless they say otherwise.
+    ax.set_in_layout(True)
 
 
 def save(picture: Axes | Figure, path: str | Path, dpi: float = 200) -> Path:
@@ -207,15 +229,17 @@ def save(picture: Axes | Figure, path: str | Path, dpi: float = 200) -> Path:
     Raises
     ------
     OptionError
-        Another ending.
+        Another ending, or axes that were removed from their figure.
     """
-    import matplotlib
+    import matplotlib as mpl
 
     path = Path(path)
     # No dates and no random ids.
     metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     check_option("path", path.suffix.lower(), list(metadata))
     figure = picture.get_figure(root=True)
-    with matplotlib.rc_context({"svg.hashsalt": "attribution", "savefig.bbox": "standard"}):
+    if figure is None:
+        raise OptionError("picture: these axes belong to no figure any more.")
+    with mpl.rc_context({"svg.hashsalt": "attribution", "savefig.bbox": "standard"}):
         figure.savefig(path, dpi=dpi, metadata=metadata[path.suffix.lower()])
     return path

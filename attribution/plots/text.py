@@ -17,13 +17,12 @@ __all__ = ["MISSING", "MISSING_NOTE", "Pen", "measure", "printable", "wrapped"]
 
 MISSING = "\N{WHITE SQUARE}"
 
-MISSING_NOTE = (
-    f"{MISSING} stands for a character that no installed font has; Noto Sans CJK has most."
-)
-HINTED = 1.04
+MISSING_NOTE = f"{MISSING} stands for a character that no installed font has."
+SCREEN = 100
 
-# A piece ends where a line may break: after spaces and after the joints of technical names.
-_PIECES = re.compile(r"[^\s_/\-]*[\s_/\-]+|[^\s_/\-]+")
+# Lines break after spaces and after the joints of technical names, not inside a date or between
+# a number and its unit.
+_BREAKS = re.compile(r"(?<=[_/])|(?<=-)(?!\d)|(?<= )(?<!\d )|(?<=\d )(?!%|pp\b)")
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Pen:
 
     def longest_word(self, text: str, size: float, bold: bool = False) -> float:
         """Return the width of the widest part that is not broken where there is room."""
-        pieces = _PIECES.findall(printable(text, self.families))
+        pieces = _BREAKS.split(printable(text, self.families))
         return max((self.width(piece.rstrip(), size, bold) for piece in pieces), default=0.0)
 
     def lacks(self, texts: Iterable[str]) -> bool:
@@ -104,13 +103,14 @@ def measure(text: str, size: float, bold: bool, families: tuple[str, ...]) -> fl
     from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.font_manager import FontProperties
 
-    # Measured large, where pixels do not matter; drawn small, hinting makes letters wider.
-    font = FontProperties(
-        family=list(families), size=10 * size, weight="bold" if bold else "normal"
-    )
-    return RendererAgg(1, 1, 72).get_text_width_height_descent(
-        text, font, ismath=False
-    )[0] * HINTED / 10
+    font = FontProperties(family=list(families), size=size, weight="bold" if bold else "normal")
+
+    def at(dpi: int) -> float:
+        pixels = RendererAgg(1, 1, dpi).get_text_width_height_descent(text, font, ismath=False)[0]
+        return pixels * 72 / dpi
+
+    # Letters on a screen are rounded to whole pixels, in print and vector files they are not.
+    return 1.02 * max(at(SCREEN), at(10 * SCREEN))
 
 
 def wrapped(text: str, limit: float, most: int, width: Callable[[str], float]) -> list[str]:
@@ -133,9 +133,9 @@ def wrapped(text: str, limit: float, most: int, width: Callable[[str], float]) -
     Examples
     --------
     >>> wrapped("Mix: content category", 12, 2, len)
-    ['Mix:', 'content…gory']
-    >>> wrapped("Mix: content_category", 16, 2, len)
-    ['Mix: content_', 'category']
+    ['Mix: content', 'category']
+    >>> wrapped("Mix: content_category_of_video", 12, 2, len)
+    ['Mix:', 'conten…video']
     """
     lines = _broken(text, limit, width)
     if len(lines) <= most:
@@ -157,7 +157,7 @@ def _shortened(text: str, keep: int) -> str:
 
 def _broken(text: str, limit: float, width: Callable[[str], float]) -> list[str]:
     lines = [""]
-    for piece in _PIECES.findall(text):
+    for piece in _BREAKS.split(text):
         if width((lines[-1] + piece).rstrip()) <= limit:
             lines[-1] += piece
             continue

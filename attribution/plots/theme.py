@@ -75,7 +75,8 @@ class Theme:
         from matplotlib.colors import to_hex, to_rgb
 
         pairs = zip(to_rgb(color), to_rgb(self.paper), strict=True)
-        return to_hex(tuple(0.35 * c + 0.65 * p for c, p in pairs))
+        red, green, blue = (0.35 * c + 0.65 * p for c, p in pairs)
+        return to_hex((red, green, blue))
 
 
 THEME = Theme()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from attribution.bridge import Bridge
 from attribution.errors import OptionError, check_option
 from attribution.plots.floating import draw
-from attribution.plots.layout import Row, plan, value_axis
-from attribution.plots.page import Key, Words, axes_size, new_axes, set_margins
+from attribution.plots.layout import Layout, Row, plan, value_axis
+from attribution.plots.page import POINTS_PER_INCH, Key, Words, new_axes, place_size, set_margins
 from attribution.plots.text import MISSING_NOTE, Pen
 from attribution.plots.theme import THEME, Theme
 
@@ -61,7 +61,8 @@ def waterfall(
     Raises
     ------
     OptionError
-        An option is not one of the above, or the bridge has nothing that can be drawn.
+        An option is not one of the above, the bridge has nothing that can be drawn, or `ax` is
+        too small for it.
 
     Notes
     -----
@@ -82,7 +83,7 @@ def waterfall(
     check_option("sort", sort, ["size", "given"])
     _check_drawable(bridge)
     pen, horizontal = Pen.of(theme), orientation == "horizontal"
-    place = None if ax is None else axes_size(ax)
+    place = None if ax is None else place_size(ax)
     with theme.context():
         shown = bridge.condensed(max_bars)
         while True:
@@ -90,8 +91,10 @@ def waterfall(
             rows = _rows(ordered, theme, totals == "none")
             words = _words(ordered, rows, pen, totals)
             layout = plan(rows, words, pen, horizontal, place)
-            if not layout.crowded or len(shown.bars) <= 2:
+            if layout.fits:
                 break
+            if len(shown.bars) <= 2:
+                raise OptionError(_too_small(layout))
             shown = bridge.condensed(len(shown.bars) - 1)
         axis = value_axis(rows, layout, totals == "zoom" and any(ordered.shown()), _least(bridge))
         if axis.cut:
@@ -108,11 +111,19 @@ def waterfall(
 def _check_drawable(bridge: Bridge) -> None:
     if not bridge.bars:
         raise OptionError("bridge: it has no bars, so there is nothing to draw.")
-    named = [(bridge.baseline_label, bridge.baseline), (bridge.current_label, bridge.current)]
-    named += [(bar.label, bar.value) for bar in bridge.bars]
+    named = [(bar.label, bar.value) for bar in bridge.bars]
+    named += [(bridge.baseline_label, bridge.baseline), (bridge.current_label, bridge.current)]
     for label, value in named:
         if not math.isfinite(value):
             raise OptionError(f"bridge: {label!r} is {value}, which cannot be drawn.")
+
+
+def _too_small(layout: Layout) -> str:
+    width, height = (side / POINTS_PER_INCH for side in layout.size)
+    return (
+        f"ax: {width:.1f} x {height:.1f} inches is too small for the bars and their words. "
+        "Give it about 7 x 4, or leave it out."
+    )
 
 
 def _rows(bridge: Bridge, theme: Theme, alone: bool) -> list[Row]:

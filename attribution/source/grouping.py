@@ -460,7 +460,7 @@ class _Scan:
         if not _count(self.table, self.period_filter(resolved)):
             return self.absent(list(resolved), resolved) if resolved else self.empty()
         if dropped:
-            return SourceError(f"data: all {dropped:,} rows break the data contract.")
+            return SourceError(f"data: all {dropped:,} rows break the contract.")
         return OptionError(f"where: {self.request.where!r} leaves no rows.")
 
 

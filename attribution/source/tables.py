@@ -185,7 +185,10 @@ def reading_problem(error: Exception) -> str:
     file = re.search(r"^\s*file = (.+)$", text, re.MULTILINE)
     place = f"{file.group(1)!r}, line {line.group(1)}: " if file else f"Line {line.group(1)}: "
     if fields := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text):
-        return f"{place}the number of fields is {fields.group(2)}, not {fields.group(1)}."
+        named, found = map(int, fields.groups())
+        # The engine stops counting at the first field too many.
+        count = f"{found} field{'s' * (found > 1)}" if found < named else "more fields"
+        return f"{place}{count}, where the header names {named}."
     if value := re.search(r"converting column \"(.*)\"\. (.*)", text):
         kind = re.search(r"string \"(.*)\" to '(\w+)'", value.group(2))
         if kind:
@@ -231,10 +234,14 @@ def _frame_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
         ) from error
     except nw.exceptions.DuplicateError as error:
         raise SourceError(f"data: {' '.join(str(error).split())[:300]}") from error
+    names = list(frame.collect_schema().names())
+    read = choose(names).columns
+    # Engines fold the case of names, and a frame's library may take one for a pattern ("*"): short
+    # names of our own avoid every clash.
+    frame = frame.rename({name: f"c{i}" for i, name in enumerate(names)})
     schema = frame.collect_schema()
-    # Engines fold the case of names and frames do not: short names of our own avoid every clash.
-    short = {name: f"c{i}" for i, name in enumerate(choose(list(schema.names())).columns)}
-    frame = frame.select([_column(schema, name).alias(s) for name, s in short.items()])
+    short = {name: f"c{names.index(name)}" for name in read}
+    frame = frame.select([_column(schema, column) for column in short.values()])
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
     native = frame.to_native()

@@ -1,0 +1,186 @@
+"""The command as a user runs it: output, files, exit codes, start-up time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import attribution as at
+
+ASK = ["--metric", "correct / reviewed", "--by", "queue,market", "--period", "month",
+       "--baseline", "2026-08", "--current", "2026-09"]  # fmt: skip
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from attribution.cli import main; main()", *arguments],
+        capture_output=True, text=True, cwd=cwd, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "reviews.csv"
+    pd.DataFrame(
+        {
+            "month": ["2026-08"] * 4 + ["2026-09"] * 4,
+            "queue": ["Live", "Live", "Video", "Video"] * 2,
+            "market": ["ID", "BR"] * 4,
+            "reviewed": [500, 300, 400, 800, 700, 500, 300, 500],
+            "correct": [430, 260, 380, 770, 590, 420, 290, 480],
+        }
+    ).to_csv(path, index=False)
+    return path
+
+
+def test_explain_prints_the_summary(reviews):
+    done = run("explain", str(reviews), *ASK, "--name", "Accuracy")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Accuracy fell from 92.00 % to 89.00 %")
+    assert "Mix: queue" in done.stdout
+    assert done.stderr == ""
+
+
+def test_json_is_all_there_is_on_stdout_and_equals_python(reviews):
+    done = run("explain", str(reviews), *ASK, "--json")
+    parsed = json.loads(done.stdout)
+    change = at.explain(str(reviews), "correct / reviewed", by=["queue", "market"],
+                        period="month", baseline="2026-08", current="2026-09")  # fmt: skip
+    assert parsed["effects"] == change.to_dict()["effects"]
+
+
+def test_out_writes_every_file_and_replaces_the_folder_as_a_whole(reviews, tmp_path):
+    out = tmp_path / "out" / "august"
+    for _ in range(2):
+        done = run("explain", str(reviews), *ASK, "--out", str(out))
+        assert done.returncode == 0, done.stderr
+    names = {p.name for p in out.glob("[!.]*")}
+    assert names == {"summary.txt", "effects.csv", "effects.json", "findings.csv", "levels.csv",
+                     "waterfall.png", "waterfall.svg"}  # fmt: skip
+    effects = pd.read_csv(out / "effects.csv")
+    assert effects["estimate"].sum() == pytest.approx(-0.03, abs=1e-12)
+    assert (out / "waterfall.png").read_bytes().startswith(b"\x89PNG")
+    assert list((tmp_path / "out").iterdir()) == [out]
+
+
+def test_same_input_gives_the_same_bytes(reviews, tmp_path):
+    for name in ("a", "b"):
+        run("explain", str(reviews), *ASK, "--out", str(tmp_path / name))
+    for file in (tmp_path / "a").iterdir():
+        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes(), file.name
+
+
+def test_a_folder_with_other_files_is_not_replaced(reviews, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    done = run("explain", str(reviews), *ASK, "--out", str(tmp_path))
+    assert done.returncode == 2
+    assert "did not write" in done.stderr
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_check_prints_findings_only(reviews):
+    done = run("check", str(reviews), *ASK)
+    assert done.returncode == 0
+    assert done.stdout.startswith("[ok] residual")
+    found = json.loads(run("check", str(reviews), *ASK, "--json").stdout)
+    assert {"code", "severity", "message", "facts"} == set(found[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (["--by", "quue"], "by: no column 'quue'. Did you mean 'queue'"),
+        (["--current", "2026-10"], "There: '2026-08', '2026-09'"),
+        (["--method", "midpont"], "Did you mean 'midpoint'"),
+        (["--metric", "correct"], "is not a ratio"),
+        (["--where", "quue == 1"], "Did you mean 'queue'"),
+        (["--better", "up"], "better: 'up' is not one of 'higher', 'lower'"),
+    ],
+)
+def test_usage_errors_exit_with_2_and_say_what_is_allowed(reviews, change, words):
+    flag = change[0]
+    asked = list(ASK)
+    if flag in asked:
+        i = asked.index(flag)
+        asked[i : i + 2] = change
+    else:
+        asked += change
+    done = run("explain", str(reviews), *asked)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_missing_file_is_a_usage_error(reviews):
+    done = run("explain", str(reviews.with_name("review.csv")), *ASK)
+    assert done.returncode == 2
+    assert "Did you mean 'reviews.csv'" in done.stderr
+
+
+def test_a_missing_option_exits_with_2(reviews):
+    done = run("explain", str(reviews), "--by", "queue")
+    assert done.returncode == 2
+    assert "--metric" in done.stderr
+
+
+def test_broken_data_exit_with_3(reviews, tmp_path):
+    rows = pd.read_csv(reviews)
+    rows.loc[2, "correct"] = 401
+    broken = tmp_path / "broken.csv"
+    rows.to_csv(broken, index=False)
+    done = run("explain", str(broken), *ASK)
+    assert done.returncode == 3
+    assert "successes above trials" in done.stderr
+    assert "first in rows 2" in done.stderr
+    dropped = run("explain", str(broken), *ASK, "--on-invalid", "drop")
+    assert dropped.returncode == 0
+    assert "Warning: 1 rows break the data contract" in dropped.stderr
+
+
+def test_pooled_periods_are_named_by_repeating_the_option(reviews, tmp_path):
+    rows = pd.read_csv(reviews)
+    three = pd.concat([rows, rows[rows["month"] == "2026-08"].assign(month="2026-07")])
+    path = tmp_path / "three.csv"
+    three.to_csv(path, index=False)
+    done = run("explain", str(path), *ASK, "--baseline", "2026-07", "--json")
+    assert json.loads(done.stdout)["baseline"] == "2026-08 + 2026-07"
+
+
+def test_demo_writes_its_files_and_finds_the_new_hires(tmp_path):
+    done = run("demo", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "out" / "demo"
+    effects = pd.read_csv(folder / "effects.csv")
+    largest = effects.loc[effects["estimate"].abs().idxmax()]
+    assert (largest["effect"], largest["dimension"]) == ("mix", "tenure")
+    for name in ("summary.txt", "effects.json", "waterfall.png", "waterfall.svg"):
+        assert (folder / name).stat().st_size > 500
+    again = run("explain", str(folder / "reviews.parquet"), "--metric", "correct / reviewed",
+                "--by", "queue,policy,market,tenure", "--period", "month", "--baseline", "2025-03",
+                "--current", "2025-04", "--cluster", "moderator_id", "--weight", "weight",
+                "--where", "design != 'targeted'", "--json")  # fmt: skip
+    written = json.loads((folder / "effects.json").read_text(encoding="utf-8"))
+    assert json.loads(again.stdout)["effects"] == written["effects"]
+
+
+def test_version_and_help():
+    assert run("--version").stdout.strip() == at.__version__
+    assert "explain" in run("--help").stdout
+    assert run().returncode == 2
+
+
+def test_importing_is_light():
+    code = (
+        "import sys, attribution; heavy = {'pandas', 'duckdb', 'matplotlib', 'statsmodels', "
+        "'scipy', 'narwhals'} & set(sys.modules); assert not heavy, heavy"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert time.perf_counter() - start < 2
