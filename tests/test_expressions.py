@@ -239,9 +239,13 @@ CONDITIONS = st.recursive(
     | st.builds(
         In, ARITHMETIC, st.lists(NUMBERS.map(Literal), min_size=1).map(tuple), st.booleans()
     ),
-    lambda inner: st.builds(Not, inner)
-    | st.builds(
-        Logical, st.sampled_from(["and", "or"]), st.lists(inner, min_size=2, max_size=3).map(tuple)
+    lambda inner: (
+        st.builds(Not, inner)
+        | st.builds(
+            Logical,
+            st.sampled_from(["and", "or"]),
+            st.lists(inner, min_size=2, max_size=3).map(tuple),
+        )
     ),
     max_leaves=4,
 )

@@ -35,7 +35,7 @@ def numeric_rules(column: str, sql: str, is_float: bool) -> list[Rule]:
 
 def all_hold(rules: Sequence[Rule]) -> str:
     """Return the SQL condition under which a row breaks no rule."""
-    return " AND ".join(f"coalesce({rule.holds}, false)" for rule in rules) or "true"
+    return " AND ".join(f"coalesce(({rule.holds}), false)" for rule in rules) or "true"
 
 
 def broken_rules(table, selection: str, rules: Sequence[Rule]) -> list[dict]:
@@ -78,7 +78,7 @@ def contract_error(findings: Sequence[dict]) -> DataContractError:
         for f in findings
     ]
     return DataContractError(
-        "data: the rows break the contract (rows counted from 0):\n"
+        "data: rows break the contract (rows counted from 0):\n"
         + "\n".join(lines)
         + "\nCorrect or filter them (where=...), or pass on_invalid='drop' to leave these rows out "
         "with a warning.",

@@ -328,13 +328,15 @@ class _Scan:
             rules += contract.numeric_rules(shown, alias[text], kind in FLOATS)
         for cluster, name in enumerate(self.request.clusters):
             rules.append(contract.Rule(name, "null values", f"k{cluster} IS NOT NULL"))
+        # A value that is no number breaks its own rule only.
+        exempt = {
+            text: f"{x} IS NULL" + (f" OR NOT isfinite({x})" if measures[text][1] in FLOATS else "")
+            for text, x in alias.items()
+        }
         if self.request.weight is not None:
-            x = alias[_WEIGHT]
-            rules.append(
-                contract.Rule(self.request.weight, "negative values", f"{x} IS NULL OR {x} >= 0")
-            )
+            rules.append(_not_negative(self.request.weight, alias[_WEIGHT], exempt[_WEIGHT]))
         for metric in self.request.metrics:
-            rules += _metric_rules(metric, alias)
+            rules += _metric_rules(metric, alias, exempt)
         return list(dict.fromkeys(rules))
 
     def selection(
@@ -468,26 +470,33 @@ def _count(table: Table, condition: str) -> int:
     return int(table.query(f"SELECT count(*) FROM source WHERE {condition}").fetchall()[0][0])
 
 
-def _metric_rules(metric: Metric, alias: dict[str, str]) -> list[contract.Rule]:
+def _metric_rules(
+    metric: Metric, alias: dict[str, str], exempt: dict[str, str]
+) -> list[contract.Rule]:
     """Signs: trials and denominators never negative; successes between 0 and the trials."""
     rules = []
     numerator, denominator = metric.numerator, metric.denominator
     if denominator is not None:
-        x = alias[denominator]
-        rules.append(contract.Rule(denominator, "negative values", f"{x} IS NULL OR {x} >= 0"))
+        rules.append(_not_negative(denominator, alias[denominator], exempt[denominator]))
     if metric.of_trials:
-        x = alias[numerator]
-        rules.append(contract.Rule(numerator, "negative values", f"{x} IS NULL OR {x} >= 0"))
-        limit = "1" if denominator is None else alias[denominator]
+        rules.append(_not_negative(numerator, alias[numerator], exempt[numerator]))
+        x, no_number, limit = alias[numerator], exempt[numerator], "1"
+        if denominator is not None:
+            limit = alias[denominator]
+            no_number += f" OR {exempt[denominator]}"
         rules.append(
             contract.Rule(
                 numerator,
                 f"successes above trials ({denominator or '1 per row'})",
                 # The slack is for sums of weights in floating point, not for counts.
-                f"{x} IS NULL OR {limit} IS NULL OR {x} <= {limit} + 1e-9 * abs({limit})",
+                f"{no_number} OR {x} <= {limit} + 1e-9 * abs({limit})",
             )
         )
     return rules
+
+
+def _not_negative(column: str, x: str, exempt: str) -> contract.Rule:
+    return contract.Rule(column, "negative values", f"{exempt} OR {x} >= 0")
 
 
 def _sum(moment: Moment, alias: dict[str, str], kinds: dict[str, str]) -> str:

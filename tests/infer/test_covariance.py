@@ -70,14 +70,12 @@ def test_analytic_errors_agree_with_the_jackknife(seed, rates):
         [all_estimates(without_cluster(change.cube, g).explain(**ask)) for g in range(G)]
     )
     jackknife = np.sqrt((G - 1) / G * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
-    # A line that is the product of two near-zeros (a share that hardly moved, a level that hardly
-    # differs) has a second-order error that no linearization sees; it is noise by any measure.
-    first_order = np.abs(all_estimates(change)) > jackknife
-    ratio = all_errors(change)[first_order] / jackknife[first_order]
-    assert len(ratio) >= 5
+    varies = jackknife > 1e-6
+    ratio = all_errors(change)[varies] / jackknife[varies]
     assert np.median(ratio) == pytest.approx(1, abs=0.03)
-    assert ratio.min() > 0.9
-    assert ratio.max() < 1.1
+    # A mix line of a share that hardly moved and a level that hardly differs is second-order.
+    assert ratio.min() > 0.85
+    assert ratio.max() < 1.15
 
 
 def test_independent_trials_have_the_binomial_standard_error():
