@@ -274,7 +274,7 @@ def _observed(cube: Cube, metric: Metric) -> Cube:
         ]
         named = [f"{f['segment']} in {f['period']}" for f in found]
         raise DataContractError(
-            f"data: {len(found)} segments have a numerator and no denominator: "
+            f"data: {len(found):,} segment{'s' * (len(found) > 1)} with a numerator and no denominator: "
             f"{listing(named, most=8)}. A rate needs both.",
             found,
         )

@@ -280,22 +280,22 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command and turn errors into exit codes: 2 usage, 3 data contract, 4 internal."""
-    warnings.showwarning = lambda message, *_, **__: _say(f"Warning: {message}")
-    try:
-        app()
-    except _USAGE as error:
-        _say(f"Error: {error}")
-        raise SystemExit(2) from None
-    except errors.AttributionError as error:
-        _say(f"Error: {error}")
-        raise SystemExit(DATA_BROKEN) from None
-    except KeyboardInterrupt:
-        _say("Interrupted.")
-        raise SystemExit(130) from None
-    except Exception as error:
-        if "-v" in sys.argv:
-            raise
-        _say(f"Internal error: {type(error).__name__}: {error}. Please report it.")
-        raise SystemExit(INTERNAL) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", errors.AttributionWarning)
+        warnings.showwarning = lambda message, *_, **__: _say(f"Warning: {message}")
+        try:
+            app(arguments)
+        except _USAGE as error:
+            _say(f"Error: {error}")
+            raise SystemExit(2) from None
+        except errors.AttributionError as error:
+            _say(f"Error: {error}")
+            raise SystemExit(DATA_BROKEN) from None
+        except KeyboardInterrupt:
+            _say("Interrupted.")
+            raise SystemExit(130) from None
+        except Exception as error:
+            _say(f"Internal error: {type(error).__name__}: {error}. Please report it.")
+            raise SystemExit(INTERNAL) from error

@@ -225,12 +225,19 @@ class Cube:
             if metric in (held, held.label):
                 return held
         wanted = as_metric(metric)
-        if all(moment.key in self.sums for moment in self._needed(wanted)):
+        if self._checked(wanted) and all(m.key in self.sums for m in self._needed(wanted)):
             return wanted
         raise OptionError(
             f"metric: the cube holds no sums for {wanted.label!r}. "
             f"Metrics: {listing([m.label for m in self.metrics])}."
         )
+
+    def _checked(self, metric: Metric) -> bool:
+        """Whether the scan checked the rows against the contract of a metric (signs, trials)."""
+        parts = (metric.numerator, metric.denominator)
+        if metric.of_trials:
+            return any(m.of_trials and (m.numerator, m.denominator) == parts for m in self.metrics)
+        return any(m.denominator == metric.denominator for m in self.metrics)
 
     def _needed(self, metric: Metric) -> list:
         moments = metric.moments(self.weighted)

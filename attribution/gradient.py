@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -37,8 +38,8 @@ class Gradient:
     @classmethod
     def of(cls, left, right) -> Gradient:
         """Return the gradient ``left @ right``."""
-        right = sparse.csr_array(right)
-        return cls(((left, right),), (left.shape[0], right.shape[1]))
+        columns: Any = sparse.csr_array(right)
+        return cls(((left, columns),), (left.shape[0], columns.shape[1]))
 
     @classmethod
     def zero(cls, lines: int, variables: int) -> Gradient:
@@ -91,7 +92,7 @@ class Gradient:
         """Return the gradient as a dense array of shape (K, n)."""
         dense = np.zeros(self.shape)
         for left, right in self.terms:
-            product = left @ right
+            product: Any = left @ right
             dense += product.toarray() if sparse.issparse(product) else product
         return dense
 

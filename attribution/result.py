@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Attribution", "Options", "Total"]
 
 SCHEMA = "kpi-attribution/1"
+_MOST_COVARYING = 500
 
 
 @dataclass(frozen=True)
@@ -385,7 +386,10 @@ class Attribution:
             bars=bars,
             notes=tuple(notes(self)),
             verdict=self.verdict,
-            covariance=covariance(parts.gradient, self._units)[np.ix_(kept, kept)],
+            # Thousands of entries and exits: "other" then goes without an interval.
+            covariance=covariance(parts.gradient, self._units)[np.ix_(kept, kept)]
+            if len(parts.lines) <= _MOST_COVARYING
+            else None,
             half_width=half_width(self._units.degrees_of_freedom, self.options.conf_level),
         )
         bridge = replace(bridge, message=headline(self, bridge))

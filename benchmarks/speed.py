@@ -36,7 +36,8 @@ def write_reviews(path: Path, rows: int, moderators: int = 3000) -> None:
                  m AS (SELECT *, b % {moderators} AS moderator FROM r)
             SELECT CASE WHEN a % 2 = 0 THEN '2026-08' ELSE '2026-09' END AS month,
                    'mod_' || moderator AS moderator_id,
-                   'queue_' || ((moderator + c % 2 * 5) % 12) AS queue, 'policy_' || (c // 7 % 8) AS policy,
+                   'queue_' || ((moderator + c % 2 * 5) % 12) AS queue,
+                   'policy_' || (c // 7 % 8) AS policy,
                    'market_' || (hash(moderator) % 15) AS market,
                    'tenure_' || ((moderator // 7 + a // 5 % 2) % 4) AS tenure,
                    (d % 1000 < 920)::INTEGER AS correct, 1 AS reviewed
@@ -110,7 +111,9 @@ def after_the_scan(cells: int = 5760, clusters: int = 3000, rows: int = 1_000_00
     # A moderator works in about 30 cells, as markets and queues divide the work.
     home = rng.integers(0, cells, (clusters, 30))
     cluster = rng.integers(0, clusters, rows)
-    key = (cluster * 2 + rng.integers(0, 2, rows)) * cells + home[cluster, rng.integers(0, 30, rows)]
+    key = (cluster * 2 + rng.integers(0, 2, rows)) * cells + home[
+        cluster, rng.integers(0, 30, rows)
+    ]
     key, count = np.unique(key, return_counts=True)
     den = count.astype(float)
     num = rng.binomial(count, 0.92).astype(float)
@@ -152,6 +155,7 @@ def after_the_scan(cells: int = 5760, clusters: int = 3000, rows: int = 1_000_00
 
 def import_seconds() -> float:
     """The median time of `import attribution` over that of an empty interpreter."""
+
     def once(code: str) -> float:
         start = time.perf_counter()
         subprocess.run([sys.executable, "-c", code], check=True)
@@ -174,7 +178,8 @@ def main() -> None:
         "# Speed", "",
         "Written by `benchmarks/speed.py`; compare ratios, not seconds, between machines.", "",
         f"Python {platform.python_version()}, 2 cores. First-use imports are paid before.", "",
-        "| rows | task | CPU s | wall s | peak MiB | CPU against the floor |", "|---|---|---|---|---|---|",
+        "| rows | task | CPU s | wall s | peak MiB | against the floor |",
+        "|---|---|---|---|---|---|",
     ]  # fmt: skip
     names = {
         "floor": "floor: DuckDB GROUP BY month, 4 dimensions, moderator",

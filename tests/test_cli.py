@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import attribution as at
+from attribution.cli import main
 
 ASK = ["--metric", "correct / reviewed", "--by", "queue,market", "--period", "month",
        "--baseline", "2026-08", "--current", "2026-09"]  # fmt: skip
 
 
-def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from attribution.cli import main; main()", *arguments],
-        capture_output=True, text=True, cwd=cwd, check=False,
-    )  # fmt: skip
+@dataclass
+class Done:
+    """What a run printed and returned."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: str) -> Done:
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    return Done(ended.value.code or 0, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +149,7 @@ def test_broken_data_exit_with_3(reviews, tmp_path):
     rows.to_csv(broken, index=False)
     done = run("explain", str(broken), *ASK)
     assert done.returncode == 3
-    assert "successes above trials" in done.stderr
-    assert "first in rows 2" in done.stderr
+    assert "successes above trials (reviewed) in 1 row (2)" in done.stderr
     dropped = run("explain", str(broken), *ASK, "--on-invalid", "drop")
     assert dropped.returncode == 0
     assert "Warning: 1 rows break the data contract" in dropped.stderr
@@ -152,8 +164,9 @@ def test_pooled_periods_are_named_by_repeating_the_option(reviews, tmp_path):
     assert json.loads(done.stdout)["baseline"] == "2026-08 + 2026-07"
 
 
-def test_demo_writes_its_files_and_finds_the_new_hires(tmp_path):
-    done = run("demo", cwd=tmp_path)
+def test_demo_writes_its_files_and_finds_the_new_hires(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run("demo")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "out" / "demo"
     effects = pd.read_csv(folder / "effects.csv")
@@ -167,6 +180,15 @@ def test_demo_writes_its_files_and_finds_the_new_hires(tmp_path):
                 "--where", "design != 'targeted'", "--json")  # fmt: skip
     written = json.loads((folder / "effects.json").read_text(encoding="utf-8"))
     assert json.loads(again.stdout)["effects"] == written["effects"]
+
+
+def test_the_installed_command_runs(reviews):
+    command = Path(sys.executable).with_name("attribution")
+    done = subprocess.run(
+        [command, "check", reviews, *ASK], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == run("check", str(reviews), *ASK).stdout
 
 
 def test_version_and_help():

@@ -203,10 +203,20 @@ def test_parts_that_do_not_exist_are_named(cube: Cube) -> None:
         cube.explain(baseline=8, current=11)
     with pytest.raises(OptionError, match="the cube holds no sums for 'seconds'"):
         cube.explain(at.Rate("seconds"), baseline=8, current=9)
-    empty = cube.keep_segments(cube.codes[:, 0] != cube.codes[0, 0] + 0 * cube.codes[:, 1])
-    gone = cube.levels[0][cube.codes[0, 0]]
-    with pytest.raises(OptionError, match=f"select: no segment has queue='{gone}'"):
-        empty.select(queue=gone)
+    without_live = cube.keep_segments(cube.codes[:, 0] != cube.levels[0].index("live"))
+    with pytest.raises(OptionError, match="select: no segment has queue='live'"):
+        without_live.select(queue="live")
+
+
+def test_a_metric_is_made_of_held_sums_only_if_its_rows_were_checked() -> None:
+    cube = cube_of("moderator")
+    renamed = at.Rate("correct", "reviewed", name="Quality", better="lower")
+    assert cube.explain(renamed, baseline=8, current=9).metric == renamed
+    as_ratio = at.Ratio("correct", "reviewed")
+    assert cube.explain(as_ratio, baseline=8, current=9).metric == as_ratio
+    for unchecked in (at.Rate("seconds", "reviewed"), at.Ratio("reviewed", "seconds")):
+        with pytest.raises(OptionError, match="the cube holds no sums for"):
+            cube.explain(unchecked, baseline=8, current=9)
 
 
 def test_a_mapping_swaps_levels_at_once(cube: Cube) -> None:

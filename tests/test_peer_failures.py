@@ -133,7 +133,7 @@ def test_null_markets_are_a_level_and_reported_with_their_share():
 def test_null_numerators_are_an_error_and_never_wrong_answers():
     frame = table((0, "a", 100, 0.9), (0, "b", 100, 0.9), (1, "a", 100, 0.9), (1, "b", 100, 0.9))
     frame.loc[1, "good"] = np.nan
-    with pytest.raises(DataContractError, match=r"good: 1 null values, first in rows 1"):
+    with pytest.raises(DataContractError, match=r"good: null values in 1 row \(1\)"):
         explain(frame)
 
 

@@ -73,10 +73,10 @@ class Decomposition:
     form: str
     reason: str
     fit: tuple[float, float]
-    # Gradients over (p_0, p_1, r_0, r_1) in S, by part.
+    # Gradients over (p_0, p_1, r_0, r_1) in S.
     _in_lines: Gradient
-    _in_levels: dict[str, Gradient]
     _in_segments: dict[str, Gradient]
+    _by_level: Adjusted
 
     @cached_property
     def gradient(self) -> Gradient:
@@ -86,7 +86,11 @@ class Decomposition:
 
     def level_gradient(self, part: str, start: int, stop: int) -> Gradient:
         """The gradient of a range of levels of one part."""
-        return self.stages.to_sums(self._in_levels[part].rows(start, stop))
+        if part == "mix":
+            rows = sparse.eye_array(self.design.width, format="csr")[start:stop]
+            return self.stages.to_sums(self._by_level.gradient(rows))
+        members = self.design.matrix[:, start:stop][self.turnover.stayed].T
+        return self.stages.to_sums(self._in_segments[part].combine(members))
 
     def segment_gradient(self, part: str) -> Gradient:
         """The gradient of one part per segment of S."""
@@ -153,7 +157,6 @@ def decompose(
     gradients.append(_summed(in_rate))
     to_levels = within.matrix.T
     level_parts = {"mix": by_level.levels, "rate": to_levels @ segment_rate}
-    in_levels = {"mix": by_level.gradient, "rate": in_rate.combine(to_levels)}
     segment_parts = {"mix": segment_mix, "rate": segment_rate}
     in_segments = {"mix": in_mix, "rate": in_rate}
     if weights.threefold:
@@ -162,7 +165,6 @@ def decompose(
         estimates.append(np.array([crossed.sum()]))
         gradients.append(_summed(in_crossed))
         level_parts["interaction"] = to_levels @ crossed
-        in_levels["interaction"] = in_crossed.combine(to_levels)
         segment_parts["interaction"], in_segments["interaction"] = crossed, in_crossed
     lines += [Line(("exit", "entry")[t], None, levels) for t, levels in moved.lines]
     return Decomposition(
@@ -175,13 +177,13 @@ def decompose(
         turnover=moved,
         stages=stages,
         alpha=by_level.alpha,
-        aliased=by_level.aliased,
+        aliased=by_level.effects.aliased,
         form=form,
         reason=reason,
         fit=explained(D_S, N_S, used),
         _in_lines=Gradient.stack(gradients),
-        _in_levels=in_levels,
         _in_segments=in_segments,
+        _by_level=by_level,
     )
 
 
@@ -195,7 +197,7 @@ def _mix_lines(
         shape=(dimensions, design.width),
     )
     per_dimension = to_dimension @ by_level.levels
-    in_dimension = by_level.gradient.combine(to_dimension)
+    in_dimension = by_level.gradient(to_dimension)
     lines = [Line("mix", d) for d in range(dimensions)]
     if dimensions < 2:
         return lines, [per_dimension], [in_dimension]

@@ -126,7 +126,8 @@ class AdditiveFit:
         scale = np.sqrt(m[self._r])
         scaled = schur / np.outer(scale, scale) + penalty
         self._scale = scale
-        self._cholesky = linalg.cho_factor(scaled) if len(self._r) else None
+        # Without a second dimension there is nothing left to factor.
+        self._cholesky = linalg.cho_factor(scaled) if len(self._r) else (scaled, False)
         self.null = self._full_null()
         self._null_gram = self.null.T @ (m[:, None] * self.null)
 
@@ -181,7 +182,7 @@ class AdditiveFit:
         x = np.zeros_like(s)
         if len(r):
             reduced = s[:, r] - (s[:, b] / m[b]) @ self._across
-            solved = linalg.cho_solve(self._cholesky, (reduced / self._scale).T)
+            solved = np.asarray(linalg.cho_solve(self._cholesky, (reduced / self._scale).T))
             x[:, r] = solved.T / self._scale
         x[:, b] = (s[:, b] - x[:, r] @ self._across.T) / m[b]
         return self._without_null(x)

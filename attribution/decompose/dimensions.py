@@ -143,13 +143,57 @@ def _parent_levels(design: Design, child: int, parents: list[int]) -> Design:
 
 @dataclass(frozen=True, eq=False)
 class Adjusted:
-    """Mix per level, shape (q,), and the joint line, with gradients over (p_0, p_1, r_0, r_1)."""
+    """The mix effect divided among the levels.
+
+    Attributes
+    ----------
+    levels : ndarray, shape (q,)
+        mix_{d,l}.
+    joint : float
+    alpha : ndarray, shape (q,)
+        What a level is worth: its effect, centred so that one dimension's lines are its segments'.
+    effects : LevelEffects
+    """
 
     levels: np.ndarray
-    gradient: Gradient
     joint: float
     alpha: np.ndarray
-    aliased: np.ndarray
+    effects: LevelEffects
+    _p: np.ndarray
+    _r: np.ndarray
+    _design: Design
+    _weights: Weights
+
+    def gradient(self, rows) -> Gradient:
+        """The gradient of ``rows @ levels`` over (p_0, p_1, r_0, r_1); rows of shape (K, q).
+
+        Only the lines that are asked for: those of all levels would fill q x q.
+        """
+        p, r, X = self._p, self._r, self._design.matrix
+        v0, v1 = self._weights.v
+        mean_p, shift = (p[0] + p[1]) / 2, p[1] - p[0]
+        rho = v0 * r[0] + v1 * r[1]
+        rows = sparse.csr_array(rows)
+        shift_of_level = X.T @ shift
+        none = sparse.csr_array(X.shape).T
+        own = Gradient.of(
+            rows.multiply(self.alpha[None, :]).tocsr(), sparse.hstack([-X.T, X.T, none, none])
+        )
+        moved = rows.multiply(shift_of_level[None, :]).toarray()
+        in_weights, in_values = self.effects.pull(moved)
+        S = len(shift)
+        half, nothing = 0.5 * sparse.eye_array(S), sparse.csr_array((S, S))
+        through_weights = in_weights.through(sparse.hstack([half, half, nothing, nothing]).tocsr())
+        eye = sparse.eye_array(S)
+        through_values = in_values.through(
+            sparse.hstack([nothing, nothing, v0 * eye, v1 * eye]).tocsr()
+        )
+        of_constant = np.concatenate(
+            [rho / 2 - v0 * r[0], rho / 2 - v1 * r[1], v0 * (mean_p - p[0]), v1 * (mean_p - p[1])]
+        )
+        by_constant = moved.sum(axis=1)[:, None]
+        through_constant = Gradient.of(by_constant, of_constant[None, :])
+        return own + through_weights + through_values + through_constant
 
 
 def adjusted(p: np.ndarray, r: np.ndarray, design: Design, weights: Weights) -> Adjusted:
@@ -187,25 +231,13 @@ def adjusted(p: np.ndarray, r: np.ndarray, design: Design, weights: Weights) -> 
     # dimension those of its segments.
     constant = mean_p @ rho - ref
     valued = np.where(X.T @ mean_p > 0, effects.alpha + constant, 0.0)
-
-    none = sparse.csr_array(X.shape).T
-    own = Gradient.of(sparse.diags_array(valued).tocsr(), sparse.hstack([-X.T, X.T, none, none]))
-    in_weights, in_values = effects.pull(np.diag(shift_of_level))
-    S = len(shift)
-    half, nothing = 0.5 * sparse.eye_array(S), sparse.csr_array((S, S))
-    through_weights = in_weights.through(sparse.hstack([half, half, nothing, nothing]).tocsr())
-    eye = sparse.eye_array(S)
-    through_values = in_values.through(
-        sparse.hstack([nothing, nothing, v0 * eye, v1 * eye]).tocsr()
-    )
-    of_constant = np.concatenate(
-        [rho / 2 - v0 * r[0], rho / 2 - v1 * r[1], v0 * (mean_p - p[0]), v1 * (mean_p - p[1])]
-    )
-    through_constant = Gradient.of(shift_of_level[:, None], of_constant[None, :])
     return Adjusted(
         levels=shift_of_level * valued,
-        gradient=own + through_weights + through_values + through_constant,
         joint=float(shift @ effects.residual),
         alpha=valued,
-        aliased=effects.aliased,
+        effects=effects,
+        _p=p,
+        _r=r,
+        _design=design,
+        _weights=weights,
     )

@@ -73,8 +73,8 @@ def broken_rules(table, selection: str, rules: Sequence[Rule]) -> list[dict]:
 def contract_error(findings: Sequence[dict]) -> DataContractError:
     """Write all findings into one error."""
     lines = [
-        f"  {f['column']}: {f['count']:,} {f['problem']}, first in rows "
-        f"{', '.join(str(r) for r in f['rows'])}"
+        f"  {f['column']}: {f['problem']} in {f['count']:,} row{'s' * (f['count'] > 1)} "
+        f"({'first: ' * (f['count'] > _SHOWN_ROWS)}{', '.join(str(r) for r in f['rows'])})"
         for f in findings
     ]
     return DataContractError(

@@ -26,7 +26,7 @@ from attribution.labels import is_null, label_of, natural_key
 from attribution.metrics import Metric, Moment
 from attribution.source import contract
 from attribution.source.delimited import Reading
-from attribution.source.tables import ArrowOnly, Table, open_table, reading_problem
+from attribution.source.tables import ArrowOnly, Table, connect, open_table, reading_problem
 from attribution.source.types import (
     FLOATS,
     NUMBERS,
@@ -41,6 +41,7 @@ __all__ = ["Grouped", "Request", "group"]
 
 _MANY_LEVELS = 10_000
 _WEIGHT = "#weight"
+_NUMBERS_AS_TEXT = " Its values are numbers written as text; convert the column."
 
 
 @dataclass(frozen=True)
@@ -128,11 +129,14 @@ def group(data: object, request: Request) -> Grouped:
     try:
         return _Scan(table, request).run()
     except duckdb.Error as error:
-        raise SourceError(f"data: {reading_problem(error)}{_comparison_hint(error)}") from error
+        problem = reading_problem(error)
+        if table.kind == "parquet" and table.name not in problem:
+            problem = f"{table.name!r}: {problem}"
+        raise SourceError(f"data: {problem}{_comparison_hint(error)}") from error
 
 
 def _comparison_hint(error: duckdb.Error) -> str:
-    if not isinstance(error, duckdb.ConversionException) or "CSV" in str(error):
+    if "to DOUBLE when casting from source column" not in str(error):
         return ""
     return " (A text column that is compared with a number is read as numbers.)"
 
@@ -203,7 +207,7 @@ class _Scan:
         measures = self.measures(moments)
         rules = self.rules(measures)
         selection = self.selection(measures, resolved)
-        with duckdb.connect() as workspace:
+        with connect() as workspace:
             found = self.collect(workspace, selection, moments, measures, contract.all_hold(rules))
             findings = self.unselected(resolved)
             dropped = found["broken"]
@@ -242,11 +246,11 @@ class _Scan:
         for value in values:
             if is_null(value):
                 raise PeriodError(
-                    f"period: {value!r} is no period; rows without one belong to none."
+                    f"period: {value!r} is no period; name values of {self.request.period!r}."
                 )
             text = ex.quote_literal(label_of(value))
             cast = f"TRY_CAST({text} AS {kind})"
-            fits = duckdb.execute(f"SELECT {cast} = TRY_CAST({text} AS {exact})").fetchall()[0][0]
+            fits = self.table.query(f"SELECT {cast} = TRY_CAST({text} AS {exact})").fetchall()[0][0]
             resolved[label_of(value)] = cast if fits else None
         if missing := [value for value, literal in resolved.items() if literal is None]:
             raise self.absent(missing, {})
@@ -282,7 +286,8 @@ class _Scan:
             return f"({sql})::INTEGER", "INTEGER"
         if kind not in NUMBERS:
             example = self.first_text(text) if kind == "VARCHAR" else ""
-            hint = "" if parameter == "weight" else f" A text can be counted: \"{text} == 'yes'\"."
+            as_numbers = example == _NUMBERS_AS_TEXT or parameter == "weight"
+            hint = "" if as_numbers else f" A text can be counted: \"{text} == 'yes'\"."
             raise ColumnTypeError(
                 f"{parameter}: {text!r} is {described(kind)}, not a number.{example}{hint}"
             )
@@ -296,7 +301,7 @@ class _Scan:
             f"FROM source) WHERE value IS NOT NULL AND TRY_CAST(value AS DOUBLE) IS NULL LIMIT 1"
         ).fetchall()
         if not found:
-            return " Its values are numbers written as text; convert the column."
+            return _NUMBERS_AS_TEXT
         value, row = found[0]
         return f" First: {value!r} in row {row} (counted from 0)."
 
@@ -511,7 +516,7 @@ def _sum(moment: Moment, alias: dict[str, str], kinds: dict[str, str]) -> str:
 
 
 def _dropped(count: int, broken: list[dict]) -> dict:
-    listed = "; ".join(f"{f['column']}: {f['count']:,} {f['problem']}" for f in broken)
+    listed = "; ".join(f"{f['column']}: {f['problem']} in {f['count']:,}" for f in broken)
     message = f"{count:,} rows break the data contract and were left out ({listed})."
     warnings.warn(message, DataQualityWarning, stacklevel=2)
     return {

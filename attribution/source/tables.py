@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
 import re
@@ -16,7 +17,7 @@ from attribution.errors import ColumnTypeError, MissingFileError, SourceError, n
 from attribution.expressions import quote_identifier, quote_literal
 from attribution.source.delimited import Reading, escape_glob, open_csv, refuse_repeated
 
-__all__ = ["ArrowOnly", "Table", "open_table", "reading_problem"]
+__all__ = ["ArrowOnly", "Table", "connect", "open_table", "reading_problem"]
 
 # After any comments. A path may begin with the same letters: "from_march.csv", "select/2026.csv".
 _SQL = re.compile(
@@ -111,13 +112,20 @@ def _table(kind: str, name: str, names: list[str], references: list[str], relati
     return Table(kind, name, columns, types, relation)
 
 
-def _connect() -> Any:
+def connect() -> Any:
+    """Return a connection of its own, with temporary tables of its own, to an empty database."""
+    return _database(os.getpid()).cursor()
+
+
+@functools.cache
+def _database(process: int) -> Any:
+    """Start the engine: once, for it takes longer than a small scan, but anew in a fork."""
     # Replacement scans would let a mistyped table name read a Python variable of this package.
     return duckdb.connect(config={"python_enable_replacements": False})
 
 
 def _sql_relation(text: str) -> Any:
-    connection = _connect()
+    connection = connect()
     try:
         statements = connection.extract_statements(text)
     except duckdb.Error as error:
@@ -131,6 +139,11 @@ def _sql_relation(text: str) -> Any:
         raise SourceError(f"data: SQL must be a SELECT statement; this is {kind.name}.")
     try:
         return connection.sql(_unended(statements[0].query))
+    except duckdb.CatalogException as error:
+        raise SourceError(
+            f"data: the SQL cannot be run. {_first_line(error)} SQL text reads files, not Python's "
+            "variables; pass a frame as it is."
+        ) from error
     except duckdb.Error as error:
         raise SourceError(f"data: the SQL cannot be run. {_first_line(error)}") from error
 
@@ -158,7 +171,7 @@ def _file_table(path: str, choose: Callable[[list[str]], Reading]) -> Table:
         beside = [p.name for p in folder.glob("*")] if folder.is_dir() else []
         hint = nearest(Path(path).name, beside) if beside else ""
         raise MissingFileError(f"data: no file matches {path!r}.{hint}")
-    connection = _connect()
+    connection = connect()
     try:
         if suffix == ".parquet":
             listed = ", ".join(quote_literal(escape_glob(p)) for p in paths)
@@ -168,7 +181,7 @@ def _file_table(path: str, choose: Callable[[list[str]], Reading]) -> Table:
         return _table("csv", path, names, [f"c{i}" for i in range(len(names))], relation)
     except duckdb.Error as error:
         problem = reading_problem(error)
-        named = problem if path in problem else f"{path!r} cannot be read. {problem}"
+        named = problem if problem.startswith("'") else f"{path!r} cannot be read. {problem}"
         raise SourceError(f"data: {named}") from error
 
 
@@ -187,8 +200,8 @@ def reading_problem(error: Exception) -> str:
     if fields := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text):
         named, found = map(int, fields.groups())
         # The engine stops counting at the first field too many.
-        count = f"{found} field{'s' * (found > 1)}" if found < named else "more fields"
-        return f"{place}{count}, where the header names {named}."
+        count = f"{found} field{'s' * (found > 1)} instead of" if found < named else "more than"
+        return f"{place}{count} the {named} of the header."
     if value := re.search(r"converting column \"(.*)\"\. (.*)", text):
         kind = re.search(r"string \"(.*)\" to '(\w+)'", value.group(2))
         if kind:
@@ -246,7 +259,7 @@ def _frame_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
         frame = frame.collect()
     native = frame.to_native()
     kind = str(frame.implementation).lower()
-    connection = _connect()
+    connection = connect()
     connection.register("frame", _plain(native) if kind == "pandas" else ArrowOnly(native))
     return _table(kind, "", list(short), list(short.values()), connection.sql("FROM frame"))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import attribution as at
@@ -104,19 +103,3 @@ def test_placebo_months_are_flagged_at_the_nominal_level():
         ops = at.datasets.simulate_moderation("small", months=2, seed=seed)
         flagged.append(sampled(ops, "2025-01", "2025-02").total.p_value < 0.05)
     assert np.mean(flagged) <= 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / 200)
-
-
-def test_unweighted_september_reads_low_and_weights_mend_it():
-    months = pd.concat(
-        at.datasets.simulate_moderation("small", months=9, seed=seed)
-        .qa_reviews.query("month == '2025-09' and design != 'targeted' and reviewed == 1")
-        for seed in range(6)
-    )  # fmt: skip
-    true = 100 * at.datasets.simulate_moderation("small", months=9).truth.kpis.set_index("month")[
-        "accuracy"
-    ]["2025-09"]
-    naive = 100 * months["correct"].mean()
-    weighted = 100 * np.average(months["correct"], weights=months["weight"])
-    assert naive < true - 1
-    assert abs(weighted - true) < 1
-    assert abs(weighted - true) < abs(naive - true)

@@ -268,7 +268,7 @@ def test_all_findings_are_in_one_error_with_counts_and_first_rows() -> None:
         ("weight", "negative values"): (1, [7]),
         ("moderator", "null values"): (1, [1]),
     }
-    for text in ("correct: 2 negative values, first in rows 2, 5", "on_invalid='drop'", "where="):
+    for text in ("correct: negative values in 2 rows (2, 5)", "on_invalid='drop'", "where="):
         assert text in str(caught.value)
     again = pickle.loads(pickle.dumps(caught.value))
     assert str(again) == str(caught.value)
@@ -287,7 +287,9 @@ def test_nan_and_null_are_told_apart_where_the_engine_has_both() -> None:
 
 def test_only_the_first_rows_are_listed_and_only_rows_of_the_question_count() -> None:
     many = pd.concat([ROWS] * 1000, ignore_index=True).assign(correct=-1)
-    with pytest.raises(errors.DataContractError, match="8,000 negative values, first in rows 0, 1"):
+    with pytest.raises(
+        errors.DataContractError, match="negative values in 8,000 rows .first: 0, 1, 2"
+    ):
         explain(many)
     with pytest.raises(errors.DataContractError) as caught:
         explain(many, where="queue == 'video'")
@@ -298,9 +300,9 @@ def test_only_the_first_rows_are_listed_and_only_rows_of_the_question_count() ->
 
 
 def test_rates_of_flags_and_negative_denominators_keep_the_contract() -> None:
-    says(errors.DataContractError, "correct: 8 successes above trials (1 per row)",
+    says(errors.DataContractError, "correct: successes above trials (1 per row) in 8 rows (first: 0",
          metric=at.Rate("correct"))  # fmt: skip
-    says(errors.DataContractError, "reviewed: 1 negative values",
+    says(errors.DataContractError, "reviewed: negative values in 1 row (0)",
          data=ROWS.assign(reviewed=[-10] + [10] * 7), metric="ratio(correct / reviewed)")  # fmt: skip
     signed = ROWS.assign(correct=[-8] + [6] * 7)
     assert explain(signed, metric="ratio(correct / reviewed)").total.baseline == 0.25
@@ -400,15 +402,15 @@ def bad_row(row: str, at_line: int) -> Callable[[], str]:
 
 BAD_CSV = {
     "a field too many, first": (bad_row("2026-08,live,ID,1,1.0,8,10,9", 2), "line 2: more "
-                                "fields, where the header names 7"),
-    "a field too few, early": (bad_row("2026-08,live,ID", 12), "line 12: 3 fields, where the header names 7"),
+                                "than the 7 of the header"),
+    "a field too few, early": (bad_row("2026-08,live,ID", 12), "line 12: 3 fields instead of the 7"),
     "a field too many, far down": (bad_row("2026-08,live,ID,1,1.0,8,10,9", 25_000),
-                                   "line 25000: more fields, where"),
-    "a field too few, far down": (bad_row("2026-08", 25_000), "line 25000: 1 field, where"),
+                                   "line 25000: more than the 7"),
+    "a field too few, far down": (bad_row("2026-08", 25_000), "line 25000: 1 field instead of the 7"),
     "text in a number, far down": (bad_row("2026-08,live,ID,1,1.0,eight,10", 25_000),
                                    "line 25000: 'eight' in column 'correct' is not a number"),
     "an open quote": (bad_row('2026-08,"live,ID,1,1.0,8,10', 12), "line 12: a quote is opened"),
-    "a comment": (bad_row("# corrected by hand", 12), "line 12: 1 field, where the header names 7"),
+    "a comment": (bad_row("# corrected by hand", 12), "line 12: 1 field instead of the 7"),
 }  # fmt: skip
 
 
@@ -432,7 +434,7 @@ def test_no_line_of_a_csv_file_is_skipped(tmp_path: Path) -> None:
     preamble = "Accuracy by queue\nAugust and September\n"
     says(errors.ColumnNotFoundError, "period: no column 'month'", "Columns: 'Accuracy by queue'",
          data=written(tmp_path / "a.csv", preamble + "".join(LINES)))  # fmt: skip
-    says(errors.SourceError, "line 3: more fields, where the header names 1", period="Accuracy by queue",
+    says(errors.SourceError, "line 3: more than the 1 of the header", period="Accuracy by queue",
          by=[], metric=at.Rate("`Accuracy by queue` == 'x'"), data=str(tmp_path / "a.csv"))  # fmt: skip
     says(errors.SourceError, "is empty; its first line must name the columns",
          data=written(tmp_path / "b.csv", ""))  # fmt: skip
