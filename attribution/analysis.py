@@ -274,8 +274,8 @@ def _observed(cube: Cube, metric: Metric) -> Cube:
         ]
         named = [f"{f['segment']} in {f['period']}" for f in found]
         raise DataContractError(
-            f"data: {len(found):,} segment{'s' * (len(found) > 1)} with a numerator and no denominator: "
-            f"{listing(named, most=8)}. A rate needs both.",
+            f"data: {len(found):,} segment{'s' * (len(found) > 1)} with a numerator and no "
+            f"denominator: {listing(named, most=8)}. A rate needs both.",
             found,
         )
     return cube.keep_segments((D > 0).any(axis=0))
