@@ -278,7 +278,7 @@ def _observed(cube: Cube, metric: Metric) -> Cube:
             f"denominator: {listing(named, most=8)}. A rate needs both.",
             found,
         )
-    return cube.keep_segments((D > 0).any(axis=0))
+    return cube.keep_segments(np.asarray((D > 0).any(axis=0)))
 
 
 def _segment_name(cube: Cube, c: int) -> str:
@@ -305,7 +305,7 @@ def _check_identified(cube: Cube, D: np.ndarray, design: Design) -> None:
     if empty:
         moved = []
         for d, name in enumerate(cube.dimensions):
-            both = exists[:, design.block(d)].all(axis=0)
+            both = np.asarray(exists[:, design.block(d)].all(axis=0))
             held = both[cube.codes[:, d]]
             moved.append((min(D[t][held].sum() / D[t].sum() for t in (0, 1)), d, name))
         _, d, name = min(moved)

@@ -57,7 +57,8 @@ class Gradient:
             place = sparse.csr_array(
                 (np.ones(len(rows)), (rows, np.arange(len(rows)))), shape=(total, len(rows))
             )
-            terms += [(place @ left, right) for left, right in part.terms]
+            own = part.combine(sparse.eye_array(part.shape[0]))
+            terms += [(place @ left, right) for left, right in own.terms]
             start += part.shape[0]
         return cls(tuple(terms), (total, parts[0].shape[1]))
 
@@ -67,11 +68,18 @@ class Gradient:
     def __sub__(self, other: Gradient) -> Gradient:
         return self + other.combine(-sparse.eye_array(other.shape[0], format="csr"))
 
-    def combine(self, weights) -> Gradient:
+    def combine(self, weights: Any) -> Gradient:
         """Return the lines ``weights @ lines``; weights of shape (new K, K)."""
-        weights = sparse.csr_array(weights) if sparse.issparse(weights) else weights
-        terms = tuple((weights @ left, right) for left, right in self.terms)
-        return Gradient(terms, (weights.shape[0], self.shape[1]))
+        if not isinstance(weights, np.ndarray):
+            weights = sparse.csr_array(weights)
+        K, terms = weights.shape[0], []
+        for left, right in self.terms:
+            combined = weights @ left
+            if right.shape[0] > K:
+                # Fewer lines than factors: the product is the smaller form.
+                combined, right = sparse.eye_array(K, format="csr"), combined @ right
+            terms.append((combined, sparse.csr_array(right)))
+        return Gradient(tuple(terms), (K, self.shape[1]))
 
     def through(self, jacobian) -> Gradient:
         """Apply the chain rule: the variables have the `jacobian`, shape (n, new n), in others."""
@@ -93,7 +101,7 @@ class Gradient:
         dense = np.zeros(self.shape)
         for left, right in self.terms:
             product: Any = left @ right
-            dense += product.toarray() if sparse.issparse(product) else product
+            dense += product if isinstance(product, np.ndarray) else product.toarray()
         return dense
 
     def times(self, vector: np.ndarray) -> np.ndarray:

@@ -170,6 +170,7 @@ class Attribution:
         the totals of one dimension need not add up to the change.
         """
         import pandas as pd
+        from scipy import sparse
 
         d = self.cube.dimension_index(dimension)
         parts, block = self._parts, self._parts.design.block(d)
@@ -180,13 +181,17 @@ class Attribution:
             part: (x[block], parts.level_gradient(part, block.start, block.stop))
             for part, x in parts.level_parts.items()
         }
-        lines = np.array(
-            [
-                [level in line.levels for line in parts.lines]
-                for level in range(block.start, block.stop)
-            ],
-            dtype=float,
-        ).reshape(block.stop - block.start, len(parts.lines))
+        named = [
+            (level - block.start, i)
+            for i, line in enumerate(parts.lines)
+            for level in line.levels
+            if block.start <= level < block.stop
+        ]
+        at = np.array(named, dtype=int).reshape(-1, 2).T
+        lines = sparse.csr_array(
+            (np.ones(len(named)), (at[0], at[1])),
+            shape=(block.stop - block.start, len(parts.lines)),
+        )
         frame = self._table(names, member, estimates, lines, inside)
         # A level without any volume in either period has nothing to say.
         return frame[frame["share_baseline"].notna() | frame["share_current"].notna()].reset_index(
@@ -224,7 +229,7 @@ class Attribution:
         names: pd.DataFrame,
         member: Any,
         estimates: dict[str, tuple[np.ndarray, Gradient]],
-        turnover_lines: np.ndarray | None,
+        turnover_lines: Any,
         inside: Any,
     ) -> pd.DataFrame:
         """Counts, observed shares and rates, and parts with their intervals, one row per name."""

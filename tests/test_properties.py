@@ -99,9 +99,7 @@ def test_property_holds_on_random_cases(name, case, rates):
 def test_nested_parent_is_between_and_child_within():
     case = nested_case(3)
     fitted = case.run(decomposition("midpoint", "additive"))
-    alone = decompose(
-        case.D, case.N, case.D, case.codes[:, :2], case.sizes[:2], rates="additive"
-    )
+    alone = decompose(case.D, case.N, case.D, case.codes[:, :2], case.sizes[:2], rates="additive")
     mix = dict(zip([(x.effect, x.dimension) for x in fitted.lines], fitted.estimate, strict=True))
     only = dict(zip([(x.effect, x.dimension) for x in alone.lines], alone.estimate, strict=True))
     assert mix["mix", 0] + mix["mix", 2] == pytest.approx(only["mix", 0], abs=1e-14)

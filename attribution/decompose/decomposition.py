@@ -11,7 +11,7 @@ from scipy import sparse
 from attribution.decompose import kitagawa
 from attribution.decompose.design import Design
 from attribution.decompose.dimensions import Adjusted, adjusted
-from attribution.decompose.kitagawa import METHODS
+from attribution.decompose.kitagawa import METHODS, PARTS, Weights
 from attribution.decompose.linearize import Stages, denominator_shares
 from attribution.decompose.rates import additive, choose, explained, saturated
 from attribution.decompose.turnover import Turnover, turnover
@@ -73,16 +73,24 @@ class Decomposition:
     form: str
     reason: str
     fit: tuple[float, float]
-    # Gradients over (p_0, p_1, r_0, r_1) in S.
-    _in_lines: Gradient
-    _in_segments: dict[str, Gradient]
+    _weights: Weights
     _by_level: Adjusted
 
     @cached_property
     def gradient(self) -> Gradient:
         """The gradient of `estimate`."""
-        inside = self.stages.to_sums(self._in_lines)
+        within = self._by_level.design
+        in_mix = self._by_level.gradient(within.dimension_totals)
+        lines = [in_mix]
+        if len(within.sizes) > 1:
+            lines.append(_summed(self._within("mix")) - _summed(in_mix))
+        lines += [_summed(self._within(part)) for part in self.segment_parts if part != "mix"]
+        inside = self.stages.to_sums(Gradient.stack(lines))
         return Gradient.stack([inside, self.turnover.gradient]) if self.turnover.lines else inside
+
+    def _within(self, part: str) -> Gradient:
+        """The gradient of a part per segment of S over (p_0, p_1, r_0, r_1)."""
+        return PARTS[part][1](self.stages.shares.p, self.stages.rates.r, self._weights)
 
     def level_gradient(self, part: str, start: int, stop: int) -> Gradient:
         """The gradient of a range of levels of one part."""
@@ -90,11 +98,11 @@ class Decomposition:
             rows = sparse.eye_array(self.design.width, format="csr")[start:stop]
             return self.stages.to_sums(self._by_level.gradient(rows))
         members = self.design.matrix[:, start:stop][self.turnover.stayed].T
-        return self.stages.to_sums(self._in_segments[part].combine(members))
+        return self.stages.to_sums(self._within(part).combine(members))
 
     def segment_gradient(self, part: str) -> Gradient:
         """The gradient of one part per segment of S."""
-        return self.stages.to_sums(self._in_segments[part])
+        return self.stages.to_sums(self._within(part))
 
     def under(self, method: str) -> tuple[float, float]:
         """Return total mix and total rate under another method, at the same rates in use."""
@@ -148,30 +156,23 @@ def decompose(
     stages = Stages(denominator_shares(D_S), used, stayed)
     p, r = stages.shares.p, used.r
 
-    segment_rate, in_rate = kitagawa.rate(p, r, weights)
-    segment_mix, in_mix = kitagawa.mix(p, r, weights)
+    names = ("mix", "rate", "interaction") if weights.threefold else ("mix", "rate")
+    segment_parts = {part: PARTS[part][0](p, r, weights) for part in names}
     by_level = adjusted(p, r, within, weights)
-    lines, estimates, gradients = _mix_lines(by_level, within, segment_mix.sum(), in_mix)
-    lines.append(Line("rate"))
-    estimates.append(np.array([segment_rate.sum()]))
-    gradients.append(_summed(in_rate))
-    to_levels = within.matrix.T
-    level_parts = {"mix": by_level.levels, "rate": to_levels @ segment_rate}
-    segment_parts = {"mix": segment_mix, "rate": segment_rate}
-    in_segments = {"mix": in_mix, "rate": in_rate}
-    if weights.threefold:
-        crossed, in_crossed = kitagawa.interaction(p, r)
-        lines.append(Line("interaction"))
-        estimates.append(np.array([crossed.sum()]))
-        gradients.append(_summed(in_crossed))
-        level_parts["interaction"] = to_levels @ crossed
-        segment_parts["interaction"], in_segments["interaction"] = crossed, in_crossed
+    level_parts = {part: within.matrix.T @ segment_parts[part] for part in names}
+    level_parts["mix"] = by_level.levels
+    dimensions = range(len(sizes))
+    mix = within.dimension_totals @ by_level.levels
+    joint = [segment_parts["mix"].sum() - mix.sum()] if len(sizes) > 1 else []
+    lines = [Line("mix", d) for d in dimensions] + [Line("joint") for _ in joint]
+    lines += [Line(part) for part in names[1:]]
     lines += [Line(("exit", "entry")[t], None, levels) for t, levels in moved.lines]
+    totals = [segment_parts[part].sum() for part in names[1:]]
     return Decomposition(
         design=design,
         R=N.sum(axis=1) / D.sum(axis=1),
         lines=tuple(lines),
-        estimate=np.concatenate([*estimates, moved.estimate]),
+        estimate=np.concatenate([mix, joint, totals, moved.estimate]),
         level_parts=level_parts,
         segment_parts=segment_parts,
         turnover=moved,
@@ -181,29 +182,9 @@ def decompose(
         form=form,
         reason=reason,
         fit=explained(D_S, N_S, used),
-        _in_lines=Gradient.stack(gradients),
-        _in_segments=in_segments,
+        _weights=weights,
         _by_level=by_level,
     )
-
-
-def _mix_lines(
-    by_level: Adjusted, design: Design, mix_total: float, in_mix: Gradient
-) -> tuple[list[Line], list[np.ndarray], list[Gradient]]:
-    """One line per dimension and, where there are several, the joint line."""
-    dimensions = len(design.sizes)
-    to_dimension = sparse.csr_array(
-        (np.ones(design.width), (design.of_dimension, np.arange(design.width))),
-        shape=(dimensions, design.width),
-    )
-    per_dimension = to_dimension @ by_level.levels
-    in_dimension = by_level.gradient(to_dimension)
-    lines = [Line("mix", d) for d in range(dimensions)]
-    if dimensions < 2:
-        return lines, [per_dimension], [in_dimension]
-    in_joint = _summed(in_mix) - _summed(in_dimension)
-    joint = np.array([mix_total - per_dimension.sum()])
-    return [*lines, Line("joint")], [per_dimension, joint], [in_dimension, in_joint]
 
 
 def _summed(gradient: Gradient) -> Gradient:

@@ -66,6 +66,14 @@ class Design:
         return Design(self.codes[:, dimensions], tuple(self.sizes[d] for d in dimensions))
 
     @cached_property
+    def dimension_totals(self) -> sparse.csr_array:
+        """Sums columns to dimensions, shape (D, q)."""
+        return sparse.csr_array(
+            (np.ones(self.width), (self.of_dimension, np.arange(self.width))),
+            shape=(len(self.sizes), self.width),
+        )
+
+    @cached_property
     def of_dimension(self) -> np.ndarray:
         """The dimension each column belongs to, shape (q,)."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)

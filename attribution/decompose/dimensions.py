@@ -149,19 +149,18 @@ class Adjusted:
     ----------
     levels : ndarray, shape (q,)
         mix_{d,l}.
-    joint : float
     alpha : ndarray, shape (q,)
         What a level is worth: its effect, centred so that one dimension's lines are its segments'.
     effects : LevelEffects
+    design : Design
     """
 
     levels: np.ndarray
-    joint: float
     alpha: np.ndarray
     effects: LevelEffects
     _p: np.ndarray
     _r: np.ndarray
-    _design: Design
+    design: Design
     _weights: Weights
 
     def gradient(self, rows) -> Gradient:
@@ -169,7 +168,7 @@ class Adjusted:
 
         Only the lines that are asked for: those of all levels would fill q x q.
         """
-        p, r, X = self._p, self._r, self._design.matrix
+        p, r, X = self._p, self._r, self.design.matrix
         v0, v1 = self._weights.v
         mean_p, shift = (p[0] + p[1]) / 2, p[1] - p[0]
         rho = v0 * r[0] + v1 * r[1]
@@ -233,11 +232,10 @@ def adjusted(p: np.ndarray, r: np.ndarray, design: Design, weights: Weights) -> 
     valued = np.where(X.T @ mean_p > 0, effects.alpha + constant, 0.0)
     return Adjusted(
         levels=shift_of_level * valued,
-        joint=float(shift @ effects.residual),
         alpha=valued,
         effects=effects,
         _p=p,
         _r=r,
-        _design=design,
+        design=design,
         _weights=weights,
     )

@@ -4,8 +4,8 @@
     mix_c  = (p_1c - p_0c) (rho_c - ref)  rho = v_0 r_0 + v_1 r_1,  ref = v_0 R_0 + v_1 R_1
     interaction_c = (p_1c - p_0c) (r_1c - r_0c), for `threefold` only
 
-All functions take shares p and rates r of shape (2, S), shares adding up to 1 in each period, and
-return gradients over the 4 S variables (p_0, p_1, r_0, r_1) in this order.
+All functions take shares p and rates r of shape (2, S), shares adding up to 1 in each period;
+gradients are over the 4 S variables (p_0, p_1, r_0, r_1) in this order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scipy import sparse
 
 from attribution.gradient import Gradient
 
-__all__ = ["METHODS", "Weights", "interaction", "mix", "mix_and_rate", "rate"]
+__all__ = ["METHODS", "PARTS", "Weights", "interaction", "mix", "mix_and_rate", "rate"]
 
 
 @dataclass(frozen=True)
@@ -44,43 +44,73 @@ def mix_and_rate(p: np.ndarray, r: np.ndarray, weights: Weights) -> tuple[float,
     return float(shift @ (v0 * r[0] + v1 * r[1])), float((w0 * p[0] + w1 * p[1]) @ change)
 
 
-def rate(p: np.ndarray, r: np.ndarray, weights: Weights) -> tuple[np.ndarray, Gradient]:
-    """Return rate_c for each segment and its gradient.
+def rate(p: np.ndarray, r: np.ndarray, weights: Weights) -> np.ndarray:
+    """Return rate_c for each segment.
 
     Examples
     --------
     >>> p = np.array([[.5, .3, .2], [.4, .3, .3]])
     >>> r = np.array([[.95, .95, .80], [.95, .95, .80]])
-    >>> rate(p, r, METHODS["midpoint"])[0]
+    >>> rate(p, r, METHODS["midpoint"])
     array([0., 0., 0.])
     """
     w0, w1 = weights.w
-    q, change = w0 * p[0] + w1 * p[1], r[1] - r[0]
-    return q * change, _diagonal(w0 * change, w1 * change, -q, q)
+    return (w0 * p[0] + w1 * p[1]) * (r[1] - r[0])
 
 
-def mix(p: np.ndarray, r: np.ndarray, weights: Weights) -> tuple[np.ndarray, Gradient]:
-    """Return mix_c for each segment, centred on the KPI itself, and its gradient.
+def mix(p: np.ndarray, r: np.ndarray, weights: Weights) -> np.ndarray:
+    """Return mix_c for each segment, centred on the KPI itself.
 
     Examples
     --------
     >>> p = np.array([[.5, .3, .2], [.4, .3, .3]])
     >>> r = np.array([[.95, .95, .80], [.95, .95, .80]])
-    >>> (100 * mix(p, r, METHODS["midpoint"])[0]).round(3)
+    >>> (100 * mix(p, r, METHODS["midpoint"])).round(3)
     array([-0.375,  0.   , -1.125])
     """
+    rho, ref = _valued(p, r, weights)
+    return (p[1] - p[0]) * (rho - ref)
+
+
+def interaction(p: np.ndarray, r: np.ndarray, weights: Weights) -> np.ndarray:
+    """Return (p_1c - p_0c)(r_1c - r_0c) for each segment; part of threefold only."""
+    return (p[1] - p[0]) * (r[1] - r[0]) * weights.threefold
+
+
+def rate_gradient(p: np.ndarray, r: np.ndarray, weights: Weights) -> Gradient:
+    """Return the gradient of `rate`."""
+    w0, w1 = weights.w
+    q, change = w0 * p[0] + w1 * p[1], r[1] - r[0]
+    return _diagonal(w0 * change, w1 * change, -q, q)
+
+
+def mix_gradient(p: np.ndarray, r: np.ndarray, weights: Weights) -> Gradient:
+    """Return the gradient of `mix`."""
     v0, v1 = weights.v
-    rho, shift = v0 * r[0] + v1 * r[1], p[1] - p[0]
-    ref = v0 * p[0] @ r[0] + v1 * p[1] @ r[1]
+    (rho, ref), shift = _valued(p, r, weights), p[1] - p[0]
     own = _diagonal(ref - rho, rho - ref, v0 * shift, v1 * shift)
     of_ref = np.concatenate([v0 * r[0], v1 * r[1], v0 * p[0], v1 * p[1]])
-    return shift * (rho - ref), own + Gradient.of(-shift[:, None], of_ref[None, :])
+    return own + Gradient.of(-shift[:, None], of_ref[None, :])
 
 
-def interaction(p: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, Gradient]:
-    """Return (p_1c - p_0c)(r_1c - r_0c) for each segment and its gradient."""
-    shift, change = p[1] - p[0], r[1] - r[0]
-    return shift * change, _diagonal(-change, change, -shift, shift)
+def interaction_gradient(p: np.ndarray, r: np.ndarray, weights: Weights) -> Gradient:
+    """Return the gradient of `interaction`."""
+    shift, change = (p[1] - p[0]) * weights.threefold, (r[1] - r[0]) * weights.threefold
+    return _diagonal(-change, change, -shift, shift)
+
+
+def _valued(p: np.ndarray, r: np.ndarray, weights: Weights) -> tuple[np.ndarray, float]:
+    """The rates rho that value share changes, and the KPI ref they are measured from."""
+    v0, v1 = weights.v
+    return v0 * r[0] + v1 * r[1], float(v0 * p[0] @ r[0] + v1 * p[1] @ r[1])
+
+
+# What a segment's change is made of: the value per segment and its gradient.
+PARTS = {
+    "mix": (mix, mix_gradient),
+    "rate": (rate, rate_gradient),
+    "interaction": (interaction, interaction_gradient),
+}
 
 
 def _diagonal(*parts: np.ndarray) -> Gradient:

@@ -33,11 +33,22 @@ class Plots:
     change: Attribution
 
     def waterfall(
-        self, ax: Axes | None = None, *, orientation: str = "horizontal", totals: str = "zoom",
-        max_bars: int = 12, sort: str = "size",
+        self,
+        ax: Axes | None = None,
+        *,
+        orientation: str = "horizontal",
+        totals: str = "zoom",
+        max_bars: int = 12,
+        sort: str = "size",
     ) -> Axes:
         """Draw the bridge from baseline to current; see `attribution.plots.waterfall`."""
         from attribution.plots.waterfall import waterfall
 
-        return waterfall(self.change.bridge(), ax, orientation=orientation, totals=totals,
-                         max_bars=max_bars, sort=sort)
+        return waterfall(
+            self.change.bridge(),
+            ax,
+            orientation=orientation,
+            totals=totals,
+            max_bars=max_bars,
+            sort=sort,
+        )

@@ -56,8 +56,14 @@ class Stage:
         return (value, place) if self.layout.horizontal else (place, value)
 
     def _line(self, values: Any, places: Any, color: str, width: float, role: str, **style) -> None:
-        self.ax.plot(*self._xy(values, places), color=color, linewidth=width, label=f"_{role}",
-                     clip_on=False, **style)
+        self.ax.plot(
+            *self._xy(values, places),
+            color=color,
+            linewidth=width,
+            label=f"_{role}",
+            clip_on=False,
+            **style,
+        )
 
     def origin(self, places: tuple[float, float]) -> None:
         """Draw the line at 0."""
@@ -68,21 +74,45 @@ class Stage:
         from matplotlib.patches import Rectangle
 
         corner, size = self._xy(start, i - THICK / 2), self._xy(row.end - start, THICK)
-        self.ax.add_patch(Rectangle(corner, *size, facecolor=row.color, edgecolor=row.color,
-                                    linewidth=1.2, label="_bar", zorder=2))
+        self.ax.add_patch(
+            Rectangle(
+                corner,
+                *size,
+                facecolor=row.color,
+                edgecolor=row.color,
+                linewidth=1.2,
+                label="_bar",
+                zorder=2,
+            )
+        )
 
     def whisker(self, i: int, ends: tuple[float, float]) -> None:
         """Draw an interval, with a rim of paper so that it shows on dark bars."""
         theme = self.pen.theme
         marker = "|" if self.layout.horizontal else "_"
         for color, width, role in ((theme.paper, 2.2, "rim"), (theme.ink, 1.0, "whisker")):
-            self._line(ends, (i, i), color, width, role, marker=marker, markersize=6.0,
-                       markeredgewidth=width, zorder=4)
+            self._line(
+                ends,
+                (i, i),
+                color,
+                width,
+                role,
+                marker=marker,
+                markersize=6.0,
+                markeredgewidth=width,
+                zorder=4,
+            )
 
     def connector(self, i: int, value: float) -> None:
         """Draw the thin line from the end of a bar to the start of the next."""
-        self._line((value, value), (i + THICK / 2, i + 1 - THICK / 2), self.pen.theme.quiet, 0.7,
-                   "connector", zorder=1)
+        self._line(
+            (value, value),
+            (i + THICK / 2, i + 1 - THICK / 2),
+            self.pen.theme.quiet,
+            0.7,
+            "connector",
+            zorder=1,
+        )
 
     def cut(self, i: int, from_below: bool) -> None:
         """Draw the mark that a bar does not start at 0: two slanted lines across its stub."""
@@ -93,8 +123,7 @@ class Stage:
         where = self.ax.get_yaxis_transform() if horizontal else self.ax.get_xaxis_transform()
         # A subfigure will do, whatever the stubs say.
         figure: Any = self.ax.figure
-        moved = offset_copy(where, figure, *self._xy(inward, 0.0),
-                            units="points")
+        moved = offset_copy(where, figure, *self._xy(inward, 0.0), units="points")
         half = THICK / 2 * self.layout.pitch + 3
         point = self._xy(0.0 if from_below else 1.0, i)
         gap = [(-4.5, -half), (0.5, half), (4.5, half), (-0.5, -half)]
@@ -110,10 +139,20 @@ class Stage:
         codes = [Path.LINETO if k else Path.MOVETO for stroke in turned for k in range(len(stroke))]
         # Matplotlib scales a marker so that its farthest coordinate is half the marker size.
         size = 2 * max(abs(c) for p in vertices for c in p)
-        self.ax.plot([point[0]], [point[1]], marker=Path(vertices, codes), markersize=size,
-                     color=color, markeredgewidth=width, transform=where, clip_on=False,
-                     linestyle="none", label="_cut", zorder=5,
-                     markerfacecolor="none" if width else color)
+        self.ax.plot(
+            [point[0]],
+            [point[1]],
+            marker=Path(vertices, codes),
+            markersize=size,
+            color=color,
+            markeredgewidth=width,
+            transform=where,
+            clip_on=False,
+            linestyle="none",
+            label="_cut",
+            zorder=5,
+            markerfacecolor="none" if width else color,
+        )
 
     def number(self, i: int, row: Row) -> None:
         """Write the value beyond the bar and its whisker, on the side where it points."""
@@ -124,10 +163,19 @@ class Stage:
             ha, va = "left" if row.forward else "right", "center_baseline"
         else:
             ha, va = "center", "bottom" if row.forward else "top"
-        self.pen.write(self.ax, row.text, self._xy(value, i), self._xy(away, 0.0),
-                       size=theme.size, bold=not row.pale,
-                       color=theme.quiet if row.pale else theme.ink, ground=theme.paper,
-                       ha=ha, va=va, role="value")
+        self.pen.write(
+            self.ax,
+            row.text,
+            self._xy(value, i),
+            self._xy(away, 0.0),
+            size=theme.size,
+            bold=not row.pale,
+            color=theme.quiet if row.pale else theme.ink,
+            ground=theme.paper,
+            ha=ha,
+            va=va,
+            role="value",
+        )
 
     def label(self, i: int, row: Row) -> None:
         """Write the label left of a bar or below a column, and the interval behind it."""
@@ -137,26 +185,62 @@ class Stage:
         if self.layout.horizontal:
             across = self.ax.get_yaxis_transform()
             middle = "center" if "\n" in text else "center_baseline"
-            self.pen.write(self.ax, text, (0, i), (-GAP, 0), coordinates=across, ha="right",
-                           va=middle, **style)
+            self.pen.write(
+                self.ax, text, (0, i), (-GAP, 0), coordinates=across, ha="right", va=middle, **style
+            )
             offset = (self.layout.margins.right - PAD, 0)
-            self.pen.write(self.ax, self.layout.intervals[i], (1, i), offset, coordinates=across,
-                           ha="right", va="center_baseline", **small)
+            self.pen.write(
+                self.ax,
+                self.layout.intervals[i],
+                (1, i),
+                offset,
+                coordinates=across,
+                ha="right",
+                va="center_baseline",
+                **small,
+            )
         else:
             across = self.ax.get_xaxis_transform()
-            self.pen.write(self.ax, text, (i, 0), (0, -GAP), coordinates=across, ha="center",
-                           va="top", **style)
-            self.pen.write(self.ax, self.layout.intervals[i], (i, 0), (0, -self.layout.below),
-                           coordinates=across, ha="center", va="top", **small)
+            self.pen.write(
+                self.ax, text, (i, 0), (0, -GAP), coordinates=across, ha="center", va="top", **style
+            )
+            self.pen.write(
+                self.ax,
+                self.layout.intervals[i],
+                (i, 0),
+                (0, -self.layout.below),
+                coordinates=across,
+                ha="center",
+                va="top",
+                **small,
+            )
 
     def interval_column(self) -> None:
         """Write what the column (or the line) of intervals is."""
         theme, margins = self.pen.theme, self.layout.margins
-        style = {"size": theme.small_size, "color": theme.quiet, "role": "interval",
-                 "coordinates": "axes fraction"}
+        style = {
+            "size": theme.small_size,
+            "color": theme.quiet,
+            "role": "interval",
+            "coordinates": "axes fraction",
+        }
         if self.layout.horizontal:
-            self.pen.write(self.ax, "interval", (1, 1), (margins.right - PAD, 0), ha="right",
-                           va="bottom", **style)
+            self.pen.write(
+                self.ax,
+                "interval",
+                (1, 1),
+                (margins.right - PAD, 0),
+                ha="right",
+                va="bottom",
+                **style,
+            )
         else:
-            self.pen.write(self.ax, "interval", (0, 0), (PAD - margins.left, -self.layout.below),
-                           ha="left", va="top", **style)
+            self.pen.write(
+                self.ax,
+                "interval",
+                (0, 0),
+                (PAD - margins.left, -self.layout.below),
+                ha="left",
+                va="top",
+                **style,
+            )

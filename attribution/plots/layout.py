@@ -132,22 +132,30 @@ def _plan_bars(
     line = LINE * theme.size
     row_room = (place[1] - top - bottom) / count if place else 2 * line
     labels = [
-        pen.wrap(row.label, min(LABEL, 0.3 * width), 2 if row_room >= 2 * line else 1,
-                 theme.size, row.total)
+        pen.wrap(
+            row.label,
+            min(LABEL, 0.3 * width),
+            2 if row_room >= 2 * line else 1,
+            theme.size,
+            row.total,
+        )
         for row in rows
     ]
-    height = place[1] if place else (
-        top + bottom + count * (max(map(len, labels)) * line + GAP)
-    )
+    height = place[1] if place else (top + bottom + count * (max(map(len, labels)) * line + GAP))
     labeled = max(
         pen.width(x, theme.size, row.total)
-        for row, lines in zip(rows, labels, strict=True) for x in lines
+        for row, lines in zip(rows, labels, strict=True)
+        for x in lines
     )
     right = PAD + (max(column, pen.width("interval", theme.small_size)) + 2 * GAP if column else 0)
     return Layout(
-        True, (width, height), Margins(PAD + labeled + GAP, right, top, bottom),
-        tuple("\n".join(x) for x in labels), tuple(row.interval for row in rows),
-        tuple(pen.width(row.text, theme.size, True) + GAP for row in rows), row_room < line,
+        True,
+        (width, height),
+        Margins(PAD + labeled + GAP, right, top, bottom),
+        tuple("\n".join(x) for x in labels),
+        tuple(row.interval for row in rows),
+        tuple(pen.width(row.text, theme.size, True) + GAP for row in rows),
+        row_room < line,
     )
 
 
@@ -176,9 +184,14 @@ def _plan_columns(
     bottom = labeled + (2 * LINE * theme.small_size + GAP if head else 0.0) + below + PAD
     height = place[1] if place else top + DEPTH + bottom
     return Layout(
-        False, (width, height), Margins(PAD + head, PAD, top, bottom),
-        tuple("\n".join(x) for x in labels), tuple(intervals),
-        (LINE * theme.size + GAP / 2,) * count, column < needed, labeled,
+        False,
+        (width, height),
+        Margins(PAD + head, PAD, top, bottom),
+        tuple("\n".join(x) for x in labels),
+        tuple(intervals),
+        (LINE * theme.size + GAP / 2,) * count,
+        column < needed,
+        labeled,
     )
 
 
@@ -190,8 +203,10 @@ def value_axis(rows: Sequence[Row], layout: Layout, zoom: bool, least: float) ->
         sides = (0.0, need) if row.forward else (need, 0.0)
         full += [Need(low, below=sides[0]), Need(high, above=sides[1])]
         stub = STUB if row.total else 0.0
-        near += [Need(low, below=max(sides[0], stub * row.forward)),
-                 Need(high, above=max(sides[1], stub * (not row.forward)))]
+        near += [
+            Need(low, below=max(sides[0], stub * row.forward)),
+            Need(high, above=max(sides[1], stub * (not row.forward))),
+        ]
     whole = fitted(full, layout.length, least)
     close = fitted(near, layout.length, least)
     if not zoom or close[1] - close[0] > WORTH_A_CUT * (whole[1] - whole[0]):

@@ -136,9 +136,19 @@ def _write_lines(
         at = x
         y -= _height([line])
         for span in line:
-            pen.write(ax, span.text.rstrip(), corner, (at, y + 0.3 * span.size),
-                      size=span.size, color=span.color, bold=span.bold, ha="left", va="baseline",
-                      role="words", coordinates="axes fraction")
+            pen.write(
+                ax,
+                span.text.rstrip(),
+                corner,
+                (at, y + 0.3 * span.size),
+                size=span.size,
+                color=span.color,
+                bold=span.bold,
+                ha="left",
+                va="baseline",
+                role="words",
+                coordinates="axes fraction",
+            )
             at += pen.width(span.text, span.size, span.bold)
 
 
@@ -186,8 +196,14 @@ def _place(ax: Axes) -> Bbox:
     if spec is None or type(grid) is not GridSpec or figure.get_layout_engine() is not None:
         return ax.get_position()
     whole = GridSpec(
-        *grid.get_geometry(), left=0, right=1, bottom=0, wspace=0, hspace=0,
-        top=grid.get_subplot_params(figure).top, width_ratios=grid.get_width_ratios(),
+        *grid.get_geometry(),
+        left=0,
+        right=1,
+        bottom=0,
+        wspace=0,
+        hspace=0,
+        top=grid.get_subplot_params(figure).top,
+        width_ratios=grid.get_width_ratios(),
         height_ratios=grid.get_height_ratios(),
     )
     return SubplotSpec(whole, spec.num1, spec.num2).get_position(figure)
@@ -203,10 +219,14 @@ def set_margins(ax: Axes, margins: Margins) -> None:
     (width, height), box = place_size(ax), _place(ax)
     x, y = box.width / width, box.height / height
     left, right, top, bottom = margins
-    ax.set_position((
-        box.x0 + left * x, box.y0 + bottom * y, (width - left - right) * x,
-        (height - top - bottom) * y,
-    ))
+    ax.set_position(
+        (
+            box.x0 + left * x,
+            box.y0 + bottom * y,
+            (width - left - right) * x,
+            (height - top - bottom) * y,
+        )
+    )
     # Axes with a position of their own are left out of "tight" files, unless they say otherwise.
     ax.set_in_layout(True)
 

@@ -55,19 +55,39 @@ class Pen:
 
     def lacks(self, texts: Iterable[str]) -> bool:
         """Return whether a text has characters that are drawn as squares."""
-        return any(MISSING in printable(text.replace(MISSING, ""), self.families)
-                   for text in texts)
+        return any(MISSING in printable(text.replace(MISSING, ""), self.families) for text in texts)
 
     def write(
-        self, ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float],
-        *, size: float, color: str, ha: str, va: str, role: str, bold: bool = False,
-        coordinates: Any = "data", ground: str = "none",
+        self,
+        ax: Axes,
+        text: str,
+        at: tuple[float, float],
+        offset: tuple[float, float],
+        *,
+        size: float,
+        color: str,
+        ha: str,
+        va: str,
+        role: str,
+        bold: bool = False,
+        coordinates: Any = "data",
+        ground: str = "none",
     ) -> None:
         """Write text beside a point; `role` is the artist's label, `ground` what it hides."""
         ax.annotate(
-            text, at, offset, xycoords=coordinates, textcoords="offset points", ha=ha, va=va,
-            size=size, color=color, weight="bold" if bold else "normal", linespacing=1.15,
-            annotation_clip=False, bbox={"facecolor": ground, "edgecolor": "none", "pad": 0.8},
+            text,
+            at,
+            offset,
+            xycoords=coordinates,
+            textcoords="offset points",
+            ha=ha,
+            va=va,
+            size=size,
+            color=color,
+            weight="bold" if bold else "normal",
+            linespacing=1.15,
+            annotation_clip=False,
+            bbox={"facecolor": ground, "edgecolor": "none", "pad": 0.8},
             # Labels are data: a dollar sign is a dollar sign.
             parse_math=False,
             # An underscore keeps the artist out of the caller's legend.

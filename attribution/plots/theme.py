@@ -66,9 +66,7 @@ class Theme:
         """
         from matplotlib import style
 
-        return style.context(
-            ["default", {"font.family": self.families(), "text.color": self.ink}]
-        )
+        return style.context(["default", {"font.family": self.families(), "text.color": self.ink}])
 
     def tint(self, color: str) -> str:
         """Return the color mixed with paper: what is drawn but cannot be told from noise."""

@@ -133,8 +133,9 @@ def _rows(bridge: Bridge, theme: Theme, alone: bool) -> list[Row]:
     rows = []
     if not alone:
         text = format.level(bridge.baseline)
-        rows.append(Row(bridge.baseline_label, text, 0.0, bridge.baseline, theme.baseline,
-                        total=True))
+        rows.append(
+            Row(bridge.baseline_label, text, 0.0, bridge.baseline, theme.baseline, total=True)
+        )
     for bar, start, value, text in zip(
         bridge.bars, bridge.starts(), shown, bridge.texts(), strict=True
     ):
@@ -142,19 +143,24 @@ def _rows(bridge: Bridge, theme: Theme, alone: bool) -> list[Row]:
         known = math.isfinite(bar.conf_low + bar.conf_high) and bar.conf_low < bar.conf_high
         pale = bridge.verdict != "real" and not bar.p_adjusted < SIGNIFICANT
         color = theme.neutral if value == 0 else theme.good if bridge.good(value) else theme.bad
-        rows.append(Row(
-            bar.label, text, start, start + bar.value, theme.tint(color) if pale else color,
-            whisker=(start + bar.conf_low, start + bar.conf_high) if known else None,
-            interval=format.interval(bar.conf_low, bar.conf_high) if known else "",
-            pale=pale,
-        ))
+        rows.append(
+            Row(
+                bar.label,
+                text,
+                start,
+                start + bar.value,
+                theme.tint(color) if pale else color,
+                whisker=(start + bar.conf_low, start + bar.conf_high) if known else None,
+                interval=format.interval(bar.conf_low, bar.conf_high) if known else "",
+                pale=pale,
+            )
+        )
     if alone:
         text = format.change(sum(shown) / format.factor)
         rows.append(Row("Change", text, 0.0, bridge.change, theme.current, total=True))
     else:
         text = format.level(bridge.current)
-        rows.append(Row(bridge.current_label, text, 0.0, bridge.current, theme.current,
-                        total=True))
+        rows.append(Row(bridge.current_label, text, 0.0, bridge.current, theme.current, total=True))
     return rows
 
 

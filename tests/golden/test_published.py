@@ -68,7 +68,9 @@ def test_das_gupta_tables_give_the_published_mix_and_rate(name, by):
     assert change.total.baseline == pytest.approx(expected["crude"]["1970"], rel=tolerance)
     assert change.total.current == pytest.approx(expected["crude"]["1985"], rel=tolerance)
     assert change.total.change == pytest.approx(expected["total"], rel=tolerance)
-    assert total(change, "mix", "joint") == pytest.approx(expected["kitagawa"]["mix"], rel=tolerance)
+    assert total(change, "mix", "joint") == pytest.approx(
+        expected["kitagawa"]["mix"], rel=tolerance
+    )
     assert total(change, "rate") == pytest.approx(expected["kitagawa"]["rate"], rel=tolerance)
 
 
@@ -117,11 +119,19 @@ def test_brinson_fachler_is_the_threefold_method_against_a_benchmark():
     levels = by_level(change, "segment").loc[table["segment"]]
     assert change.total.change == pytest.approx(expected["excess"], rel=1e-12)
     np.testing.assert_allclose(levels["mix"], expected["brinson_fachler_allocation"], atol=1e-15)
-    np.testing.assert_allclose(levels["rate"], expected["bhb"]["selection"][:1] + [
-        w * d for w, d in zip(
-            table["w_benchmark"][1:], (table["r_portfolio"] - table["r_benchmark"])[1:], strict=True
-        )
-    ], atol=1e-15)
+    np.testing.assert_allclose(
+        levels["rate"],
+        expected["bhb"]["selection"][:1]
+        + [
+            w * d
+            for w, d in zip(
+                table["w_benchmark"][1:],
+                (table["r_portfolio"] - table["r_benchmark"])[1:],
+                strict=True,
+            )
+        ],
+        atol=1e-15,
+    )
     np.testing.assert_allclose(levels["interaction"], expected["bhb"]["interaction"], atol=1e-15)
     np.testing.assert_allclose(
         levels["rate"] + levels["interaction"], expected["selection_incl_interaction"], atol=1e-15

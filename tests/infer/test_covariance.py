@@ -79,10 +79,10 @@ def test_analytic_errors_agree_with_the_jackknife(seed, rates):
 
 
 def test_independent_trials_have_the_binomial_standard_error():
-    rows = pd.DataFrame(
-        {"month": [1, 2], "queue": "a", "good": [900, 850], "trials": [1000, 1000]}
-    )
-    total = at.explain(rows, "good / trials", by="queue", period="month", baseline=1, current=2).total
+    rows = pd.DataFrame({"month": [1, 2], "queue": "a", "good": [900, 850], "trials": [1000, 1000]})
+    total = at.explain(
+        rows, "good / trials", by="queue", period="month", baseline=1, current=2
+    ).total
     binomial = np.sqrt(0.9 * 0.1 / 1000 + 0.85 * 0.15 / 1000)
     assert total.std_error == pytest.approx(binomial * np.sqrt(2000 / 1999), rel=1e-12)
 
@@ -96,7 +96,9 @@ def test_independent_rows_are_clusters_of_one(metric):
     np.testing.assert_allclose(
         independent.effects["std_error"], clustered.effects["std_error"], rtol=1e-9, atol=1e-15
     )
-    np.testing.assert_allclose(all_errors(independent), all_errors(clustered), rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(
+        all_errors(independent), all_errors(clustered), rtol=1e-8, atol=1e-12
+    )
 
 
 def test_clusters_in_both_periods_bring_their_covariance():
@@ -137,7 +139,9 @@ def test_many_lines_have_the_errors_of_the_same_lines_one_by_one():
     gradient = change._parts.segment_gradient("mix")
     assert gradient.shape[0] > 64
     psi = gradient.dot(change._units.sums)
-    np.testing.assert_allclose(gradient.squares(change._units.sums), (psi**2).sum(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(
+        gradient.squares(change._units.sums), (psi**2).sum(axis=0), rtol=1e-9
+    )
 
 
 def test_holm_is_that_of_statsmodels():

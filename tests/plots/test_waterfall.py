@@ -24,8 +24,15 @@ from attribution.plots.waterfall import waterfall
 pytestmark = pytest.mark.filterwarnings("error")
 
 ORIENTATIONS = ["horizontal", "vertical"]
-NAMES = ["Rate", "Mix: queue", "Mix: policy", "New: Appeals (external)", "Gone: live-stream video",
-         "Mix: jointly", "Mix: content_category_of_long_name"]
+NAMES = [
+    "Rate",
+    "Mix: queue",
+    "Mix: policy",
+    "New: Appeals (external)",
+    "Gone: live-stream video",
+    "Mix: jointly",
+    "Mix: content_category_of_long_name",
+]
 CJK = "新しいポリシー 内容审核 政策"
 
 
@@ -35,8 +42,18 @@ def bridge(values, base=0.9266, half=0.004, labels=(), **options):
         Bar(label, v, v - half, v + half, 0.01 if abs(v) > half else 0.4, (i,))
         for i, (label, v) in enumerate(zip(labels, values, strict=True))
     )
-    made = Bridge("Accuracy", "%", "higher", "2026-08", "2026-09", base, base + sum(values), bars,
-                  "Accuracy moved", ("n = 26,971 and 27,020.", "Method: midpoint."))
+    made = Bridge(
+        "Accuracy",
+        "%",
+        "higher",
+        "2026-08",
+        "2026-09",
+        base,
+        base + sum(values),
+        bars,
+        "Accuracy moved",
+        ("n = 26,971 and 27,020.", "Method: midpoint."),
+    )
     return replace(made, **options)
 
 
@@ -73,8 +90,12 @@ def assert_readable(ax):
         assert inside, (text, box)
     for i, (text, box) in enumerate(found):
         for other, against in found[i + 1 :]:
-            apart = (box.x1 <= against.x0 + 1 or against.x1 <= box.x0 + 1
-                     or box.y1 <= against.y0 + 1 or against.y1 <= box.y0 + 1)
+            apart = (
+                box.x1 <= against.x0 + 1
+                or against.x1 <= box.x0 + 1
+                or box.y1 <= against.y0 + 1
+                or against.y1 <= box.y0 + 1
+            )
             assert apart, (text, other)
 
 
@@ -221,8 +242,8 @@ def test_bars_may_cross_zero(orientation):
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize(
-    ("count", "totals"), [(2, "zoom"), (3, "none"), (6, "zero"), (12, "zoom"), (20, "zoom"),
-                      (20, "none")]
+    ("count", "totals"),
+    [(2, "zoom"), (3, "none"), (6, "zero"), (12, "zoom"), (20, "zoom"), (20, "none")],
 )
 def test_words_stay_inside_and_apart(orientation, count, totals):
     b = bridge(steps(count, seed=count), verdict="noise")
@@ -234,8 +255,12 @@ def test_words_stay_inside_and_apart(orientation, count, totals):
     "label", ["x" * 500, "Safety > Minors > " * 28, CJK * 25, "a\nb\tc", "مراجعة المحتوى", ""]
 )
 def test_long_labels_keep_the_layout(orientation, label):
-    b = bridge([0.01, -0.02, 0.005], labels=[label, label + "2", "Rate"],
-               message=label or "moved", metric=label or "KPI")
+    b = bridge(
+        [0.01, -0.02, 0.005],
+        labels=[label, label + "2", "Rate"],
+        message=label or "moved",
+        metric=label or "KPI",
+    )
     assert_readable(waterfall(b, orientation=orientation))
 
 
@@ -276,8 +301,13 @@ def test_dollars_and_markup_are_shown_as_they_are(tmp_path):
 def test_message_periods_and_notes_are_written():
     ax = waterfall(bridge([0.01, -0.02]))
     written = " ".join(t.get_text() for t in ax.texts)
-    for words in ("Accuracy moved", "Accuracy in %, steps in pp", "2026-09 against 2026-08",
-                  "n = 26,971", "Method: midpoint."):
+    for words in (
+        "Accuracy moved",
+        "Accuracy in %, steps in pp",
+        "2026-09 against 2026-08",
+        "n = 26,971",
+        "Method: midpoint.",
+    ):
         assert words in written
 
 
@@ -343,9 +373,7 @@ def test_the_users_style_does_not_change_the_picture(tmp_path):
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_the_same_bridge_gives_the_same_bytes(tmp_path, ending):
     b = bridge(steps(5))
-    first, second = (
-        save(waterfall(b), tmp_path / f"{i}.{ending}").read_bytes() for i in range(2)
-    )
+    first, second = (save(waterfall(b), tmp_path / f"{i}.{ending}").read_bytes() for i in range(2))
     assert first == second
     assert len(first) > 5000
 
@@ -356,8 +384,10 @@ def test_the_figure_grows_with_the_bars():
 
 
 def test_importing_the_package_and_its_plots_does_not_load_matplotlib():
-    code = ("import sys, attribution, attribution.plots.waterfall; "
-            "sys.exit('matplotlib' in sys.modules)")
+    code = (
+        "import sys, attribution, attribution.plots.waterfall; "
+        "sys.exit('matplotlib' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -365,8 +395,8 @@ def test_importing_the_package_and_its_plots_does_not_load_matplotlib():
 
 
 @pytest.mark.parametrize(
-    "options", [{"orientation": "horizontl"}, {"totals": "zooom"}, {"sort": "sise"},
-                {"max_bars": 1}]
+    "options",
+    [{"orientation": "horizontl"}, {"totals": "zooom"}, {"sort": "sise"}, {"max_bars": 1}],
 )
 def test_unknown_options_are_refused_by_name(options):
     with pytest.raises(OptionError, match=f"^{next(iter(options))}: "):
@@ -392,14 +422,22 @@ def test_a_file_ending_that_is_no_picture_is_refused(tmp_path):
 
 
 def test_an_attribution_draws_its_own_bridge():
-    reviews = pd.DataFrame({
-        "month": ["2026-08"] * 4 + ["2026-09"] * 4,
-        "queue": ["A", "B", "C", "old", "A", "B", "C", "new"],
-        "reviewed": [5000, 3000, 2000, 300, 4000, 3000, 3000, 400],
-        "correct": [4750, 2850, 1600, 250, 3800, 2850, 2400, 390],
-    })
-    change = at.explain(reviews, "correct / reviewed", by=["queue"], period="month",
-                        baseline="2026-08", current="2026-09")
+    reviews = pd.DataFrame(
+        {
+            "month": ["2026-08"] * 4 + ["2026-09"] * 4,
+            "queue": ["A", "B", "C", "old", "A", "B", "C", "new"],
+            "reviewed": [5000, 3000, 2000, 300, 4000, 3000, 3000, 400],
+            "correct": [4750, 2850, 1600, 250, 3800, 2850, 2400, 390],
+        }
+    )
+    change = at.explain(
+        reviews,
+        "correct / reviewed",
+        by=["queue"],
+        period="month",
+        baseline="2026-08",
+        current="2026-09",
+    )
     ax = change.plot.waterfall()
     assert ends(ax)[0][1] == pytest.approx(change.total.baseline)
     assert ends(ax)[-1][1] == pytest.approx(change.total.current)
