@@ -214,11 +214,32 @@ class Cube:
         )
 
     def metric_sums(self, metric: Metric, role: str) -> np.ndarray:
-        """Return one sum of a metric, shape (P, S), by its role (`Ratio.moments`)."""
+        """Return one sum of a metric, shape (P, S).
+
+        Parameters
+        ----------
+        metric : Metric
+        role : str
+            As in `Ratio.moments`: "numerator", "denominator", "count" ...
+
+        Returns
+        -------
+        ndarray
+        """
         return self.sums[metric.moments(self.weighted)[role].key]
 
     def metric_named(self, metric: Metric | str | None) -> Metric:
-        """Return the metric of this cube that is meant; None is the first."""
+        """Return the metric of this cube that is meant.
+
+        Parameters
+        ----------
+        metric : Metric, str or None
+            A metric, its name or text; None is the first.
+
+        Returns
+        -------
+        Metric
+        """
         if metric is None:
             return self.metrics[0]
         for held in self.metrics:
@@ -260,7 +281,18 @@ class Cube:
         return sha.hexdigest()
 
     def dimension_index(self, dimension: str, parameter: str = "dimension") -> int:
-        """Return the position of a dimension, or say which one was meant."""
+        """Return the position of a dimension, or say which one was meant.
+
+        Parameters
+        ----------
+        dimension : str
+        parameter : str
+            Named in the error.
+
+        Returns
+        -------
+        int
+        """
         if dimension not in self.dimensions:
             raise ColumnNotFoundError(
                 f"{parameter}: no dimension {dimension!r}.{nearest(dimension, self.dimensions)} "
@@ -269,7 +301,19 @@ class Cube:
         return self.dimensions.index(dimension)
 
     def level_index(self, dimension: str, level: object, parameter: str = "") -> int:
-        """Return the position of a level, or say which one was meant."""
+        """Return the position of a level, or say which one was meant.
+
+        Parameters
+        ----------
+        dimension : str
+        level : object
+        parameter : str
+            Named in the error; the dimension by default.
+
+        Returns
+        -------
+        int
+        """
         levels = self.levels[self.dimension_index(dimension)]
         if label_of(level) not in levels:
             raise OptionError(
@@ -317,7 +361,16 @@ class Cube:
         return replace(kept, provenance={**self.provenance, "part": part})
 
     def keep_segments(self, keep: np.ndarray) -> Cube:
-        """Return the cube with the segments that `keep` (a mask of shape (S,)) selects."""
+        """Return the cube with some of its segments.
+
+        Parameters
+        ----------
+        keep : ndarray of bool, shape (S,)
+
+        Returns
+        -------
+        Cube
+        """
         if keep.all():
             return self
         clusters = self.clusters
@@ -424,7 +477,19 @@ class Cube:
         return pooled
 
     def period_index(self, period: object, parameter: str = "period") -> int:
-        """Return the position of a period, or say which one was meant."""
+        """Return the position of a period, or say which one was meant.
+
+        Parameters
+        ----------
+        period : object
+            A label, or a value as it was asked for.
+        parameter : str
+            Named in the error.
+
+        Returns
+        -------
+        int
+        """
         cast = self.provenance.get("values", {})
         label = cast.get(label_of(period), label_of(period))
         if label not in self.periods:
@@ -497,13 +562,34 @@ class Cube:
     # -- asking ------------------------------------------------------------------------------
 
     def explain(self, metric: Metric | str | None = None, **options: Any) -> Attribution:
-        """Explain the change between two periods of the cube; see `attribution.explain`."""
+        """Explain the change between two periods of the cube; see `attribution.explain`.
+
+        Parameters
+        ----------
+        metric : Metric or str, optional
+            One of the cube's; the first by default.
+        **options
+            `baseline`, `current` and the options of `attribution.explain` from `method` on.
+
+        Returns
+        -------
+        Attribution
+        """
         from attribution.analysis import explain_cube
 
         return explain_cube(self, metric, **options)
 
     def between(self, baseline: object, current: object) -> Cube:
-        """Return the cube of two periods, baseline first; a list of values pools them.
+        """Return the cube of two periods, baseline first.
+
+        Parameters
+        ----------
+        baseline, current : value or list of values
+            Periods; a list pools them.
+
+        Returns
+        -------
+        Cube
 
         Raises
         ------

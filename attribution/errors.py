@@ -94,6 +94,17 @@ class DataQualityWarning(AttributionWarning):
 def nearest(name: object, allowed: Iterable[object]) -> str:
     """Return " Did you mean 'x'?" for the closest allowed name, or "" if nothing is close.
 
+    Parameters
+    ----------
+    name : object
+        What was given.
+    allowed : iterable
+        What could have been meant.
+
+    Returns
+    -------
+    str
+
     Examples
     --------
     >>> nearest("quue", ["queue", "market"])
@@ -106,6 +117,15 @@ def nearest(name: object, allowed: Iterable[object]) -> str:
 
 def listing(values: Iterable[object], most: int = 12) -> str:
     """Write values as a readable list, cut after `most`.
+
+    Parameters
+    ----------
+    values : iterable
+    most : int
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -120,6 +140,13 @@ def listing(values: Iterable[object], most: int = 12) -> str:
 
 def check_option(parameter: str, value: object, allowed: Sequence[object]) -> None:
     """Raise `OptionError` unless `value` is one of `allowed`.
+
+    Parameters
+    ----------
+    parameter : str
+        Named in the error.
+    value : object
+    allowed : sequence
 
     Examples
     --------

@@ -95,6 +95,15 @@ class Rate:
         """Return the sums a bridge of this metric needs, each with its role (see `Ratio.moments`).
 
         A trial is its own square, so the second moments of trials are first moments of counts.
+
+        Parameters
+        ----------
+        weighted : bool
+            Whether rows carry weights.
+
+        Returns
+        -------
+        dict of str to Moment
         """
         successes, trials = (self.successes,), _factors(self.trials)
         return {
@@ -156,6 +165,15 @@ class Ratio:
 
         numerator, denominator: the KPI. count: unweighted observations. num_num, num_den,
         den_den: the Gram of a row's numerator and denominator, for rows that are independent.
+
+        Parameters
+        ----------
+        weighted : bool
+            Whether rows carry weights.
+
+        Returns
+        -------
+        dict of str to Moment
         """
         num, den = (self.numerator,), (self.denominator,)
         return {

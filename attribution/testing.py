@@ -43,7 +43,17 @@ class Case:
     sizes: tuple[int, ...]
 
     def run(self, decompose: Decompose) -> Any:
-        """Decompose this case."""
+        """Decompose this case.
+
+        Parameters
+        ----------
+        decompose : callable
+            ``(D, N, codes, sizes) -> result``.
+
+        Returns
+        -------
+        object
+        """
         return decompose(self.D, self.N, self.codes, self.sizes)
 
 

@@ -129,9 +129,9 @@ def _watched(months: Iterable[int]) -> Iterable[int]:
 
 def simulate_moderation(
     size: str = "small",
-    *,
     months: int = 12,
     seed: int = 0,
+    *,
     events: Iterable[str] | Mapping[str, float] | None = None,
     options: Iterable[str] | Mapping[str, str] | None = None,
 ) -> Moderation:
