@@ -125,7 +125,7 @@ def explain(
     if out is not None:
         from attribution.reports.folder import replace_folder, write_results
 
-        written = replace_folder(out, lambda folder: _ignore(write_results(change, folder)))
+        written = replace_folder(out, lambda folder: write_results(change, folder))
         _say(f"Wrote {written}/")
     print(change.to_json() if as_json else change.summary())
 
@@ -270,10 +270,6 @@ def _change(
 
 def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _ignore(value: object) -> None:
-    """Turn a call into a statement, for a lambda."""
 
 
 def _say(text: str) -> None:

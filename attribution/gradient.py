@@ -91,11 +91,6 @@ class Gradient:
         terms = tuple((left, right[:, start:stop]) for left, right in self.terms)
         return Gradient(terms, (self.shape[0], stop - start))
 
-    def rows(self, start: int, stop: int) -> Gradient:
-        """Return a range of lines."""
-        terms = tuple((left[start:stop], right) for left, right in self.terms)
-        return Gradient(terms, (min(stop, self.shape[0]) - start, self.shape[1]))
-
     def toarray(self) -> np.ndarray:
         """Return the gradient as a dense array of shape (K, n)."""
         dense = np.zeros(self.shape)

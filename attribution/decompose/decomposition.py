@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from attribution.decompose import kitagawa
 from attribution.decompose.design import Design
 from attribution.decompose.dimensions import Adjusted, adjusted
 from attribution.decompose.kitagawa import METHODS, PARTS, Weights
@@ -106,7 +105,9 @@ class Decomposition:
 
     def under(self, method: str) -> tuple[float, float]:
         """Return total mix and total rate under another method, at the same rates in use."""
-        return kitagawa.mix_and_rate(self.stages.shares.p, self.stages.rates.r, METHODS[method])
+        p, r, weights = self.stages.shares.p, self.stages.rates.r, METHODS[method]
+        mix, rate = (float(PARTS[part][0](p, r, weights).sum()) for part in ("mix", "rate"))
+        return mix, rate
 
 
 def decompose(

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from attribution.gradient import Gradient
 
-__all__ = ["METHODS", "PARTS", "Weights", "interaction", "mix", "mix_and_rate", "rate"]
+__all__ = ["METHODS", "PARTS", "Weights", "interaction", "mix", "rate"]
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,6 @@ METHODS = {
     "baseline": Weights((1.0, 0.0), (0.0, 1.0)),
     "current": Weights((0.0, 1.0), (1.0, 0.0)),
 }
-
-
-def mix_and_rate(p: np.ndarray, r: np.ndarray, weights: Weights) -> tuple[float, float]:
-    """Return the total mix and the total rate effect."""
-    (w0, w1), (v0, v1) = weights.w, weights.v
-    shift, change = p[1] - p[0], r[1] - r[0]
-    return float(shift @ (v0 * r[0] + v1 * r[1])), float((w0 * p[0] + w1 * p[1]) @ change)
 
 
 def rate(p: np.ndarray, r: np.ndarray, weights: Weights) -> np.ndarray:

@@ -67,7 +67,7 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
     return target
 
 
-def write_results(change: Attribution, folder: Path) -> list[str]:
+def write_results(change: Attribution, folder: Path) -> None:
     """Write one attribution into an existing folder.
 
     summary.txt, effects.csv (the bridge), levels.csv (all dimensions below each other),
@@ -77,11 +77,6 @@ def write_results(change: Attribution, folder: Path) -> list[str]:
     ----------
     change : Attribution
     folder : Path
-
-    Returns
-    -------
-    list of str
-        The names of the files.
     """
     import pandas as pd
 
@@ -96,4 +91,3 @@ def write_results(change: Attribution, folder: Path) -> list[str]:
     change.to_json(folder / "effects.json")
     for name in ("waterfall.png", "waterfall.svg"):
         save(change.plot.waterfall(), folder / name)
-    return sorted(p.name for p in folder.iterdir())
