@@ -5,6 +5,8 @@
     explain         why a KPI changed between two periods           -> Attribution
     Cube            the sums behind it, to scan once and ask often
     Rate, Ratio     what a KPI is
+    Bootstrap       how to bootstrap, for `explain(inference=...)`
+    minimum_detectable_change   how small a change a sample can show
     datasets        example data with known causes; real open data
     errors          everything that can be raised or warned
 
@@ -22,20 +24,35 @@ __version__ = "0.1.0"
 # Imported on first use, so that `import attribution` costs next to nothing.
 _HOME = {
     "Attribution": "attribution.result",
+    "Bootstrap": "attribution.infer.bootstrap",
     "Cube": "attribution.cube",
     "Rate": "attribution.metrics",
     "Ratio": "attribution.metrics",
     "explain": "attribution.analysis",
+    "minimum_detectable_change": "attribution.power",
 }
 _MODULES = ("datasets", "errors", "testing")
 
-__all__ = ["Attribution", "Cube", "Rate", "Ratio", "datasets", "errors", "explain", "testing"]
+__all__ = [
+    "Attribution",
+    "Bootstrap",
+    "Cube",
+    "Rate",
+    "Ratio",
+    "datasets",
+    "errors",
+    "explain",
+    "minimum_detectable_change",
+    "testing",
+]
 
 if TYPE_CHECKING:
     from attribution import datasets, errors, testing
     from attribution.analysis import explain
     from attribution.cube import Cube
+    from attribution.infer.bootstrap import Bootstrap
     from attribution.metrics import Rate, Ratio
+    from attribution.power import minimum_detectable_change
     from attribution.result import Attribution
 
 

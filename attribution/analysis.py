@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 
 from attribution.cube import Cube, several
-from attribution.decompose import Decomposition, Design, decompose, identical, staying, total_change
+from attribution.decompose import Decomposition, Design, decompose, identical, staying
 from attribution.errors import (
     DataContractError,
     IdentificationError,
@@ -18,19 +18,23 @@ from attribution.errors import (
     check_option,
     listing,
 )
+from attribution.evidence import Evidence, Options
 from attribution.infer import (
     ADJUSTMENTS,
-    UnitSums,
+    Bootstrap,
+    Units,
+    cluster_strata,
     cluster_units,
-    infer,
     row_units,
 )
 from attribution.metrics import Metric
-from attribution.result import Attribution, Options, Total
+from attribution.result import Attribution, Total
+from attribution.seeds import seed_of
 
 __all__ = ["explain", "explain_cube", "explain_part"]
 
 _MOST_LEVELS = 5_000
+_TOTAL_FIELDS = ("std_error", "conf_low", "conf_high", "p_value")
 
 
 def explain(
@@ -43,16 +47,20 @@ def explain(
     current: object,
     cluster: str | Sequence[str] | None = None,
     weight: str | None = None,
+    volume: object = None,
+    finite_population: bool = False,
     where: str | None = None,
     mapping: Mapping[str, Mapping[object, object]] | None = None,
     on_invalid: str = "raise",
     method: str = "midpoint",
     mix: str = "adjusted",
     rates: str = "auto",
-    inference: str = "analytic",
+    pairs: Sequence[tuple[str, str]] | None = None,
+    inference: str | Bootstrap = "analytic",
     conf_level: float = 0.95,
-    adjust: str | None = "holm",
+    adjust: str | None = "max-t",
     material: float | None = None,
+    rng: object = None,
 ) -> Attribution:
     """Explain why a KPI changed between two periods: how much is mix, how much is rate, and where.
 
@@ -73,13 +81,22 @@ def explain(
     baseline, current : value or list of values
         Values of `period`, cast to the column's type; a list pools them.
     cluster : str or sequence of str, optional
-        The column of units that are independent of each other, such as the moderator. None:
-        rows are independent.
+        The column of units that are independent of each other, such as the moderator; two columns
+        for two-way clustering (moderator and day). None: rows are independent.
     weight : str, optional
-        A column of row weights, 1 / inclusion probability for a sample.
+        A column of row weights, or an expression: ``"1 / inclusion_prob"`` for a sample.
+    volume : table or (table, str), optional
+        Full decision counts: the period column, the dimensions and one count (name it where there
+        are several numbers). The mix is then known exactly and only rates are estimated, weighing
+        segments by their counts (post-stratification); the row "sampling" of `effects` leads from
+        the KPI of the sample to that of the counts. `where` and `weight` do not apply to it.
+    finite_population : bool
+        With `volume`: standard errors for the decisions of these periods alone, as if a full
+        review would leave no doubt (the residuals of a segment shrink by the root of the part
+        not sampled). The default speaks of the process that made the decisions, which goes on.
     where : str, optional
-        A condition on rows, ``"design == 'random'"``. Rows where it is null are left out, and
-        `check` counts them.
+        A condition on rows, ``"design == 'random' and not void"``. Rows where it is null are left
+        out, and `check` counts them.
     mapping : dict, optional
         Levels merged before anything else: ``{"policy": {"old name": "new name"}}``.
     on_invalid : {"raise", "drop"}
@@ -89,18 +106,27 @@ def explain(
         Which period's shares weigh rate changes, and whose rates value share changes.
     mix : {"adjusted"}
         How the mix effect is divided among the dimensions.
-    rates : {"auto", "saturated", "additive"}
-        Cell rates as observed, or fitted with main effects only; "auto" takes observed ones where
-        cells are well filled.
-    inference : {"analytic"}
-        Linearized standard errors.
+    rates : {"auto", "saturated", "additive", "pairs"}
+        Cell rates as observed ("saturated"), or fitted with main effects only ("additive"), or
+        with the two-way terms of `pairs` besides; "auto" takes observed ones where cells are well
+        filled. `check` says which were used and why.
+    pairs : sequence of (str, str), optional
+        With ``rates="pairs"``: the pairs of dimensions with two-way terms. None: those whose
+        observed lack of fit is significant (see `Attribution.lack_of_fit`).
+    inference : {"analytic", "bootstrap"} or Bootstrap
+        Linearized standard errors, or a cluster bootstrap; ``at.Bootstrap(...)`` sets replicates,
+        weights, kind of interval and strata.
     conf_level : float
         Of all intervals.
-    adjust : {"holm", None}
-        How the p-values of one view are adjusted for its number of lines.
+    adjust : {"max-t", "holm", "bh", None}
+        How the p-values of one view (`effects`, or one table of `levels`) are adjusted for its
+        number of lines: "max-t" and "holm" bound the chance of any false claim, "bh" the part of
+        false ones among the claims.
     material : float, optional
         The smallest change that matters, in KPI units (0.005 is 0.5 pp); it lets the verdict tell
         "noise" from "inconclusive".
+    rng : int, Generator or SeedSequence, optional
+        Of everything that is drawn. None is 0: the same data give the same answer.
 
     Returns
     -------
@@ -147,11 +173,16 @@ def explain(
         method=method,
         mix=mix,
         rates=rates,
+        pairs=pairs,
+        finite_population=finite_population,
         inference=inference,
         conf_level=conf_level,
         adjust=adjust,
         material=material,
+        rng=rng,
     )
+    if finite_population and volume is None:
+        raise OptionError("finite_population: it needs the full counts (volume=...).")
     cube = Cube.from_data(
         data,
         metric,
@@ -160,6 +191,7 @@ def explain(
         periods=[*several(baseline), *several(current)],
         cluster=cluster,
         weight=weight,
+        volume=volume,
         where=where,
         mapping=mapping,
         on_invalid=on_invalid,
@@ -173,13 +205,7 @@ def explain_cube(
     *,
     baseline: object,
     current: object,
-    method: str = "midpoint",
-    mix: str = "adjusted",
-    rates: str = "auto",
-    inference: str = "analytic",
-    conf_level: float = 0.95,
-    adjust: str | None = "holm",
-    material: float | None = None,
+    **options: Any,
 ) -> Attribution:
     """Explain the change of a metric between two periods of a cube, without reading data again.
 
@@ -188,23 +214,17 @@ def explain_cube(
     cube : Cube
     metric : Metric or str, optional
         One of the cube's; the first by default.
-    baseline, current, method, mix, rates, inference, conf_level, adjust, material
-        See `explain`.
+    baseline, current : value or list of values
+        Periods of the cube; a list pools them.
+    **options
+        The options of `explain` from `method` on, and `finite_population`.
 
     Returns
     -------
     Attribution
     """
-    options = _options(
-        method=method,
-        mix=mix,
-        rates=rates,
-        inference=inference,
-        conf_level=conf_level,
-        adjust=adjust,
-        material=material,
-    )
-    return _explain(cube.between(baseline, current), cube.metric_named(metric), options)
+    asked = _options(**options)
+    return _explain(cube.between(baseline, current), cube.metric_named(metric), asked)
 
 
 def explain_part(whole: Attribution, levels: Mapping[str, object]) -> Attribution:
@@ -221,19 +241,51 @@ def _at(cube: Cube, dimension: str) -> int:
 
 
 def _options(**given: Any) -> Options:
-    check_option("method", given["method"], ["midpoint", "threefold", "baseline", "current"])
-    check_option("mix", given["mix"], ["adjusted"])
-    check_option("rates", given["rates"], ["auto", "saturated", "additive"])
-    check_option("inference", given["inference"], ["analytic"])
-    check_option("adjust", given["adjust"], ADJUSTMENTS)
-    level, material = given["conf_level"], given["material"]
+    """Check the options of a question, whoever asks it."""
+    inner = ("seed", "bootstrap")
+    allowed = [*(f.name for f in fields(Options) if f.name not in inner), "rng"]
+    for name in given:
+        check_option("option", name, allowed)
+    rng = given.pop("rng", None)
+    asked = Options(**given)
+    if isinstance(asked.inference, Bootstrap):
+        asked = replace(asked, inference="bootstrap", bootstrap=asked.inference)
+    elif asked.inference == "bootstrap":
+        asked = replace(asked, bootstrap=Bootstrap())
+    check_option("method", asked.method, ["midpoint", "threefold", "baseline", "current"])
+    check_option("mix", asked.mix, ["adjusted"])
+    check_option("rates", asked.rates, ["auto", "saturated", "additive", "pairs"])
+    check_option("inference", asked.inference, ["analytic", "bootstrap"])
+    if asked.bootstrap is not None and asked.finite_population:
+        raise OptionError("finite_population: it needs inference='analytic'.")
+
+    check_option("adjust", asked.adjust, ADJUSTMENTS)
+    level, material = asked.conf_level, asked.material
     if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
         raise OptionError(f"conf_level: {level!r} is not between 0 and 1, as in 0.95.")
     if material is not None and (not isinstance(material, int | float) or not material > 0):
         raise OptionError(
             f"material: {material!r} is not a positive number in KPI units (0.005 is 0.5 pp)."
         )
-    return Options(**given)
+    return replace(asked, pairs=_pairs(asked), seed=seed_of(rng))
+
+
+def _pairs(asked: Options) -> tuple[tuple[str, str], ...] | None:
+    if asked.pairs is None:
+        return None
+    if asked.rates != "pairs":
+        raise OptionError(f"pairs: they are used with rates='pairs' only, not {asked.rates!r}.")
+    pairs = []
+    for pair in asked.pairs:
+        names = list(pair) if not isinstance(pair, str) else [pair]
+        if len(names) != 2 or names[0] == names[1] or not all(isinstance(d, str) for d in names):
+            raise OptionError(
+                f"pairs: {pair!r} is not a pair of dimensions, as in [('queue', 'policy')]."
+            )
+        pairs.append((names[0], names[1]))
+    if not pairs:
+        raise OptionError("pairs: an empty list; rates='additive' fits no pair.")
+    return tuple(pairs)
 
 
 def _explain(cube: Cube, metric: Metric, options: Options) -> Attribution:
@@ -242,19 +294,81 @@ def _explain(cube: Cube, metric: Metric, options: Options) -> Attribution:
     _check_size(cube)
     D, N = cube.metric_sums(metric, "denominator"), cube.metric_sums(metric, "numerator")
     sizes = tuple(len(levels) for levels in cube.levels)
-    _check_identified(cube, D, Design(cube.codes, sizes))
-    parts = decompose(
-        D,
-        N,
-        cube.metric_sums(metric, "count"),
-        cube.codes,
-        sizes,
-        method=options.method,
-        rates=options.rates,
-    )
+    design = Design(cube.codes, sizes)
+    _check_identified(cube, D if cube.volume is None else cube.volume, design)
+    _check_sampled(cube, D, design, options)
     units = _units(cube, metric, D, N)
-    total = _total(parts, units, D, N, options)
-    return Attribution(cube, metric, options, total, _verdict(total, options), parts, units)
+    evidence = _evidence(cube, metric, units, options)
+    if options.bootstrap is not None and (name := options.bootstrap.strata) is not None:
+        level = cube.codes[:, cube.dimension_index(name, "strata")]
+        evidence = replace(evidence, strata=cluster_strata(units.ways[0], level, name))
+    if options.finite_population:
+        n = cube.metric_sums(metric, "count")
+        evidence = replace(evidence, units=units.finite(n, _volume(cube, options)))
+    total = _total(evidence)
+    return Attribution(cube, metric, total, _verdict(total, options), evidence)
+
+
+def _evidence(cube: Cube, metric: Metric, units: Units, options: Options) -> Evidence:
+    """Decompose with the rates that were asked for; "pairs" may first look which pairs matter."""
+
+    def decomposed(pairs: Sequence[tuple[int, int]]) -> Decomposition:
+        return decompose(
+            cube.metric_sums(metric, "denominator"),
+            cube.metric_sums(metric, "numerator"),
+            cube.metric_sums(metric, "count"),
+            cube.codes,
+            tuple(len(levels) for levels in cube.levels),
+            method=options.method,
+            rates=options.rates,
+            pairs=pairs,
+            volume=cube.volume,
+        )
+
+    if options.rates != "pairs":
+        return Evidence(decomposed(()), units, options)
+    if options.pairs is not None:
+        at = cube.dimension_index
+        named = [(at(a, "pairs"), at(b, "pairs")) for a, b in options.pairs]
+        return Evidence(decomposed(named), units, options)
+    found = Evidence(decomposed(()), units, options)
+    p = found.lack_of_fit()
+    chosen = [pair for pair, value in p.items() if value < 1 - options.conf_level]
+    reason = "no pair of dimensions lacks fit" if not chosen else "their lack of fit is significant"
+    return Evidence(replace(decomposed(chosen), reason=reason), units, options)
+
+
+def _volume(cube: Cube, options: Options) -> np.ndarray:
+    if cube.volume is None:
+        raise OptionError("finite_population: it needs the full counts (volume=...).")
+    return cube.volume
+
+
+def _check_sampled(cube: Cube, D: np.ndarray, design: Design, options: Options) -> None:
+    """Refuse levels that are counted and were never sampled: they have no rate."""
+    if cube.volume is None:
+        return
+    sampled = design.matrix.T @ D.sum(axis=0)
+    counted = (design.matrix.T @ cube.volume.T) / cube.volume.sum(axis=1)
+    without = np.flatnonzero((sampled <= 0) & (counted.max(axis=1) > 0))
+    if len(without):
+        named = [
+            f"{cube.dimensions[d]} {cube.levels[d][i - design.offsets[d]]} "
+            f"({100 * counted[i].max():.2g} %)"
+            for i, d in zip(without, design.of_dimension[without], strict=True)
+        ]
+        raise DataContractError(
+            f"volume: {len(named):,} levels are counted and were never sampled, so they have no "
+            f"rate: {listing(named, most=6)}. Merge them with others (mapping=...) or leave them "
+            "out of the counts.",
+            [{"level": name, "problem": "never sampled"} for name in named],
+        )
+    never = int((D <= 0).all(axis=0).sum())
+    if options.rates == "saturated" and never:
+        raise OptionError(
+            f"rates: {never:,} counted segments were never sampled and have no observed rate. "
+            "Use rates='additive' (or 'auto')."
+        )
 
 
 def _observed(cube: Cube, metric: Metric) -> Cube:
@@ -269,7 +383,7 @@ def _observed(cube: Cube, metric: Metric) -> Cube:
     stray = (D == 0) & (N != 0)
     if stray.any():
         found = [
-            {"period": cube.periods[t], "segment": _segment_name(cube, c), "numerator": N[t, c]}
+            {"period": cube.periods[t], "segment": cube.segment_name(c), "numerator": N[t, c]}
             for t, c in np.argwhere(stray)
         ]
         named = [f"{f['segment']} in {f['period']}" for f in found]
@@ -278,12 +392,8 @@ def _observed(cube: Cube, metric: Metric) -> Cube:
             f"denominator: {listing(named, most=8)}. A rate needs both.",
             found,
         )
-    return cube.keep_segments(np.asarray((D > 0).any(axis=0)))
-
-
-def _segment_name(cube: Cube, c: int) -> str:
-    names = [levels[cube.codes[c, d]] for d, levels in enumerate(cube.levels)]
-    return " × ".join(names) or "all rows"
+    there = D if cube.volume is None else cube.volume
+    return cube.keep_segments(np.asarray((there > 0).any(axis=0)))
 
 
 def _check_size(cube: Cube) -> None:
@@ -327,19 +437,18 @@ def _check_identified(cube: Cube, D: np.ndarray, design: Design) -> None:
         )
 
 
-def _units(cube: Cube, metric: Metric, D: np.ndarray, N: np.ndarray) -> UnitSums:
+def _units(cube: Cube, metric: Metric, D: np.ndarray, N: np.ndarray) -> Units:
     moments = metric.moments(cube.weighted)
     clusters = cube.clusters
     if clusters is None:
         DD, DN, NN = (cube.metric_sums(metric, role) for role in ("den_den", "num_den", "num_num"))
-        count = cube.metric_sums(metric, "count").sum()
-        return row_units(D, N, DD, DN, NN, count)
-    if len(clusters.names) > 1:
+        return row_units(D, N, DD, DN, NN, cube.metric_sums(metric, "count"))
+    if len(clusters.names) > 2:
         raise OptionError(
-            f"cluster: {len(clusters.names)} columns; one cluster column is supported."
+            f"cluster: {len(clusters.names)} columns; one, or two for two-way clustering."
         )
     return cluster_units(
-        clusters.codes[0],
+        clusters.codes,
         clusters.period,
         clusters.segment,
         clusters.sums[moments["denominator"].key],
@@ -348,18 +457,10 @@ def _units(cube: Cube, metric: Metric, D: np.ndarray, N: np.ndarray) -> UnitSums
     )
 
 
-def _total(
-    parts: Decomposition, units: UnitSums, D: np.ndarray, N: np.ndarray, options: Options
-) -> Total:
-    change, gradient = total_change(D, N)
-    size = float(np.abs(parts.R).max())
-    found = infer(np.array([change]), gradient, units, options.conf_level, size)
-    return Total(
-        baseline=float(parts.R[0]),
-        current=float(parts.R[1]),
-        change=change,
-        **{k: float(v[0]) for k, v in asdict(found).items() if k != "estimate"},
-    )
+def _total(evidence: Evidence) -> Total:
+    found, R = evidence.total.found, evidence.parts.R
+    known = {f: float(getattr(found, f)[0]) for f in _TOTAL_FIELDS}
+    return Total(float(R[0]), float(R[1]), float(found.estimate[0]), **known)
 
 
 def _verdict(total: Total, options: Options) -> str:

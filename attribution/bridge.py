@@ -31,6 +31,8 @@ class Bar:
     p_adjusted : float
     rows : tuple of int
         The rows of `effects` it stands for; several for "other".
+    note : str
+        What a reader must know beside the number: "too few moderators".
     """
 
     label: str
@@ -39,6 +41,7 @@ class Bar:
     conf_high: float = float("nan")
     p_adjusted: float = float("nan")
     rows: tuple[int, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)

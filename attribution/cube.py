@@ -33,7 +33,10 @@ from attribution.source import Grouped, Request, group
 if TYPE_CHECKING:
     from attribution.result import Attribution
 
-__all__ = ["ClusterSums", "Cube", "several"]
+__all__ = ["VOLUME", "ClusterSums", "Cube", "several"]
+
+# The sum that holds full counts; "#" is in no expression.
+VOLUME = "#volume"
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +138,7 @@ class Cube:
         cluster: str | Sequence[str] | None = None,
         weight: str | None = None,
         where: str | None = None,
+        volume: object = None,
         mapping: Mapping[str, Mapping[object, object]] | None = None,
         on_invalid: str = "raise",
     ) -> Cube:
@@ -155,9 +159,11 @@ class Cube:
         cluster : str or sequence of str, optional
             The columns of units that are independent of each other.
         weight : str, optional
-            A column of row weights.
+            A column or expression of row weights.
         where : str, optional
             A condition on rows.
+        volume : table or (table, str), optional
+            Full counts by period and dimensions; see `attribution.explain`.
         mapping : dict, optional
             ``{dimension: {old level: new level}}``.
         on_invalid : {"raise", "drop"}
@@ -192,8 +198,14 @@ class Cube:
             on_invalid=on_invalid,
         )
         cube = _from_grouped(group(data, request), request)
+        from attribution.volumes import check_volume, with_volume
+
+        if volume is not None:
+            cube = with_volume(cube, volume, request.period_values)
         for dimension, merges in (mapping or {}).items():
             cube = cube.merge_levels(dimension, merges)
+        if volume is not None:
+            check_volume(cube)
         return cube
 
     # -- reading -----------------------------------------------------------------------------
@@ -212,6 +224,25 @@ class Cube:
             f"{self.provenance.get('rows', 0):,} rows, "
             f"metrics: {', '.join(m.label for m in self.metrics)}>"
         )
+
+    @property
+    def volume(self) -> np.ndarray | None:
+        """Full counts of the segments, shape (P, S), where they are known apart from the rows."""
+        return self.sums.get(VOLUME)
+
+    def segment_name(self, c: int) -> str:
+        """Return the labels of a segment, joined by a cross.
+
+        Parameters
+        ----------
+        c : int
+
+        Returns
+        -------
+        str
+        """
+        names = [levels[self.codes[c, d]] for d, levels in enumerate(self.levels)]
+        return " × ".join(names) or "all rows"
 
     def metric_sums(self, metric: Metric, role: str) -> np.ndarray:
         """Return one sum of a metric, shape (P, S).
@@ -683,8 +714,8 @@ def _check_conserved(before: Cube, after: Cube, target: np.ndarray) -> None:
         wanted = np.zeros(len(after.periods))
         np.add.at(wanted, target[target >= 0], values[target >= 0].sum(axis=1))
         found = {"segments": after.sums[name].sum(axis=1)}
-        if after.clusters is not None:
-            split = after.clusters
+        split = after.clusters
+        if split is not None and name in split.sums:
             found["clusters"] = np.bincount(split.period, split.sums[name], len(after.periods))
         for kind, sums in found.items():
             if not np.allclose(sums, wanted, rtol=1e-9, atol=1e-9 * np.abs(values).sum()):

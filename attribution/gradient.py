@@ -62,11 +62,22 @@ class Gradient:
             start += part.shape[0]
         return cls(tuple(terms), (total, parts[0].shape[1]))
 
+    @classmethod
+    def beside(cls, first: Gradient, second: Gradient) -> Gradient:
+        """Return the gradient over the variables of both, one after the other."""
+        n, m = first.shape[1], second.shape[1]
+        before = sparse.eye_array(n, n + m, format="csr")
+        behind = sparse.eye_array(m, n + m, k=n, format="csr")
+        return first.through(before) + second.through(behind)
+
     def __add__(self, other: Gradient) -> Gradient:
         return Gradient(self.terms + other.terms, self.shape)
 
+    def __neg__(self) -> Gradient:
+        return self.combine(-sparse.eye_array(self.shape[0], format="csr"))
+
     def __sub__(self, other: Gradient) -> Gradient:
-        return self + other.combine(-sparse.eye_array(other.shape[0], format="csr"))
+        return self + -other
 
     def combine(self, weights: Any) -> Gradient:
         """Return the lines ``weights @ lines``; weights of shape (new K, K)."""
@@ -108,7 +119,16 @@ class Gradient:
 
     def dot(self, sums) -> np.ndarray:
         """Return ``sums @ gradient.T``, shape (G, K): what each row of `sums` adds to each line."""
-        return sums @ self.toarray().T
+        if self.shape[0] <= _DENSE_LINES:
+            return sums @ self.toarray().T
+        product = np.zeros((sums.shape[0], self.shape[0]))
+        for left, right in self.terms:
+            if sparse.issparse(left):
+                added: Any = sums @ sparse.csr_array(left @ right).T
+                product += added.toarray()
+            else:
+                product += (sums @ right.T) @ left.T
+        return product
 
     def squares(self, sums) -> np.ndarray:
         """Return the column sums of ``dot(sums) ** 2``, shape (K,), without forming it.

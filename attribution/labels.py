@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 
-__all__ = ["MISSING", "is_null", "label_of", "natural_key"]
+__all__ = ["MISSING", "is_null", "label_of", "natural_key", "plural"]
 
 MISSING = "(missing)"
 
@@ -59,3 +59,15 @@ def natural_key(label: str) -> tuple:
         ),
         label,
     )
+
+
+def plural(column: str) -> str:
+    """Return what the values of an identifier column are called together.
+
+    Examples
+    --------
+    >>> plural("moderator_id"), plural("day"), plural("sites")
+    ('moderators', 'days', 'sites')
+    """
+    noun = re.sub(r"(?i)[ _]?id$", "", column).replace("_", " ") or column
+    return noun if noun.endswith("s") else f"{noun}s"

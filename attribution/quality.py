@@ -7,10 +7,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
 
 from attribution.decompose import Decomposition, nesting
 from attribution.formatting import Format
+from attribution.infer import FEWEST_UNITS
 from attribution.labels import MISSING
+from attribution.tables import too_few
 
 if TYPE_CHECKING:
     from attribution.cube import Cube
@@ -40,14 +43,16 @@ def findings(change: Attribution) -> list[dict[str, Any]]:
     """
     parts, cube = change._parts, change.cube
     D, N, n = (cube.metric_sums(change.metric, r) for r in ("denominator", "numerator", "count"))
+    volume = D if cube.volume is None else cube.volume
     format = change.format
     found = [_residual(change)]
     found += [dict(f) for f in cube.findings]
     found += _rates_in_use(parts)
-    found += _missing_levels(cube, D)
-    found += _cells(parts, D, n)
+    found += _missing_levels(cube, volume)
+    found += _cells(change, volume, n)
     found += _renames(parts, cube, D, N, format)
-    found += _recoded(parts, cube, D)
+    found += _recoded(parts, cube, volume)
+    found += _counts(change, D)
     found += _clusters(change)
     found += _periods(cube)
     found += _simpson(change, D, N, format)
@@ -70,13 +75,13 @@ def _residual(change: Attribution) -> dict[str, Any]:
 
 
 def _rates_in_use(parts: Decomposition) -> list[dict[str, Any]]:
-    low = min(parts.fit)
-    described = (
-        "observed rates of the segments"
-        if parts.form == "saturated"
-        else f"rates fitted with main effects, which reproduce {100 * low:.0f} % of the observed "
-        "spread between segments (sampling noise included)"
-    )
+    fitted = {"additive": "main effects", "pairs": "main effects and two-way terms of pairs"}
+    described = "observed rates of the segments"
+    if parts.form in fitted:
+        described = (
+            f"rates fitted with {fitted[parts.form]}, which reproduce {100 * min(parts.fit):.0f} % "
+            "of the observed spread between segments (sampling noise included)"
+        )
     return [
         _finding(
             "rates",
@@ -89,13 +94,13 @@ def _rates_in_use(parts: Decomposition) -> list[dict[str, Any]]:
     ]
 
 
-def _missing_levels(cube: Cube, D: np.ndarray) -> list[dict[str, Any]]:
+def _missing_levels(cube: Cube, volume: np.ndarray) -> list[dict[str, Any]]:
     found = []
     for d, (name, levels) in enumerate(zip(cube.dimensions, cube.levels, strict=True)):
         if MISSING not in levels:
             continue
         rows = cube.codes[:, d] == levels.index(MISSING)
-        shares = D[:, rows].sum(axis=1) / D.sum(axis=1)
+        shares = volume[:, rows].sum(axis=1) / volume.sum(axis=1)
         grew = abs(shares[1] - shares[0]) > 0.02
         found.append(
             _finding(
@@ -111,25 +116,23 @@ def _missing_levels(cube: Cube, D: np.ndarray) -> list[dict[str, Any]]:
     return found
 
 
-def _cells(parts: Decomposition, D: np.ndarray, n: np.ndarray) -> list[dict[str, Any]]:
-    """Thin cells, cells of one period, rates borrowed from the other period."""
+def _cells(change: Attribution, volume: np.ndarray, n: np.ndarray) -> list[dict[str, Any]]:
+    """Thin cells, cells of one period, cells of one unit, rates borrowed from the other period."""
+    parts = change._parts
     stayed, found = parts.turnover.stayed, []
-    D_S, n_S = D[:, stayed], n[:, stayed]
-    total = D_S.sum()
-    one = (D_S > 0).sum(axis=0) == 1
+    n_S, volume_S = n[:, stayed], volume[:, stayed]
+    total, saturated = volume_S.sum(), parts.form == "saturated"
+    one = (n_S > 0).sum(axis=0) == 1
     if one.any():
-        share = float(D_S[:, one].sum() / total)
-        severity = "warning" if parts.form == "saturated" and share > 0.02 else "info"
+        share = float(volume_S[:, one].sum() / total)
         found.append(
             _finding(
                 "one_period_cells",
-                severity,
+                "warning" if saturated and share > 0.02 else "info",
                 f"{int(one.sum()):,} of {len(one):,} segments were seen in one period only "
                 f"({100 * share:.1f} % of the volume)"
                 + (
-                    "; with saturated rates their rate change is counted as mix."
-                    if parts.form == "saturated"
-                    else "."
+                    "; with saturated rates their rate change is counted as mix." * saturated or "."
                 ),
                 segments=int(one.sum()),
                 of=len(one),
@@ -138,20 +141,33 @@ def _cells(parts: Decomposition, D: np.ndarray, n: np.ndarray) -> list[dict[str,
         )
     thin = (n_S > 0) & (n_S < _THIN_ROWS)
     if thin.any():
-        share = float(D_S[thin].sum() / total)
-        severity = "warning" if parts.form == "saturated" and share > 0.05 else "info"
+        share = float(volume_S[thin].sum() / total)
         found.append(
             _finding(
                 "thin_cells",
-                severity,
+                "warning" if saturated and share > 0.05 else "info",
                 f"{int(thin.sum()):,} of {int((n_S > 0).sum()):,} observed cells have fewer than "
                 f"{_THIN_ROWS} rows ({100 * share:.1f} % of the volume).",
                 cells=int(thin.sum()),
                 share=share,
             )
         )
+    alone = np.logical_or.reduce([way.in_cell[:, stayed] == 1 for way in change._units.ways])
+    if saturated and alone.any():
+        share = float(volume_S[alone].sum() / total)
+        found.append(
+            _finding(
+                "cells_of_one_unit",
+                "warning" if share > 0.02 else "info",
+                f"{int(alone.sum()):,} cells ({100 * share:.1f} % of the volume) rest on a single "
+                f"{_unit(change)} in a period: their observed rates have noise that no standard "
+                "error can see.",
+                cells=int(alone.sum()),
+                share=share,
+            )
+        )
     borrowed = parts.stages.rates.borrowed
-    if borrowed.any() and parts.form == "additive":
+    if borrowed.any() and not saturated:
         found.append(
             _finding(
                 "borrowed_rates",
@@ -162,6 +178,37 @@ def _cells(parts: Decomposition, D: np.ndarray, n: np.ndarray) -> list[dict[str,
             )
         )
     return found
+
+
+def _unit(change: Attribution) -> str:
+    clusters = change.cube.clusters
+    return "row" if clusters is None else " or ".join(clusters.names)
+
+
+def _counts(change: Attribution, D: np.ndarray) -> list[dict[str, Any]]:
+    """What known volumes changed: the KPI of the counts, and counted cells never sampled."""
+    volume, parts, format = change.cube.volume, change._parts, change.format
+    if volume is None:
+        return []
+    shares = [float(volume[t][D[t] <= 0].sum() / volume[t].sum()) for t in (0, 1)]
+    sampling = next(
+        float(x)
+        for line, x in zip(parts.lines, parts.estimate, strict=True)
+        if line.effect == "sampling"
+    )
+    return [
+        _finding(
+            "known_volumes",
+            "warning" if max(shares) > 0.2 else "info",
+            f"The mix is that of the full counts. {100 * shares[0]:.1f} % of them in the baseline "
+            f"and {100 * shares[1]:.1f} % in the current period lie in segments without a sample, "
+            f"whose rates are predicted. How the sample differs from the counts moved the KPI by "
+            f"{format.change(sampling)}.",
+            unsampled_baseline=shares[0],
+            unsampled_current=shares[1],
+            sampling=sampling,
+        )
+    ]
 
 
 def _renames(
@@ -259,18 +306,64 @@ def _clusters(change: Attribution) -> list[dict[str, Any]]:
                 units=units.count,
             )
         ]
-    names = ", ".join(change.cube.clusters.names) if change.cube.clusters else ""
-    few = units.count < _FEW_CLUSTERS
-    if units.count < 2:
-        message = f"There is one cluster of {names} only: no standard error can be computed."
-    elif few:
-        message = (
-            f"There are {units.count} clusters of {names} only; intervals rest on t with "
-            f"{units.count - 1} degrees of freedom and are rough."
-        )
-    else:
+    cube, found = change.cube, []
+    names = cube.clusters.names if cube.clusters else ()
+    n = cube.metric_sums(change.metric, "count").sum()
+    for name, way in zip(names, units.ways, strict=True):
+        if way.count < 2:
+            message = f"There is one {name} only: no standard error can be computed."
+        elif way.count < _FEW_CLUSTERS:
+            message = (
+                f"There are {way.count} clusters ({name}) only; intervals rest on t with "
+                f"{way.count - 1} degrees of freedom and are rough."
+            )
+        else:
+            message = ""
+        if message:
+            found.append(_finding("few_clusters", "warning", message, clusters=way.count))
+        if way.count > 0.99 * n > 1:
+            found.append(
+                _finding(
+                    "cluster_per_row",
+                    "warning",
+                    f"cluster: {name!r} is different in nearly every row ({way.count:,} of "
+                    f"{n:,.0f}), which is the same as independent rows. Name the unit whose rows "
+                    "resemble each other, such as the moderator.",
+                    column=name,
+                    clusters=way.count,
+                    rows=float(n),
+                )
+            )
+    return found + _too_few(change)
+
+
+def _too_few(change: Attribution) -> list[dict[str, Any]]:
+    """Lines of the bridge, and levels, that rest on too few units in a period."""
+    cube, parts, X = change.cube, change._parts, change._parts.design.matrix
+    bars = [bar.label for bar in change.bridge().bars if bar.note]
+    fewest = np.minimum.reduce(
+        [way.support(sparse.hstack([X.T, X.T])).fewest for way in change._units.ways]
+    )
+    volume = cube.metric_sums(change.metric, "denominator")
+    there = X.T @ volume.sum(axis=0) > 0
+    levels = [
+        f"{cube.dimensions[d]} {cube.levels[d][i - parts.design.offsets[d]]}"
+        for i, d in enumerate(parts.design.of_dimension)
+        if fewest[i] < FEWEST_UNITS and there[i]
+    ]
+    if not bars and not levels:
         return []
-    return [_finding("few_clusters", "warning", message, clusters=units.count)]
+    listed = f"{', '.join([*bars, *levels][:8])}{' ...' if len(bars) + len(levels) > 8 else ''}"
+    return [
+        _finding(
+            "too_few_units",
+            "warning" if bars else "info",
+            f"{too_few(cube).capitalize()} (below {FEWEST_UNITS} in a period) stand behind "
+            f"{listed}: intervals are widened, or there is none, and no claim rests on them.",
+            lines=bars,
+            levels=levels,
+        )
+    ]
 
 
 def _periods(cube: Cube) -> list[dict[str, Any]]:

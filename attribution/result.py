@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,47 +12,27 @@ import numpy as np
 
 from attribution.bridge import Bar, Bridge
 from attribution.cube import Cube
-from attribution.decompose import (
-    Decomposition,
-    Line,
-    margin_rates,
-    margin_shares,
-    outside_shares,
-)
+from attribution.decompose import Decomposition
+from attribution.errors import OptionError
+from attribution.evidence import Evidence, Options
 from attribution.formatting import Format, significant
-from attribution.gradient import Gradient
-from attribution.infer import (
-    Inference,
-    UnitSums,
-    adjusted_p_values,
-    covariance,
-    half_width,
-    infer,
-)
+from attribution.infer import Units, half_width
 from attribution.metrics import Metric
+from attribution.seeds import seed_of
+from attribution.tables import effects_table, levels_table, line_names, segments_table, too_few
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from attribution.context import Context
+    from attribution.infer import PermutationTest
+    from attribution.infer.hypotheses import LinearTest
     from attribution.plots import Plots
 
-__all__ = ["Attribution", "Options", "Total"]
+__all__ = ["Attribution", "Total"]
 
 SCHEMA = "kpi-attribution/1"
 _MOST_COVARYING = 500
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a question was asked; see `attribution.explain`."""
-
-    method: str = "midpoint"
-    mix: str = "adjusted"
-    rates: str = "auto"
-    inference: str = "analytic"
-    conf_level: float = 0.95
-    adjust: str | None = "holm"
-    material: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +69,6 @@ class Attribution:
     cube : Cube
         The sums of the two periods, baseline first.
     metric : Metric
-    options : Options
     total : Total
         The change with its interval.
     verdict : str
@@ -99,11 +78,22 @@ class Attribution:
 
     cube: Cube
     metric: Metric
-    options: Options
     total: Total
     verdict: str
-    _parts: Decomposition = field(repr=False)
-    _units: UnitSums = field(repr=False)
+    _evidence: Evidence = field(repr=False)
+
+    @property
+    def options(self) -> Options:
+        """How the question was asked."""
+        return self._evidence.options
+
+    @property
+    def _parts(self) -> Decomposition:
+        return self._evidence.parts
+
+    @property
+    def _units(self) -> Units:
+        return self._evidence.units
 
     # -- frames ------------------------------------------------------------------------------
 
@@ -117,27 +107,9 @@ class Attribution:
         per level that left or entered). `share_of_change` is null where it would mislead
         (a change within 2 standard errors, or within 10 % of the movement behind it).
         """
-        import pandas as pd
-
-        parts = self._parts
-        found = self._infer(parts.estimate, parts.gradient)
-        names = [self._names(line) for line in parts.lines]
-        change, movement = self.total.change, np.abs(parts.estimate).sum()
+        change, movement = self.total.change, np.abs(self._parts.estimate).sum()
         sound = abs(change) > 2 * self.total.std_error and abs(change) > 0.1 * movement
-        return pd.DataFrame(
-            {
-                "effect": [line.effect for line in parts.lines],
-                "dimension": pd.Series([d for d, _ in names], dtype=object),
-                "segment": pd.Series([s for _, s in names], dtype=object),
-                "estimate": found.estimate,
-                "std_error": found.std_error,
-                "conf_low": found.conf_low,
-                "conf_high": found.conf_high,
-                "p_value": found.p_value,
-                "p_adjusted": adjusted_p_values(found.p_value, self.options.adjust),
-                "share_of_change": parts.estimate / change if sound else np.nan,
-            }
-        )
+        return effects_table(self.cube, self._evidence, change, sound)
 
     def levels(self, dimension: str) -> pd.DataFrame:
         """Return what each level of a dimension contributed.
@@ -169,120 +141,178 @@ class Attribution:
         with comparable segments: mix cannot be recomputed from them, and with several dimensions
         the totals of one dimension need not add up to the change.
         """
-        import pandas as pd
-        from scipy import sparse
-
         d = self.cube.dimension_index(dimension)
-        parts, block = self._parts, self._parts.design.block(d)
-        member = parts.design.matrix[:, block].T
-        names = pd.DataFrame({"dimension": dimension, "segment": list(self.cube.levels[d])})
-        inside = parts.turnover.exists[:, block].all(axis=0)
-        estimates = {
-            part: (x[block], parts.level_gradient(part, block.start, block.stop))
-            for part, x in parts.level_parts.items()
-        }
-        named = [
-            (level - block.start, i)
-            for i, line in enumerate(parts.lines)
-            for level in line.levels
-            if block.start <= level < block.stop
-        ]
-        at = np.array(named, dtype=int).reshape(-1, 2).T
-        lines = sparse.csr_array(
-            (np.ones(len(named)), (at[0], at[1])),
-            shape=(block.stop - block.start, len(parts.lines)),
-        )
-        frame = self._table(names, member, estimates, lines, inside)
-        # A level without any volume in either period has nothing to say.
-        return frame[frame["share_baseline"].notna() | frame["share_current"].notna()].reset_index(
-            drop=True
-        )
+        return levels_table(self.cube, self.metric, self._evidence, d)
 
     def segments(self) -> pd.DataFrame:
         """Return the same per segment: one column per dimension, then the columns of `levels`.
 
         ``mix`` is (p_1c - p_0c)(r_c - R), the segment's own, centred on the KPI.
         """
-        import pandas as pd
-        from scipy import sparse
+        return segments_table(self.cube, self.metric, self._evidence)
 
-        parts, cube = self._parts, self.cube
-        labels = {
-            d: np.array(levels, dtype=object)[cube.codes[:, i]]
-            for i, (d, levels) in enumerate(zip(cube.dimensions, cube.levels, strict=True))
-        }
-        joined = [" × ".join(row) for row in zip(*labels.values(), strict=True)] or ["all"]
-        names = pd.DataFrame({"dimension": " × ".join(cube.dimensions), "segment": joined} | labels)
-        stayed = parts.turnover.stayed
-        place = sparse.eye_array(len(stayed), format="csr")[:, stayed]
-        estimates = {
-            part: (place @ x, parts.segment_gradient(part).combine(place))
-            for part, x in parts.segment_parts.items()
-        }
-        # A segment outside S holds a part of its turnover line, not the line.
-        return self._table(
-            names, sparse.eye_array(len(stayed), format="csr"), estimates, None, stayed
+    # -- standard errors as everyone expects -------------------------------------------------
+
+    @property
+    def cov(self) -> pd.DataFrame:
+        """The joint covariance of the rows of `effects`, named as in `test`: "mix[queue]"."""
+        import pandas as pd
+
+        names = self._line_names()
+        return pd.DataFrame(self._evidence.covariance, index=names, columns=names)
+
+    def conf_int(self, level: float | None = None, *, simultaneous: bool = False) -> pd.DataFrame:
+        """Return intervals of the rows of `effects`, and of the total.
+
+        Parameters
+        ----------
+        level : float, optional
+            The confidence level; that of the attribution by default.
+        simultaneous : bool
+            Intervals that hold for all rows at once: a row's excludes 0 where its max-T adjusted
+            p-value is below 1 - level. The total is a family of its own.
+
+        Returns
+        -------
+        DataFrame
+            `conf_low, conf_high`, indexed by the names of the rows and "total".
+
+        Raises
+        ------
+        OptionError
+            A level that is not between 0 and 1.
+        """
+        import pandas as pd
+
+        level = self.options.conf_level if level is None else level
+        if not 0 < level < 1:
+            raise OptionError(f"level: {level!r} is not between 0 and 1, as in 0.95.")
+        found = self._evidence.intervals(level, simultaneous)
+        total = self._evidence.total_interval(level)
+        bounds = np.vstack([found, total])
+        index = pd.Index([*self._line_names(), "total"])
+        return pd.DataFrame(bounds, index=index, columns=["conf_low", "conf_high"])
+
+    def test(self, hypotheses: str | Sequence[str]) -> LinearTest:
+        """Test linear hypotheses about the rows of `effects`.
+
+        Parameters
+        ----------
+        hypotheses : str or sequence of str
+            ``"mix[tenure] = 0"``, ``"mix[queue] + mix[tenure] = rate"``; several, separated by
+            commas or in a list, are tested jointly. A bare ``mix`` is the sum of its rows.
+
+        Returns
+        -------
+        LinearTest
+            With `statistic`, `p_value` and its null in words.
+
+        Raises
+        ------
+        OptionError
+            The text names no row, or what is tested cannot vary.
+        """
+        from attribution.hypotheses import linear_test
+        from attribution.infer.hypotheses import wald
+
+        R, q = linear_test(self._line_keys(), hypotheses)
+        text = hypotheses if isinstance(hypotheses, str) else ", ".join(hypotheses)
+        dof = self._units.degrees_of_freedom
+        return wald(self._parts.estimate, self._evidence.covariance, R, q, dof, text)
+
+    def lack_of_fit(self) -> pd.DataFrame:
+        """Test for each pair of dimensions whether the rates in use miss a two-way term.
+
+        Residuals summed over the crossing of two dimensions, against what they are when every
+        cluster's part has a chance sign.
+
+        Returns
+        -------
+        DataFrame
+            `first, second, p_adjusted` (Holm), the worst fit first. `rates="pairs"` adds the
+            two-way terms of pairs below 1 - conf_level.
+        """
+        import pandas as pd
+
+        names, p = self.cube.dimensions, self._evidence.lack_of_fit()
+        rows = [(names[a], names[b], value) for (a, b), value in p.items()]
+        frame = pd.DataFrame(rows, columns=["first", "second", "p_adjusted"])
+        return frame.sort_values("p_adjusted", kind="stable", ignore_index=True)
+
+    def permutation_test(self, permutations: int = 9_999, *, rng: object = None) -> PermutationTest:
+        """Test the sharp null that nothing changed, by permuting period labels among clusters.
+
+        A cluster seen in both periods swaps its two with probability 1/2; those seen in one are
+        dealt anew. It assumes no distribution and is exact where all permutations can be tried.
+        Who works in one period only is part of the null: where nearly all of them are in the same
+        period, as in a wave of new hires, there is little to deal and the test has little power.
+
+        Parameters
+        ----------
+        permutations : int
+            How many are drawn, where there are more.
+        rng : int, Generator or SeedSequence, optional
+            None takes that of the attribution.
+
+        Returns
+        -------
+        PermutationTest
+            With `statistic` (studentized change), `p_value` and `permutations`.
+
+        Raises
+        ------
+        OptionError
+            Rows are independent, or there are two cluster columns: no unit to permute.
+        """
+        from attribution.infer import permutation_test
+
+        units = self._units
+        if not units.clustered or units.overlap is not None:
+            raise OptionError("cluster: a permutation test needs one cluster column.")
+        sums, S = units.ways[0].sums, len(self.cube.codes)
+        D0, D1, N0, N1 = (np.asarray(sums[:, k * S : (k + 1) * S].sum(axis=1)) for k in range(4))
+        seed = self.options.seed if rng is None else seed_of(rng)
+        return permutation_test(
+            np.column_stack([D0, D1]), np.column_stack([N0, N1]), permutations, seed
         )
 
-    def _table(
-        self,
-        names: pd.DataFrame,
-        member: Any,
-        estimates: dict[str, tuple[np.ndarray, Gradient]],
-        turnover_lines: Any,
-        inside: Any,
-    ) -> pd.DataFrame:
-        """Counts, observed shares and rates, and parts with their intervals, one row per name."""
-        import pandas as pd
-        from scipy import sparse
+    def context(self, history: object, *, lag: int = 1) -> Context:
+        """Say how unusual the change is against past changes, beside what sampling allows.
 
-        D, N = self._sums("denominator"), self._sums("numerator")
-        n = member @ self._sums("count").T
-        exists = (member @ D.T) > 0
-        columns = {"n_baseline": n[:, 0], "n_current": n[:, 1]}
-        for t, when in enumerate(("baseline", "current")):
-            here = exists[:, t]
-            columns |= self._columns(f"share_{when}", *margin_shares(D, member, t), known=here)
-            columns |= self._columns(f"rate_{when}", *margin_rates(D, N, member, t), known=here)
-        for name, (x, g) in estimates.items():
-            columns |= self._columns(name, x, g, known=inside, tested=True)
-        if turnover_lines is None:
-            apart, in_apart = outside_shares(D, N, self._parts.turnover.stayed)
-        else:
-            apart = turnover_lines @ self._parts.estimate
-            in_apart = self._parts.gradient.combine(turnover_lines)
-        total = np.where(inside, sum(x for x, _ in estimates.values()), apart)
-        gradient = in_apart.combine(sparse.diags_array((~inside).astype(float)))
-        within = sparse.diags_array(inside.astype(float))
-        for _, g in estimates.values():
-            gradient = gradient + g.combine(within)
-        columns |= self._columns(
-            "total", total, gradient, known=inside | exists.any(axis=1), tested=True
-        )
-        return pd.concat([names, pd.DataFrame(columns)], axis=1)
+        An individuals chart: a change is unusual beyond 3.267 times the mean moving range of the
+        periods before it.
 
-    def _columns(
-        self,
-        name: str,
-        estimate: np.ndarray,
-        gradient: Gradient,
-        known: np.ndarray,
-        tested: bool = False,
-    ) -> dict[str, np.ndarray]:
-        """One estimated column and its interval columns; rows not known are null."""
-        found = self._infer(estimate, gradient)
-        columns = {
-            name: found.estimate,
-            f"{name}_std_error": found.std_error,
-            f"{name}_conf_low": found.conf_low,
-            f"{name}_conf_high": found.conf_high,
-        }
-        columns = {k: np.where(known, v, np.nan) for k, v in columns.items()}
-        if tested:
-            p = np.where(known, found.p_value, np.nan)
-            columns[f"{name}_p_value"] = p
-            columns[f"{name}_p_adjusted"] = adjusted_p_values(p, self.options.adjust)
-        return columns
+        Parameters
+        ----------
+        history : Cube or mapping
+            A cube of more than two periods, or period label -> KPI in time order.
+        lag : int
+            Compare with so many periods earlier: 12 for the same month of last year.
+
+        Returns
+        -------
+        Context
+            With `frame`, `unusual`, and its words as `str`.
+
+        Raises
+        ------
+        OptionError, PeriodError
+            The change is not one of neighboring periods, or the history is of something else.
+        """
+        from attribution.context import usual_change
+
+        return usual_change(self, history, lag=lag)
+
+    def _line_keys(self) -> list[tuple[str, str | None, str | None]]:
+        """Effect, dimension and segment of the rows of `effects`."""
+        names = line_names(self.cube, self._evidence)
+        return [(line.effect, *of) for line, of in zip(self._parts.lines, names, strict=True)]
+
+    def _line_names(self) -> list[str]:
+        """The rows of `effects` as names: "mix[queue]", "rate", "entry[market: NG]"."""
+        from attribution.hypotheses import line_name
+
+        return [line_name(key) for key in self._line_keys()]
 
     # -- parts and checks --------------------------------------------------------------------
 
@@ -342,6 +372,8 @@ class Attribution:
             "units": self._units.count,
             "conf_level": self.options.conf_level,
             "adjust": self.options.adjust,
+            "seed": self.options.seed,
+            "finite_population": self.options.finite_population,
             "material": self.options.material,
             "path": "end-to-end",
             **{k: v for k, v in self.cube.provenance.items() if k not in ("values", "period")},
@@ -362,21 +394,23 @@ class Attribution:
         """
         from attribution.summary import headline, notes
 
-        parts, cube = self._parts, self.cube
-        found = self._infer(parts.estimate, parts.gradient)
-        p_adjusted = adjusted_p_values(found.p_value, self.options.adjust)
+        parts, cube, evidence = self._parts, self.cube, self._evidence
+        found, p_adjusted = evidence.lines.found, evidence.lines_adjusted
+        names = line_names(cube, evidence)
         # With additive rates the joint effect is 0 by construction: no bar.
+        dust = 1e-12 * np.abs(parts.R).max()
         kept = [
             i
             for i, line in enumerate(parts.lines)
-            if not (line.effect == "joint" and parts.form == "additive")
+            if line.effect != "joint" or abs(parts.estimate[i]) > dust
         ]
         bars = tuple(
             Bar(
-                _bar_label(parts.lines[i].effect, *self._names(parts.lines[i])),
+                _bar_label(parts.lines[i].effect, *names[i]),
                 *(float(x[i]) for x in (found.estimate, found.conf_low, found.conf_high)),
                 p_adjusted=float(p_adjusted[i]),
                 rows=(i,),
+                note=too_few(cube) if found.few[i] else "",
             )
             for i in kept
         )
@@ -392,10 +426,10 @@ class Attribution:
             notes=tuple(notes(self)),
             verdict=self.verdict,
             # Thousands of entries and exits: "other" then goes without an interval.
-            covariance=covariance(parts.gradient, self._units)[np.ix_(kept, kept)]
+            covariance=evidence.covariance[np.ix_(kept, kept)]
             if len(parts.lines) <= _MOST_COVARYING
             else None,
-            half_width=half_width(self._units.degrees_of_freedom, self.options.conf_level),
+            half_width=float(half_width(self._units.degrees_of_freedom, self.options.conf_level)),
         )
         bridge = replace(bridge, message=headline(self, bridge))
         return bridge if max_bars is None else bridge.condensed(max_bars)
@@ -496,35 +530,13 @@ class Attribution:
     def __hash__(self) -> int:
         return hash((self.options, self.metric, self.cube.digest()))
 
-    # -- inside ------------------------------------------------------------------------------
-
-    def _infer(self, estimate: np.ndarray, gradient: Gradient) -> Inference:
-        size = max(abs(self.total.baseline), abs(self.total.current))
-        return infer(estimate, gradient, self._units, self.options.conf_level, size)
-
-    def _sums(self, role: str) -> np.ndarray:
-        return self.cube.metric_sums(self.metric, role)
-
-    def _names(self, line: Line) -> tuple[str | None, str | None]:
-        """The dimension and segment of a line; several levels are joined by a cross."""
-        design, cube = self._parts.design, self.cube
-        if line.dimension is not None:
-            return cube.dimensions[line.dimension], None
-        if not line.levels:
-            return None, None
-        of = [int(design.of_dimension[x]) for x in line.levels]
-        segments = [
-            cube.levels[d][x - design.offsets[d]] for d, x in zip(of, line.levels, strict=True)
-        ]
-        return " × ".join(cube.dimensions[d] for d in of), " × ".join(segments)
-
 
 def _bar_label(effect: str, dimension: str | None, segment: str | None) -> str:
     if effect == "mix":
         return f"Mix: {dimension}"
     if effect in ("entry", "exit"):
         return f"{'New' if effect == 'entry' else 'Gone'}: {segment}"
-    return {"joint": "Mix: jointly", "rate": "Rate", "interaction": "Interaction"}[effect]
+    return {"joint": "Mix: jointly"}.get(effect, effect.capitalize())
 
 
 def _plain(value: Any) -> Any:

@@ -59,7 +59,10 @@ def verdict_text(change: Attribution) -> str:
     f, total, options = change.format, change.total, change.options
     interval = f.interval(total.conf_low, total.conf_high)
     if not interval:
-        return "No standard error can be computed: there are fewer than two independent units."
+        return (
+            "No standard error can be computed: fewer than two independent units stand behind a "
+            "period."
+        )
     stated = f"{100 * options.conf_level:g} % interval {interval} {f.change_unit}".rstrip()
     stated += f", {p_text(total.p_value)}" if p_text(total.p_value) else ""
     if change.verdict == "real":
@@ -91,7 +94,12 @@ def notes(change: Attribution) -> list[str]:
     return [
         f"{first}. n = {n[0]:,.0f} and {n[1]:,.0f}; {counted}.",
         f"Method: {options.method}, {options.mix} mix by {', '.join(cube.dimensions) or 'none'}, "
-        f"{change._parts.form} rates; {100 * options.conf_level:g} % intervals.",
+        f"{change._parts.form} rates; {100 * options.conf_level:g} % intervals"
+        + ("" if options.inference == "analytic" else f" ({options.inference})")
+        + ("; mix from full counts" if cube.volume is not None else "")
+        + ("; for these decisions alone" if options.finite_population else "")
+        + ".",
+        *([f"Rows where {cube.provenance['where']}."] if cube.provenance.get("where") else []),
     ]
 
 
@@ -125,7 +133,8 @@ def summary(change: Attribution) -> str:
 
 def _bracketed(bridge: Bridge, bar: Bar) -> str:
     text = bridge.format.interval(bar.conf_low, bar.conf_high)
-    return f"[{text}]" if text and bar.conf_low != bar.conf_high else ""
+    interval = f"[{text}]" if text and bar.conf_low != bar.conf_high else ""
+    return " ".join(x for x in (interval, bar.note) if x)
 
 
 def _offsetting(change: Attribution, bridge: Bridge) -> str:

@@ -1,8 +1,9 @@
 """Arrays in, effects and gradient out: the decompositions, which see nothing of the user's labels.
 
-kitagawa.py mix and rate per segment; turnover.py what enters and leaves; rates.py saturated and
-additive rates; dimensions.py the mix effect per dimension; linearize.py the chain rule between
-them; decomposition.py puts one change together. design.py and gradient.py are their linear algebra.
+kitagawa.py mix and rate per segment; turnover.py what enters and leaves; rates.py saturated,
+additive and pairs rates; counted.py known volumes; dimensions.py the mix effect per dimension;
+linearize.py the chain rule between them; decomposition.py puts one change together. design.py and
+gradient.py are their linear algebra.
 """
 
 from attribution.decompose.decomposition import Decomposition, Line, decompose
@@ -11,21 +12,24 @@ from attribution.decompose.dimensions import identical, nesting
 from attribution.decompose.margins import (
     margin_rates,
     margin_shares,
-    outside_shares,
     total_change,
 )
+from attribution.decompose.misfit import misfit
+from attribution.decompose.replicates import Recomputed, recompute
 from attribution.decompose.turnover import staying
 
 __all__ = [
     "Decomposition",
     "Design",
     "Line",
+    "Recomputed",
     "decompose",
     "identical",
     "margin_rates",
     "margin_shares",
+    "misfit",
     "nesting",
-    "outside_shares",
+    "recompute",
     "staying",
     "total_change",
 ]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
+from attribution.decompose.counted import counted_outside
 from attribution.decompose.design import Design
 from attribution.decompose.dimensions import Adjusted, adjusted
 from attribution.decompose.kitagawa import METHODS, PARTS, Weights
-from attribution.decompose.linearize import Stages, denominator_shares
-from attribution.decompose.rates import additive, choose, explained, saturated
+from attribution.decompose.linearize import Stages, shares_of
+from attribution.decompose.margins import outside_shares, total_change
+from attribution.decompose.rates import choose, explained, fitted, saturated
 from attribution.decompose.turnover import Turnover, turnover
 from attribution.gradient import Gradient
 
@@ -43,6 +46,8 @@ class Decomposition:
     level_parts, segment_parts : dict of str to ndarray
         "mix", "rate" (and "interaction") per level, shape (q,), and per segment of METHODS.md's S.
     turnover : Turnover
+    outside : (ndarray, Gradient)
+        Each segment's own part of entry and exit, 0 within S.
     stages : Stages
         Shares and rates in use.
     alpha : ndarray, shape (q,)
@@ -66,6 +71,7 @@ class Decomposition:
     level_parts: dict[str, np.ndarray]
     segment_parts: dict[str, np.ndarray]
     turnover: Turnover
+    outside: tuple[np.ndarray, Gradient]
     stages: Stages
     alpha: np.ndarray
     aliased: np.ndarray
@@ -74,6 +80,7 @@ class Decomposition:
     fit: tuple[float, float]
     _weights: Weights
     _by_level: Adjusted
+    _sums: tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
     @cached_property
     def gradient(self) -> Gradient:
@@ -84,8 +91,56 @@ class Decomposition:
         if len(within.sizes) > 1:
             lines.append(_summed(self._within("mix")) - _summed(in_mix))
         lines += [_summed(self._within(part)) for part in self.segment_parts if part != "mix"]
-        inside = self.stages.to_sums(Gradient.stack(lines))
-        return Gradient.stack([inside, self.turnover.gradient]) if self.turnover.lines else inside
+        parts = [self.stages.to_sums(Gradient.stack(lines))]
+        if self.turnover.lines:
+            parts.append(self.outside[1].combine(self.turnover.members))
+        if self.stages.shares.known:
+            parts.insert(1, sum((-_summed(part) for part in parts), self.total_change[1]))
+        return Gradient.stack(parts)
+
+    @property
+    def volume(self) -> np.ndarray | None:
+        """The full counts, shape (2, S), where they are known apart from the denominators."""
+        return self._sums[2]
+
+    @cached_property
+    def total_change(self) -> tuple[np.ndarray, Gradient]:
+        """R_1 - R_0 itself, shape (1,), with its gradient."""
+        change, gradient = total_change(*self._sums[:2])
+        return np.array([change]), gradient
+
+    @property
+    def everywhere(self) -> sparse.csr_array:
+        """One line that rests on all segments, shape (1, 2 S)."""
+        return sparse.csr_array(np.ones((1, 2 * len(self.design.codes))))
+
+    @cached_property
+    def members(self) -> sparse.csr_array:
+        """1 where a line rests on a segment of a period, shape (K, 2 S)."""
+        stayed, line_of, S = self.turnover.stayed, self.turnover.line_of, len(self.design.codes)
+        of_S = sparse.csr_array(np.concatenate([stayed, stayed])[None, :].astype(float))
+        blocks = [of_S] * (len(self.lines) - len(self.turnover.lines))
+        for i, (t, _) in enumerate(self.turnover.lines):
+            cells = np.flatnonzero(line_of == i)
+            ones, row = np.ones(len(cells)), np.zeros(len(cells), dtype=int)
+            blocks.append(sparse.csr_array((ones, (row, t * S + cells)), shape=(1, 2 * S)))
+        return sparse.csr_array(sparse.vstack(blocks, format="csr"))
+
+    @cached_property
+    def level_totals(self) -> sparse.csr_array:
+        """What adds up to a level's total, shape (q, K + q parts): its parts, or its own lines."""
+        K, q = len(self.lines), self.design.width
+        inside = np.asarray(self.turnover.exists.all(axis=0))
+        named = [(x, i) for i, line in enumerate(self.lines) for x in line.levels if not inside[x]]
+        level, line = np.array(named, dtype=int).reshape(-1, 2).T
+        lines = sparse.csr_array((np.ones(len(named)), (level, line)), shape=(q, K))
+        within = sparse.diags_array(inside.astype(float))
+        return sparse.csr_array(sparse.hstack([lines, *[within] * len(self.level_parts)]))
+
+    @property
+    def in_use(self) -> np.ndarray:
+        """The KPI of the shares and rates in use within S, shape (2,)."""
+        return (self.stages.shares.p * self.stages.rates.r).sum(axis=1)
 
     def _within(self, part: str) -> Gradient:
         """The gradient of a part per segment of S over (p_0, p_1, r_0, r_1)."""
@@ -119,6 +174,8 @@ def decompose(
     *,
     method: str = "midpoint",
     rates: str = "auto",
+    pairs: Sequence[tuple[int, int]] = (),
+    volume: np.ndarray | None = None,
 ) -> Decomposition:
     """Decompose R_1 - R_0 with R_t = sum_c N_tc / sum_c D_tc.
 
@@ -133,7 +190,12 @@ def decompose(
     sizes : tuple of int
         Levels per dimension.
     method : {"midpoint", "threefold", "baseline", "current"}
-    rates : {"auto", "saturated", "additive"}
+    rates : {"auto", "saturated", "additive", "pairs"}
+    pairs : sequence of (int, int)
+        The dimensions whose two-way terms "pairs" fits; none is the additive form.
+    volume : ndarray, shape (2, S), optional
+        Full counts V: shares are V_tc / V_t, rates those of the sample, and a line `sampling`
+        leads from the KPI of the sample to that of the counts.
 
     Returns
     -------
@@ -148,13 +210,19 @@ def decompose(
     [('mix', -1.5), ('rate', 0.0)]
     """
     weights = METHODS[method]
-    design = Design(codes, sizes)
-    moved = turnover(D, N, design)
+    design, known = Design(codes, sizes), volume is not None
+    V = D if volume is None else volume
+    moved = turnover(V, design)
     stayed = moved.stayed
-    D_S, N_S, within = D[:, stayed], N[:, stayed], Design(codes[stayed], sizes)
-    form, reason = (rates, "as asked") if rates != "auto" else choose(D_S, n[:, stayed], len(sizes))
-    used = {"saturated": saturated, "additive": additive}[form](D_S, N_S, within)
-    stages = Stages(denominator_shares(D_S), used, stayed)
+    V_S, D_S, N_S, within = V[:, stayed], D[:, stayed], N[:, stayed], Design(codes[stayed], sizes)
+    form, reason = rates, "as asked"
+    if rates == "auto":
+        form, reason = choose(V_S, D_S, n[:, stayed], len(sizes))
+    if form == "saturated":
+        used = saturated(D_S, N_S, within)
+    else:
+        used = fitted(D_S, N_S, within, pairs if form == "pairs" else (), V_S if known else None)
+    stages = Stages(shares_of(V_S, known), used, stayed)
     p, r = stages.shares.p, used.r
 
     names = ("mix", "rate", "interaction") if weights.threefold else ("mix", "rate")
@@ -162,30 +230,49 @@ def decompose(
     by_level = adjusted(p, r, within, weights)
     level_parts = {part: within.matrix.T @ segment_parts[part] for part in names}
     level_parts["mix"] = by_level.levels
+    outside = _outside(V, D, N, moved, stages)
     dimensions = range(len(sizes))
     mix = within.dimension_totals @ by_level.levels
     joint = [segment_parts["mix"].sum() - mix.sum()] if len(sizes) > 1 else []
     lines = [Line("mix", d) for d in dimensions] + [Line("joint") for _ in joint]
     lines += [Line(part) for part in names[1:]]
-    lines += [Line(("exit", "entry")[t], None, levels) for t, levels in moved.lines]
     totals = [segment_parts[part].sum() for part in names[1:]]
+    turned = moved.members @ outside[0]
+    # R_1 - R_0 of the counts is that within S plus entry and exit (METHODS.md 1).
+    counted = np.diff((p * r).sum(axis=1))[0] + turned.sum()
+    R = N.sum(axis=1) / D.sum(axis=1)
+    sampling = [R[1] - R[0] - counted] if known else []
+    lines += [Line("sampling") for _ in sampling]
+    lines += [Line(("exit", "entry")[t], None, levels) for t, levels in moved.lines]
     return Decomposition(
         design=design,
-        R=N.sum(axis=1) / D.sum(axis=1),
+        R=R,
         lines=tuple(lines),
-        estimate=np.concatenate([mix, joint, totals, moved.estimate]),
+        estimate=np.concatenate([mix, joint, totals, sampling, turned]),
         level_parts=level_parts,
         segment_parts=segment_parts,
         turnover=moved,
+        outside=outside,
         stages=stages,
         alpha=by_level.alpha,
         aliased=by_level.effects.aliased,
-        form=form,
+        form=used.form,
         reason=reason,
         fit=explained(D_S, N_S, used),
         _weights=weights,
         _by_level=by_level,
+        _sums=(D, N, volume),
     )
+
+
+def _outside(
+    V: np.ndarray, D: np.ndarray, N: np.ndarray, moved: Turnover, stages: Stages
+) -> tuple[np.ndarray, Gradient]:
+    if not moved.lines:
+        return np.zeros(D.shape[1]), Gradient.zero(D.shape[1], 4 * D.shape[1])
+    if stages.shares.known:
+        return counted_outside(V, D, N, moved, stages)
+    return outside_shares(D, N, moved.stayed)
 
 
 def _summed(gradient: Gradient) -> Gradient:

@@ -5,7 +5,8 @@
     interaction_c = (p_1c - p_0c) (r_1c - r_0c), for `threefold` only
 
 All functions take shares p and rates r of shape (2, S), shares adding up to 1 in each period;
-gradients are over the 4 S variables (p_0, p_1, r_0, r_1) in this order.
+gradients are over the 4 S variables (p_0, p_1, r_0, r_1) in this order. The values also take
+replicates in further axes, (2, S, ...).
 """
 
 from __future__ import annotations
@@ -92,10 +93,11 @@ def interaction_gradient(p: np.ndarray, r: np.ndarray, weights: Weights) -> Grad
     return _diagonal(-change, change, -shift, shift)
 
 
-def _valued(p: np.ndarray, r: np.ndarray, weights: Weights) -> tuple[np.ndarray, float]:
+def _valued(p: np.ndarray, r: np.ndarray, weights: Weights) -> tuple[np.ndarray, np.ndarray]:
     """The rates rho that value share changes, and the KPI ref they are measured from."""
     v0, v1 = weights.v
-    return v0 * r[0] + v1 * r[1], float(v0 * p[0] @ r[0] + v1 * p[1] @ r[1])
+    R0, R1 = np.einsum("tc...,tc...->t...", p, r)
+    return v0 * r[0] + v1 * r[1], v0 * R0 + v1 * R1
 
 
 # What a segment's change is made of: the value per segment and its gradient.

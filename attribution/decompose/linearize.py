@@ -15,7 +15,7 @@ from scipy import sparse
 from attribution.decompose.rates import Rates
 from attribution.gradient import Gradient
 
-__all__ = ["Shares", "Stages", "denominator_shares"]
+__all__ = ["Shares", "Stages", "shares_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,16 +27,21 @@ class Shares:
     p : ndarray, shape (2, S)
     total : ndarray, shape (2,)
         The volume of S in each period.
+    known : bool
+        Whether the volumes are full counts, without error and apart from the denominators.
     """
 
     p: np.ndarray
     total: np.ndarray
+    known: bool
 
     def pull(self, gradient: Gradient) -> Gradient:
         """Turn a gradient over (p_0, p_1) into one over (D_0, D_1).
 
-        d p_c / d D_c' = (1[c = c'] - p_c) / D_t.
+        d p_c / d D_c' = (1[c = c'] - p_c) / D_t; 0 where the shares are known.
         """
+        if self.known:
+            return Gradient.zero(*gradient.shape)
         S = self.p.shape[1]
         scale = sparse.diags_array(np.repeat(1 / self.total, S))
         ones = sparse.csr_array(np.kron(np.eye(2), np.ones((1, S))))
@@ -48,10 +53,21 @@ class Shares:
         return through_own - Gradient.of(through_total, ones)
 
 
-def denominator_shares(D: np.ndarray) -> Shares:
-    """Take shares from the metric's own denominators: p_tc = D_tc / D_t."""
-    total = D.sum(axis=1)
-    return Shares(D / total[:, None], total)
+def shares_of(volume: np.ndarray, known: bool) -> Shares:
+    """Take shares from volumes: the metric's own denominators D_tc, or full counts.
+
+    Parameters
+    ----------
+    volume : ndarray, shape (2, S)
+    known : bool
+        Whether they are full counts.
+
+    Returns
+    -------
+    Shares
+    """
+    total = volume.sum(axis=1)
+    return Shares(volume / total[:, None], total, known)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""The rates a decomposition uses: saturated (as observed), additive (fitted), and the `auto` rule.
+"""The rates a decomposition uses: saturated (as observed), additive or pairs (fitted), and `auto`.
 
 With one row per cell, observed rates turn rate effects into mix (a cell empty in one period has no
 rate to compare) and understate their own noise. The additive fit of each period keeps the KPI and
@@ -7,6 +7,7 @@ every one-dimension margin exactly and has a rate for every cell (METHODS.md 3).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from scipy import sparse
 from attribution.decompose.design import AdditiveFit, Design
 from attribution.gradient import Gradient
 
-__all__ = ["Rates", "additive", "choose", "saturated"]
+__all__ = ["Rates", "choose", "crossed", "explained", "fitted", "saturated"]
 
 _BOTH_PERIODS = 0.98
 _ROWS_PER_CELL = 10
@@ -28,21 +29,31 @@ class Rates:
     Attributes
     ----------
     form : str
-        "saturated" or "additive".
+        "saturated", "additive" or "pairs".
     r : ndarray, shape (2, S)
         The rates.
+    design : Design
+        The dummies that were fitted.
+    D : ndarray, shape (2, S)
+        The denominators the rates were observed on.
+    weights : ndarray, shape (2, S)
+        What a cell counts for in the fit: its denominator, or its full count.
     fits : tuple of AdditiveFit
         Those of the two periods, empty if saturated.
     source : ndarray of int, shape (2, S)
         The period whose observation or fit a rate comes from.
+    observed : ndarray, shape (2, S)
+        N / D, 0 where D is 0.
     """
 
     form: str
     r: np.ndarray
     design: Design
     D: np.ndarray
+    weights: np.ndarray
     fits: tuple[AdditiveFit, ...]
     source: np.ndarray
+    observed: np.ndarray
 
     @property
     def borrowed(self) -> np.ndarray:
@@ -52,20 +63,17 @@ class Rates:
     def pull(self, gradient: Gradient) -> Gradient:
         """Turn a gradient over (r_0, r_1) into one over (D_0, D_1, N_0, N_1).
 
-        With h = d effect / d N, d effect / d D = - h r for either form.
+        With h = d effect / d N, d effect / d D = - h r, r the observed rate; where a fit weighs
+        cells by D itself, moving weights make it the fitted one.
         """
-        in_N = self._pull_saturated(gradient) if not self.fits else self._pull_additive(gradient)
-        of_own_period = self._own_rates()
+        in_N = self._pull_saturated(gradient) if not self.fits else self._pull_fitted(gradient)
+        by_own_weight = bool(self.fits) and self.weights is self.D
+        of_own_period = np.where(self.D > 0, self.r if by_own_weight else self.observed, 0.0)
         to_sums = sparse.hstack(
-            [sparse.diags_array(-of_own_period), sparse.eye_array(len(of_own_period))],
+            [sparse.diags_array(-of_own_period.ravel()), sparse.eye_array(of_own_period.size)],
             format="csr",
         )
         return in_N.through(to_sums)
-
-    def _own_rates(self) -> np.ndarray:
-        """The rate in use for each observed cell of each period, flat; 0 where D = 0."""
-        own = np.where(self.D > 0, self.r, 0.0)
-        return own.ravel()
 
     def _pull_saturated(self, gradient: Gradient) -> Gradient:
         S = self.D.shape[1]
@@ -77,8 +85,9 @@ class Rates:
         )
         return gradient.through(jacobian)
 
-    def _pull_additive(self, gradient: Gradient) -> Gradient:
-        # g . d fitted = sum_c h_c d N_c, h = (sum of g + X u) / D_t, u the fit's solution for X'g
+    def _pull_fitted(self, gradient: Gradient) -> Gradient:
+        # g . d fitted = sum_c h_c w_c d r_c, h = (sum of g + X u) / w_t, u the fit's solution for
+        # X'g, and d r_c = (d N_c - r_c d D_c) / D_c.
         S, X = self.D.shape[1], self.design.matrix
         terms = []
         for t, fit in enumerate(self.fits):
@@ -87,8 +96,9 @@ class Rates:
             stacked = sparse.vstack([X, X], format="csr").multiply(chosen[:, None])
             on_dummies = gradient.through(sparse.csr_array(stacked)).toarray()
             on_mean = gradient.through(sparse.csr_array(chosen[:, None])).toarray()
-            observed = fit.observed / self.D[t].sum()
-            basis = sparse.vstack([X.multiply(observed[:, None]).T, observed[None, :]])
+            per_N = np.divide(fit.p, self.D[t], out=np.zeros(S), where=self.D[t] > 0)
+            by_N = sparse.csr_array(per_N[None, :])
+            basis = sparse.vstack([X.multiply(per_N[:, None]).T, by_N], format="csr")
             empty = sparse.csr_array(basis.shape)
             placed = sparse.hstack([empty] * t + [basis] + [empty] * (1 - t), format="csr")
             terms.append((np.hstack([fit.solve(on_dummies), on_mean]), placed))
@@ -109,12 +119,19 @@ def saturated(D: np.ndarray, N: np.ndarray, design: Design) -> Rates:
     Rates
     """
     source = np.where(D > 0, [[0], [1]], [[1], [0]])
-    flat = np.take_along_axis(N, source, axis=0) / np.take_along_axis(D, source, axis=0)
-    return Rates("saturated", flat, design, D, (), source)
+    observed = _observed(D, N)
+    r = np.take_along_axis(observed, source, axis=0)
+    return Rates("saturated", r, design, D, D, (), source, observed)
 
 
-def additive(D: np.ndarray, N: np.ndarray, design: Design) -> Rates:
-    """Replace rates by each period's own additive fit, in all cells of S.
+def fitted(
+    D: np.ndarray,
+    N: np.ndarray,
+    design: Design,
+    pairs: Sequence[tuple[int, int]] = (),
+    weights: np.ndarray | None = None,
+) -> Rates:
+    """Replace rates by each period's own fit on the dimensions, in all cells of S.
 
     A cell that the period's fit cannot predict takes the other period's fitted rate.
 
@@ -122,17 +139,51 @@ def additive(D: np.ndarray, N: np.ndarray, design: Design) -> Rates:
     ----------
     D, N : ndarray, shape (2, S)
     design : Design
+    pairs : sequence of (int, int)
+        Dimensions whose two-way terms are fitted too.
+    weights : ndarray, shape (2, S), optional
+        What a cell counts for; its denominator by default.
 
     Returns
     -------
     Rates
     """
-    observed = np.divide(N, D, out=np.zeros_like(N), where=D > 0)
-    fits = tuple(AdditiveFit(design, D[t], observed[t]) for t in (0, 1))
+    weights, observed = D if weights is None else weights, _observed(D, N)
+    fitted_on = crossed(design, pairs) if pairs else design
+    fits = tuple(
+        AdditiveFit(fitted_on, np.where(D[t] > 0, weights[t], 0.0), observed[t]) for t in (0, 1)
+    )
     predicts = np.stack([fit.predicts() for fit in fits])
     source = np.where(predicts, [[0], [1]], [[1], [0]])
-    fitted = np.stack([fit.fitted for fit in fits])
-    return Rates("additive", np.take_along_axis(fitted, source, axis=0), design, D, fits, source)
+    r = np.take_along_axis(np.stack([fit.fitted for fit in fits]), source, axis=0)
+    form = "pairs" if pairs else "additive"
+    return Rates(form, r, fitted_on, D, weights, fits, source, observed)
+
+
+def crossed(design: Design, pairs: Sequence[tuple[int, int]]) -> Design:
+    """Return the design whose dimensions are the named pairs, crossed, and those in no pair.
+
+    Examples
+    --------
+    >>> crossed(Design(np.array([[0, 1, 0], [1, 1, 1]]), (2, 2, 2)), [(0, 1)]).codes
+    array([[0, 0],
+           [1, 1]])
+    """
+    columns, sizes = [], []
+    for a, b in pairs:
+        pair = design.codes[:, a].astype(np.int64) * design.sizes[b] + design.codes[:, b]
+        found, code = np.unique(pair, return_inverse=True)
+        columns.append(code.ravel())
+        sizes.append(len(found))
+    paired = {d for pair in pairs for d in pair}
+    for d in [d for d in range(len(design.sizes)) if d not in paired]:
+        columns.append(design.codes[:, d])
+        sizes.append(design.sizes[d])
+    return Design(np.stack(columns, axis=1), tuple(sizes))
+
+
+def _observed(D: np.ndarray, N: np.ndarray) -> np.ndarray:
+    return np.divide(N, D, out=np.zeros_like(N), where=D > 0)
 
 
 def explained(D: np.ndarray, N: np.ndarray, rates: Rates) -> tuple[float, float]:
@@ -149,26 +200,28 @@ def explained(D: np.ndarray, N: np.ndarray, rates: Rates) -> tuple[float, float]
     return parts[0], parts[1]
 
 
-def choose(D: np.ndarray, n: np.ndarray, dimensions: int) -> tuple[str, str]:
+def choose(volume: np.ndarray, D: np.ndarray, n: np.ndarray, dimensions: int) -> tuple[str, str]:
     """Apply the `auto` rule: which form, and why.
 
-    Saturated if the cells with rows in both periods hold at least 98 % of the denominator in
-    each period and have a median of at least 10 rows in each period; else additive.
+    Saturated if the cells with rows in both periods hold at least 98 % of the volume in each
+    period and have a median of at least 10 rows in each period; else additive.
 
     Parameters
     ----------
-    D, n : ndarray, shape (2, S)
-        Denominators and unweighted row counts within S.
+    volume, D, n : ndarray, shape (2, S)
+        Volumes, denominators and unweighted row counts within S.
     dimensions : int
 
     Returns
     -------
     form, reason : str
     """
+    if unsampled := int((~(D > 0)).all(axis=0).sum()):
+        return "additive", f"{unsampled:,} counted segments were never sampled"
     if dimensions <= 1:
         return "saturated", "one dimension: both forms are the same"
     both = (D > 0).all(axis=0)
-    held = float(min(D[t][both].sum() / D[t].sum() for t in (0, 1)))
+    held = float(min(volume[t][both].sum() / volume[t].sum() for t in (0, 1)))
     rows = float(min(np.median(n[t][both]) for t in (0, 1))) if both.any() else 0.0
     facts = (
         f"cells seen in both periods hold {100 * held:.1f} % of the volume with a median of "

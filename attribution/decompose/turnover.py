@@ -15,8 +15,6 @@ import numpy as np
 from scipy import sparse
 
 from attribution.decompose.design import Design
-from attribution.decompose.margins import outside_shares
-from attribution.gradient import Gradient
 
 __all__ = ["Turnover", "staying", "turnover"]
 
@@ -36,17 +34,21 @@ class Turnover:
         the design.
     line_of : ndarray of int, shape (S,)
         The line a segment belongs to, -1 within S.
-    estimate : ndarray, shape (number of lines,)
-    gradient : Gradient
-        Over the 4 S sums (D_0, D_1, N_0, N_1).
     """
 
     stayed: np.ndarray
     exists: np.ndarray
     lines: list[tuple[int, tuple[int, ...]]]
     line_of: np.ndarray
-    estimate: np.ndarray
-    gradient: Gradient
+
+    @property
+    def members(self) -> sparse.csr_array:
+        """1 where a segment belongs to a line, shape (number of lines, S)."""
+        outside = np.flatnonzero(self.line_of >= 0)
+        return sparse.csr_array(
+            (np.ones(len(outside)), (self.line_of[outside], outside)),
+            shape=(len(self.lines), len(self.stayed)),
+        )
 
 
 def staying(D: np.ndarray, design: Design) -> tuple[np.ndarray, np.ndarray]:
@@ -60,13 +62,13 @@ def staying(D: np.ndarray, design: Design) -> tuple[np.ndarray, np.ndarray]:
     return exists, X @ in_one_only.astype(float) == 0
 
 
-def turnover(D: np.ndarray, N: np.ndarray, design: Design) -> Turnover:
-    """Find the levels that exist in one period only and value their segments.
+def turnover(D: np.ndarray, design: Design) -> Turnover:
+    """Find the levels that exist in one period only and the lines their segments belong to.
 
     Parameters
     ----------
-    D, N : ndarray, shape (2, S)
-        Denominators and numerators.
+    D : ndarray, shape (2, S)
+        Denominators, or full counts.
     design : Design
 
     Returns
@@ -90,16 +92,4 @@ def turnover(D: np.ndarray, N: np.ndarray, design: Design) -> Turnover:
     rank[order] = np.arange(len(lines))
     line_of = np.where(line_of >= 0, rank[line_of] if len(lines) else -1, -1)
     lines = [lines[i] for i in order]
-    estimate, gradient = _lines(D, N, stayed, line_of, lines)
-    return Turnover(stayed, exists, lines, line_of, estimate, gradient)
-
-
-def _lines(D, N, stayed, line_of, lines) -> tuple[np.ndarray, Gradient]:
-    if not lines:
-        return np.zeros(0), Gradient.zero(0, 4 * D.shape[1])
-    outside = np.flatnonzero(~stayed)
-    member = sparse.csr_array(
-        (np.ones(len(outside)), (line_of[outside], outside)), shape=(len(lines), len(stayed))
-    )
-    value, gradient = outside_shares(D, N, stayed)
-    return member @ value, gradient.combine(member)
+    return Turnover(stayed, exists, lines, line_of)

@@ -3,20 +3,42 @@
 Nothing here knows which decomposition it serves.
 """
 
-from attribution.infer.covariance import UnitSums, cluster_units, covariance, row_units, std_errors
-from attribution.infer.intervals import Inference, half_width, infer, t_inference
-from attribution.infer.simultaneous import ADJUSTMENTS, adjusted_p_values
+from attribution.infer.bootstrap import Bootstrap, Draws, bootstrap_inference, resample
+from attribution.infer.covariance import covariance, std_errors
+from attribution.infer.intervals import FEWEST_UNITS, Inference, half_width, infer, t_inference
+from attribution.infer.lack_of_fit import lack_of_fit
+from attribution.infer.permutation import PermutationTest, permutation_test
+from attribution.infer.populations import cluster_strata
+from attribution.infer.simultaneous import (
+    ADJUSTMENTS,
+    adjusted_p_values,
+    critical_value,
+    stepwise,
+)
+from attribution.infer.units import Units, UnitSums, cluster_units, row_units
 
 __all__ = [
     "ADJUSTMENTS",
+    "FEWEST_UNITS",
+    "Bootstrap",
+    "Draws",
     "Inference",
+    "PermutationTest",
     "UnitSums",
+    "Units",
     "adjusted_p_values",
+    "bootstrap_inference",
+    "cluster_strata",
     "cluster_units",
     "covariance",
+    "critical_value",
     "half_width",
     "infer",
+    "lack_of_fit",
+    "permutation_test",
+    "resample",
     "row_units",
     "std_errors",
+    "stepwise",
     "t_inference",
 ]

@@ -1,152 +1,92 @@
 """The covariance of any lines from their gradient: V = G/(G-1) sum_g (psi_g - mean)(psi_g - mean)'.
 
 psi_g is the gradient times the sums of unit g, so a line's variance needs no formula of its own. A
-cluster seen in both periods is one unit, which puts the covariance across periods in. Where rows
-are independent the per-cell Gram of (denominator, numerator) is enough: its square root stands for
-the rows.
+cluster seen in both periods is one unit, which puts the covariance across periods in. With two
+cluster columns the variances of both add up, less that of their crossing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from scipy import sparse
 
 from attribution.gradient import Gradient
+from attribution.infer.units import Units, UnitSums
 
-__all__ = ["UnitSums", "cluster_units", "covariance", "row_units", "std_errors"]
+__all__ = ["covariance", "psi", "std_errors"]
 
 
-@dataclass(frozen=True, eq=False)
-class UnitSums:
-    """The sums of independent units over (D_0, D_1, N_0, N_1).
+def psi(gradient: Gradient, units: UnitSums) -> np.ndarray:
+    """Return what each row of unit sums adds to each line, centred, shape (rows, K).
 
-    Attributes
-    ----------
-    sums : csr_array, shape (rows, 4 S)
-        One row per cluster; for independent rows, two per cell whose cross-product is the Gram.
-    totals : ndarray, shape (4 S,)
-        The column sums over units.
-    count : int
-        The number G of units.
-    clustered : bool
-        Whether the rows of `sums` are the units themselves.
+    Rows that stand for several units (independent rows, two per cell) are left uncentred: their
+    sum is 0 for every line that does not change when all sums double.
     """
-
-    sums: sparse.csr_array
-    totals: np.ndarray
-    count: int
-    clustered: bool
-
-    @property
-    def degrees_of_freedom(self) -> int:
-        """G - 1."""
-        return self.count - 1
+    rows = gradient.dot(units.sums)
+    return rows - gradient.times(units.totals) / units.count if units.clustered else rows
 
 
-def cluster_units(
-    cluster: np.ndarray,
-    period: np.ndarray,
-    segment: np.ndarray,
-    D: np.ndarray,
-    N: np.ndarray,
-    segments: int,
-) -> UnitSums:
-    """Arrange cluster sums as one row per cluster.
-
-    Parameters
-    ----------
-    cluster, period, segment : ndarray of int, shape (m,)
-        Where each entry belongs: a code from 0, a period 0 or 1, a segment.
-    D, N : ndarray, shape (m,)
-        Its denominator and numerator.
-    segments : int
-        The number S of segments.
-
-    Returns
-    -------
-    UnitSums
-    """
-    seen = np.bincount(cluster) > 0
-    row = (np.cumsum(seen) - 1)[cluster]
-    count = int(seen.sum())
-    column = period.astype(np.int64) * segments + segment
-    sums = sparse.csr_array(
-        (
-            np.concatenate([D, N]),
-            (np.concatenate([row, row]), np.concatenate([column, column + 2 * segments])),
-        ),
-        shape=(count, 4 * segments),
-    )
-    totals = np.asarray(sums.sum(axis=0)).ravel()
-    return UnitSums(sums, totals, count, clustered=True)
-
-
-def row_units(
-    D: np.ndarray, N: np.ndarray, DD: np.ndarray, DN: np.ndarray, NN: np.ndarray, count: float
-) -> UnitSums:
-    """Arrange independent rows by the Cholesky factor of each cell's Gram.
-
-    Parameters
-    ----------
-    D, N : ndarray, shape (2, S)
-        Sums of denominators and numerators.
-    DD, DN, NN : ndarray, shape (2, S)
-        Sums over rows of their squares and products.
-    count : float
-        The number of rows, or of trials where rows bundle them.
-
-    Returns
-    -------
-    UnitSums
-    """
-    dd, dn, nn = DD.ravel(), DN.ravel(), NN.ravel()
-    cells = len(dd)
-    first = np.sqrt(dd)
-    along = np.divide(dn, first, out=np.zeros(cells), where=first > 0)
-    rest = np.sqrt(np.maximum(nn - along**2, 0.0))
-    cell = np.arange(cells)
-    sums = sparse.csr_array(
-        (
-            np.concatenate([first, along, rest]),
-            (
-                np.concatenate([cell, cell, cells + cell]),
-                np.concatenate([cell, cells + cell, cells + cell]),
-            ),
-        ),
-        shape=(2 * cells, 2 * cells),
-    )
-    return UnitSums(sums, np.concatenate([D.ravel(), N.ravel()]), round(count), clustered=False)
-
-
-def covariance(gradient: Gradient, units: UnitSums) -> np.ndarray:
+def covariance(gradient: Gradient, units: Units) -> np.ndarray:
     """Return the joint covariance of all lines, shape (K, K).
 
     Parameters
     ----------
     gradient : Gradient
         K lines over 4 S sums.
-    units : UnitSums
+    units : Units
 
     Returns
     -------
     ndarray
-        All NaN with fewer than two units: there is nothing to tell noise from.
+        All NaN with fewer than two units: there is nothing to tell noise from. Positive
+        semidefinite; its diagonal is ``std_errors ** 2``.
     """
-    G = units.count
-    if G < 2:
-        return np.full((gradient.shape[0], gradient.shape[0]), np.nan)
-    psi = gradient.dot(units.sums)
-    mean = gradient.times(units.totals) / G
-    return G / (G - 1) * (psi.T @ psi - G * np.outer(mean, mean))
+    K = gradient.shape[0]
+    if units.count < 2:
+        return np.full((K, K), np.nan)
+    first = _one_way(gradient, units.ways[0])
+    if units.overlap is None:
+        return first
+    summed = sum((_one_way(gradient, way) for way in units.ways[1:]), first)
+    values, vectors = np.linalg.eigh(summed - _one_way(gradient, units.overlap))
+    V = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    wanted, found = std_errors(gradient, units), np.sqrt(np.maximum(np.diag(V), 0.0))
+    scale = np.divide(wanted, found, out=np.ones(K), where=found > 0)
+    V = V * np.outer(scale, scale)
+    V[np.diag_indices(K)] = wanted**2
+    return V
 
 
-def std_errors(gradient: Gradient, units: UnitSums) -> np.ndarray:
-    """Return the standard error of each line, shape (K,), without the covariances between them."""
-    G = units.count
-    if G < 2:
+def std_errors(gradient: Gradient, units: Units) -> np.ndarray:
+    """Return the standard error of each line, shape (K,), without the covariances between them.
+
+    Two-way: the root of ``max(V_a + V_b - V_ab, V_a, V_b)``. The difference can come out too small,
+    even negative, with few clusters, and a standard error must not be small by accident.
+
+    References
+    ----------
+    Cameron, A. C., Gelbach, J. B. and Miller, D. L. (2011). Robust inference with multiway
+    clustering. J. Bus. Econ. Stat. 29(2).
+    MacKinnon, J. G., Nielsen, M. O. and Webb, M. D. (2024). Jackknife inference with two-way
+    clustering. (The largest of the three.)
+    """
+    if units.count < 2:
         return np.full(gradient.shape[0], np.nan)
+    ways = [_variances(gradient, way) for way in units.ways]
+    if units.overlap is None:
+        return np.sqrt(ways[0])
+    combined = sum(ways) - _variances(gradient, units.overlap)
+    return np.sqrt(np.maximum.reduce([combined, *ways]))
+
+
+def _one_way(gradient: Gradient, units: UnitSums) -> np.ndarray:
+    G = units.count
+    rows = gradient.dot(units.sums)
+    mean = gradient.times(units.totals) / G
+    return G / (G - 1) * (rows.T @ rows - G * np.outer(mean, mean))
+
+
+def _variances(gradient: Gradient, units: UnitSums) -> np.ndarray:
+    G = units.count
     mean = gradient.times(units.totals) / G
     spread = gradient.squares(units.sums) - G * mean**2
-    return np.sqrt(np.maximum(G / (G - 1) * spread, 0.0))
+    return np.maximum(G / (G - 1) * spread, 0.0)

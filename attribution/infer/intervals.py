@@ -1,4 +1,4 @@
-"""Intervals and p-values from estimates and standard errors: t with G - 1 degrees of freedom."""
+"""Intervals and p-values from estimates and standard errors: t, with few clusters few degrees."""
 
 from __future__ import annotations
 
@@ -8,19 +8,28 @@ import numpy as np
 from scipy import special
 
 from attribution.gradient import Gradient
-from attribution.infer.covariance import UnitSums, std_errors
+from attribution.infer.covariance import std_errors
+from attribution.infer.units import Units
 
-__all__ = ["Inference", "half_width", "infer", "t_inference"]
+__all__ = ["FEWEST_UNITS", "Inference", "half_width", "infer", "t_inference"]
 
 # Below this fraction of the KPI's own size a standard error is rounding, not variance.
 _ROUNDING = 1e-12
+# A line that rests on fewer units than this in a period has a rough standard error at best.
+FEWEST_UNITS = 6
 
 
 @dataclass(frozen=True, eq=False)
 class Inference:
     """What is known of K estimates, each array of shape (K,).
 
-    `std_error` is 0 and `p_value` NaN where a line cannot vary; all are NaN where it is unknown.
+    Attributes
+    ----------
+    estimate, std_error, conf_low, conf_high, p_value : ndarray
+        `std_error` is 0 and `p_value` NaN where a line cannot vary; all are NaN where it is
+        unknown.
+    few : ndarray of bool
+        Lines that rest on too few units: their interval is widened, or there is none.
     """
 
     estimate: np.ndarray
@@ -28,29 +37,36 @@ class Inference:
     conf_low: np.ndarray
     conf_high: np.ndarray
     p_value: np.ndarray
+    few: np.ndarray
 
 
-def half_width(degrees_of_freedom: int, conf_level: float) -> float:
+def half_width(degrees_of_freedom, conf_level: float) -> np.ndarray:
     """Return the half width of a t interval in standard errors.
 
     Examples
     --------
-    >>> round(half_width(11, 0.95), 3)
-    2.201
+    >>> half_width(11, 0.95).round(3)
+    np.float64(2.201)
     """
-    return float(special.stdtrit(max(degrees_of_freedom, 1), (1 + conf_level) / 2))
+    return special.stdtrit(np.maximum(degrees_of_freedom, 1), (1 + conf_level) / 2)
 
 
 def t_inference(
-    estimate: np.ndarray, std_error: np.ndarray, degrees_of_freedom: int, conf_level: float
+    estimate: np.ndarray,
+    std_error: np.ndarray,
+    degrees_of_freedom,
+    conf_level: float,
+    few: np.ndarray | bool = False,
 ) -> Inference:
     """Return t intervals and two-sided p-values.
 
     Parameters
     ----------
     estimate, std_error : ndarray, shape (K,)
-    degrees_of_freedom : int
+    degrees_of_freedom : int or ndarray, shape (K,)
     conf_level : float
+    few : ndarray of bool, optional
+        Lines that rest on too few units.
 
     Returns
     -------
@@ -64,23 +80,36 @@ def t_inference(
     half = half_width(degrees_of_freedom, conf_level) * std_error
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.abs(estimate) / std_error
-    p = np.where(std_error > 0, 2 * special.stdtr(max(degrees_of_freedom, 1), -t), np.nan)
-    return Inference(estimate, std_error, estimate - half, estimate + half, p)
+    dof = np.maximum(degrees_of_freedom, 1)
+    p = np.where(std_error > 0, 2 * special.stdtr(dof, -t), np.nan)
+    few = np.broadcast_to(np.asarray(few), estimate.shape)
+    return Inference(estimate, std_error, estimate - half, estimate + half, p, few)
 
 
 def infer(
-    estimate: np.ndarray, gradient: Gradient, units: UnitSums, conf_level: float, size: float
+    estimate: np.ndarray,
+    gradient: Gradient,
+    units: Units,
+    conf_level: float,
+    size: float,
+    members,
 ) -> Inference:
     """Return intervals and p-values of lines from their gradient.
+
+    A line that rests on at least 6 units in each period has t with G - 1 degrees of freedom, G the
+    units it rests on in either period; one that rests on fewer has t with as many degrees as it has
+    units in its smaller period less one, and one that rests on a single unit has no interval.
 
     Parameters
     ----------
     estimate : ndarray, shape (K,)
     gradient : Gradient
-    units : UnitSums
+    units : Units
     conf_level : float
     size : float
         The size of the KPI, against which a standard error can be mere rounding.
+    members : sparse array, shape (K, 2 S)
+        1 where a line rests on a cell of a period.
 
     Returns
     -------
@@ -88,4 +117,10 @@ def infer(
     """
     se = std_errors(gradient, units)
     se = np.where(se <= _ROUNDING * size, 0.0, se)
-    return t_inference(estimate, se, units.degrees_of_freedom, conf_level)
+    supports = [way.support(members) for way in units.ways]
+    fewest = np.minimum.reduce([s.fewest for s in supports])
+    either = np.minimum.reduce([s.either for s in supports])
+    few = fewest < FEWEST_UNITS
+    dof = np.where(few, np.maximum(fewest, 1.0), np.maximum(either, 1.0)) - 1
+    se = np.where(fewest < 2, np.nan, se)
+    return t_inference(estimate, se, dof, conf_level, few)

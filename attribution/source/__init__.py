@@ -1,9 +1,11 @@
 """Any table -> one GROUP BY: the only package that touches user data.
 
 tables.py opens what the user has as one SQL view; contract.py says what the data must satisfy and
-names what breaks it; grouping.py runs the GROUP BY and codes its result as small integers.
+names what breaks it; grouping.py runs the GROUP BY and codes its result as small integers;
+counts.py finds the counts in a table of volumes.
 """
 
+from attribution.source.counts import count_column
 from attribution.source.grouping import Grouped, Request, group
 
-__all__ = ["Grouped", "Request", "group"]
+__all__ = ["Grouped", "Request", "count_column", "group"]

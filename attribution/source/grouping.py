@@ -147,9 +147,11 @@ def _columns_read(names: list[str], request: Request) -> Reading:
     roles += [(_require(names, c, "cluster"), "a cluster column") for c in request.clusters]
     for d in request.dimensions:
         _require(names, d, "by")
-    if request.weight is not None:
-        roles.append((_require(names, request.weight, "weight"), "the weight column"))
     measured: list[str] = []
+    if request.weight is not None:
+        weighing = ex.columns_of(_parsed_weight(names, request.weight))
+        roles += [(name, "the weight column") for name in weighing]
+        measured += weighing
     for metric in request.metrics:
         for part in (metric.numerator, metric.denominator):
             if part is not None:
@@ -166,9 +168,19 @@ def _columns_read(names: list[str], request: Request) -> Reading:
         if clash:
             raise OptionError(f"by: {d!r} is also {clash}; a dimension needs a column of its own.")
     read = [*request.dimensions, *(name for name, _ in roles), *filtered]
-    summed = [*measured, *([] if request.weight is None else [request.weight])]
-    labels = {*request.dimensions, *request.clusters} - {request.period, *summed}
-    return Reading(tuple(dict.fromkeys(read)), frozenset(labels), frozenset(summed))
+    labels = {*request.dimensions, *request.clusters} - {request.period, *measured}
+    return Reading(tuple(dict.fromkeys(read)), frozenset(labels), frozenset(measured))
+
+
+def _parsed_weight(names: list[str], weight: object) -> ex.Expression:
+    if not isinstance(weight, str):
+        raise ColumnTypeError(
+            f"weight: {weight!r} is not text. Name a column, or write an expression such as "
+            "'1 / inclusion_prob'."
+        )
+    if weight.isidentifier():
+        _require(names, weight, "weight")
+    return ex.parse(weight, names, "weight")
 
 
 def _require(names: list[str], column: object, parameter: str) -> str:
@@ -221,6 +233,8 @@ class _Scan:
                 findings.append(_dropped(dropped, broken))
             if not found["groups"]:
                 raise self.nothing_found(resolved, dropped)
+            if self.request.weight is not None:
+                findings += _light_weights(workspace, self.request.weight)
             grouped = _coded(workspace, self.table, self.request, moments, resolved, findings)
         if missing := [v for v, label in grouped.resolved.items() if label not in grouped.periods]:
             raise self.absent(missing, resolved)
@@ -339,10 +353,20 @@ class _Scan:
             for text, x in alias.items()
         }
         if self.request.weight is not None:
-            rules.append(_not_negative(self.request.weight, alias[_WEIGHT], exempt[_WEIGHT]))
+            rules += self.weight_rules(self.request.weight, alias[_WEIGHT], exempt[_WEIGHT])
         for metric in self.request.metrics:
             rules += _metric_rules(metric, alias, exempt)
         return list(dict.fromkeys(rules))
+
+    def weight_rules(self, weight: str, x: str, exempt: str) -> list[contract.Rule]:
+        """A weight is positive; written as 1 / p, p is a probability."""
+        zero = contract.Rule(weight, "zero values", f"{exempt} OR {x} <> 0")
+        rules = [_not_negative(weight, x, exempt), zero]
+        match ex.parse(weight, list(self.table.columns), "weight"):
+            case ex.Binary(op="/", left=ex.Literal(value=1)):
+                problem = "inclusion probabilities above 1"
+                rules.append(contract.Rule(weight, problem, f"{exempt} OR {x} >= 1 - 1e-9"))
+        return rules
 
     def selection(
         self,
@@ -385,6 +409,9 @@ class _Scan:
         keys += [f"k{i}" for i in range(len(self.request.clusters))]
         kinds = {text: kind for text, (_, kind) in measures.items()}
         sums = [f"{_sum(m, alias, kinds)} AS m{i}" for i, m in enumerate(moments)]
+        weight = alias.get(_WEIGHT)
+        if weight is not None:
+            sums += [f"count_if({weight} < 1 - 1e-9) AS light", f"sum({weight}) AS heft"]
         broken = f"count_if(NOT ({holds}))" if holds != "true" else "0"
         relation = self.table.query(
             f"SELECT {', '.join(keys)}, count(*) AS row_count, {broken} AS broken, "
@@ -525,6 +552,29 @@ def _dropped(count: int, broken: list[dict]) -> dict:
         "message": message,
         "facts": {"rows": count, "broken": broken},
     }
+
+
+def _light_weights(workspace: Any, weight: str) -> list[dict]:
+    """Weights below 1 are no 1 / inclusion probability; scaled to a mean of 1 they are usual."""
+    light, heft, rows = workspace.execute(
+        "SELECT sum(light), sum(heft), sum(row_count) FROM grouped"
+    ).fetchall()[0]
+    if not light:
+        return []
+    scaled = abs(heft / rows - 1) < 1e-6
+    message = (
+        f"weight: {light:,} rows have a {weight!r} below 1, which as 1 / inclusion probability "
+        "would mean a probability above 1. Ratios and their intervals do not depend on the scale "
+        "of weights."
+    )
+    return [
+        {
+            "code": "weights_below_1",
+            "severity": "info" if scaled else "warning",
+            "message": message,
+            "facts": {"column": weight, "rows": int(light), "mean": heft / rows},
+        }
+    ]
 
 
 def _coded(

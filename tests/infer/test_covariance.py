@@ -10,7 +10,7 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 import attribution as at
-from attribution.infer import adjusted_p_values, covariance, std_errors
+from attribution.infer import covariance, std_errors, stepwise
 
 ASK = {"by": ["queue", "market"], "period": "month", "baseline": 1, "current": 2}
 
@@ -138,15 +138,14 @@ def test_many_lines_have_the_errors_of_the_same_lines_one_by_one():
     )
     gradient = change._parts.segment_gradient("mix")
     assert gradient.shape[0] > 64
-    psi = gradient.dot(change._units.sums)
-    np.testing.assert_allclose(
-        gradient.squares(change._units.sums), (psi**2).sum(axis=0), rtol=1e-9
-    )
+    units = change._units.ways[0]
+    psi = gradient.dot(units.sums)
+    np.testing.assert_allclose(gradient.squares(units.sums), (psi**2).sum(axis=0), rtol=1e-9)
 
 
 def test_holm_is_that_of_statsmodels():
     p = np.random.default_rng(0).random(30) ** 3
-    np.testing.assert_allclose(adjusted_p_values(p, "holm"), multipletests(p, method="holm")[1])
+    np.testing.assert_allclose(stepwise(p, "holm"), multipletests(p, method="holm")[1])
 
 
 def test_a_weight_of_one_changes_nothing():

@@ -134,7 +134,7 @@ BAD_ARGUMENTS = {
     "period": [(None, errors.ColumnTypeError, "period: None is not text"),
                (["month"], errors.ColumnTypeError, "period: ['month'] is not text")],
     "cluster": [(5, errors.ColumnTypeError, "cluster: 5 is not text"),
-                (["moderator", "weight"], errors.OptionError, "one cluster column")],
+                (["moderator", "weight", "month"], errors.OptionError, "3 columns; one, or two")],
     "weight": [(2, errors.ColumnTypeError, "weight: 2 is not text"),
                ("month", errors.ColumnTypeError, "weight: 'month' is text, not a number")],
     "where": [(5, errors.ColumnTypeError, "where: 5 is not text"),
@@ -160,7 +160,7 @@ BAD_ARGUMENTS = {
     "mix": [("shapely", errors.OptionError, "mix: 'shapely' is not one of")],
     "rates": [("additiv", errors.OptionError, "Did you mean 'additive'?")],
     "inference": [(None, errors.OptionError, "inference: None is not one of 'analytic'")],
-    "adjust": [("bonferroni", errors.OptionError, "adjust: 'bonferroni' is not one of 'holm'")],
+    "adjust": [("bonferroni", errors.OptionError, "adjust: 'bonferroni' is not one of 'max-t', 'holm', 'bh'")],
     "on_invalid": [("ignore", errors.OptionError, "on_invalid: 'ignore' is not one of 'raise', "
                     "'drop'")],
     "conf_level": [(v, errors.OptionError, f"conf_level: {v!r} is not between 0 and 1")

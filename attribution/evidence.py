@@ -1,0 +1,238 @@
+"""A decomposition and the units behind it: what is known of any of its lines, and how well."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from attribution.decompose import Decomposition, misfit, recompute
+from attribution.gradient import Gradient
+from attribution.infer import (
+    Bootstrap,
+    Draws,
+    Inference,
+    Units,
+    adjusted_p_values,
+    bootstrap_inference,
+    covariance,
+    critical_value,
+    infer,
+    lack_of_fit,
+    resample,
+    stepwise,
+)
+
+__all__ = ["Evidence", "Known", "Options"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a question was asked; see `attribution.explain`."""
+
+    method: str = "midpoint"
+    mix: str = "adjusted"
+    rates: str = "auto"
+    pairs: tuple[tuple[str, str], ...] | None = None
+    finite_population: bool = False
+    inference: str = "analytic"
+    bootstrap: Bootstrap | None = None
+    conf_level: float = 0.95
+    adjust: str | None = "max-t"
+    material: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """K quantities: their inference and what it rests on."""
+
+    found: Inference
+    gradient: Gradient
+    units: Units
+
+    def where(self, known: np.ndarray) -> Known:
+        """The same with nothing known where the mask is False."""
+        fields = {k: np.where(known, v, np.nan) for k, v in vars(self.found).items() if k != "few"}
+        few = self.found.few & known
+        return Known(Inference(**fields, few=few), self.gradient, self.units)
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What can be said about the lines of one decomposition.
+
+    Attributes
+    ----------
+    parts : Decomposition
+    units : Units
+        The clusters, or rows, with the sums that the data hold.
+    options : Options
+    strata : ndarray of int, shape (G,), optional
+        The stratum of each cluster, for a stratified bootstrap.
+    """
+
+    parts: Decomposition
+    units: Units
+    options: Options
+    strata: np.ndarray | None = None
+
+    @cached_property
+    def line_units(self) -> Units:
+        """The units as the lines see them: with observed rates of thin cells, leaving one out."""
+        if self.parts.form != "saturated":
+            return self.units
+        return self.units.delete_one(self.parts.turnover.stayed)
+
+    def of(self, estimate: np.ndarray, gradient: Gradient, members) -> Known:
+        """Infer quantities that are plain functions of sums: totals, shares, observed rates.
+
+        Parameters
+        ----------
+        estimate : ndarray, shape (K,)
+        gradient : Gradient
+        members : sparse array, shape (K, 2 S)
+            1 where a quantity rests on a segment of a period.
+        """
+        return self._known(estimate, gradient, members, self.units)
+
+    def of_lines(
+        self, estimate: np.ndarray, gradient: Gradient, members, columns: slice | None = None
+    ) -> Known:
+        """Infer lines of the decomposition, or parts of them.
+
+        Parameters
+        ----------
+        estimate : ndarray, shape (K,)
+        gradient : Gradient
+        members : sparse array, shape (K, 2 S)
+        columns : slice, optional
+            Where they are among the replicates of a bootstrap; without it the error is linearized.
+        """
+        known = self._known(estimate, gradient, members, self.line_units)
+        if self.options.bootstrap is None or columns is None:
+            return known
+        return self._bootstrapped(known, members, columns)
+
+    def _known(self, estimate: np.ndarray, gradient: Gradient, members, units: Units) -> Known:
+        found = infer(estimate, gradient, units, self.options.conf_level, self.size, members)
+        return Known(found, gradient, units)
+
+    def _bootstrapped(self, known: Known, members, columns: slice) -> Known:
+        draws, estimate = self.draws.columns(columns), known.found.estimate
+        fewest = self.units.ways[0].support(members).fewest
+        found = bootstrap_inference(
+            estimate, draws, self.options.conf_level, self.size, np.asarray(fewest)
+        )
+        return replace(known, found=found)
+
+    @property
+    def size(self) -> float:
+        """The size of the KPI, against which a standard error can be mere rounding."""
+        return float(np.abs(self.parts.R).max())
+
+    @cached_property
+    def draws(self) -> Draws:
+        """The replicates of a bootstrap: the total, the lines, each part by level, level totals."""
+        parts, options = self.parts, self.options
+        asked = options.bootstrap or Bootstrap()
+
+        def estimates(sums: np.ndarray) -> np.ndarray:
+            found = recompute(parts, sums)
+            above = np.hstack([found.lines, *found.level_parts.values()])
+            return np.hstack([found.total[:, None], above, above @ parts.level_totals.T])
+
+        gradient = None
+        if asked.interval == "studentized":
+            q = parts.design.width
+            levels = [parts.level_gradient(part, 0, q) for part in parts.level_parts]
+            above = Gradient.stack([parts.gradient, *levels])
+            in_total = parts.total_change[1]
+            gradient = Gradient.stack([in_total, above, above.combine(parts.level_totals)])
+        return resample(self.units, estimates, asked, options.seed, self.strata, gradient)
+
+    def level_columns(self, part: str, block: slice) -> slice:
+        """Where the levels of a dimension are among the replicates; part "total" is their sum."""
+        names = [*self.parts.level_parts, "total"]
+        start = 1 + len(self.parts.lines) + names.index(part) * self.parts.design.width
+        return slice(start + block.start, start + block.stop)
+
+    @cached_property
+    def lines(self) -> Known:
+        """The lines of the bridge."""
+        parts, here = self.parts, slice(1, 1 + len(self.parts.lines))
+        return self.of_lines(parts.estimate, parts.gradient, parts.members, here)
+
+    @cached_property
+    def lines_adjusted(self) -> np.ndarray:
+        """The adjusted p-values of the lines of the bridge."""
+        return self.adjusted(self.lines)
+
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        """The joint covariance of the lines of the bridge."""
+        if self.options.bootstrap is not None:
+            lines = self.draws.estimates[:, 1 : 1 + len(self.parts.lines)]
+            return np.atleast_2d(np.cov(lines, rowvar=False))
+        return covariance(self.parts.gradient, self.line_units)
+
+    def adjusted(self, *family: Known) -> np.ndarray:
+        """Adjust the p-values of one view; what rests on too few units is left out of it.
+
+        Returns
+        -------
+        ndarray, shape (sum of K,)
+        """
+        found = [known.found for known in family]
+        p = np.concatenate([np.where(f.few, np.nan, f.p_value) for f in found])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.concatenate([f.estimate / f.std_error for f in found])
+        gradient = Gradient.stack([known.gradient for known in family])
+        units, options = family[0].units, self.options
+        return adjusted_p_values(p, t, gradient, units, options.adjust, options.seed)
+
+    def lack_of_fit(self) -> dict[tuple[int, int], float]:
+        """P-values, adjusted by Holm, that the rates in use fit each pair of dimensions."""
+        dimensions = range(len(self.parts.design.sizes))
+        pairs = list(itertools.combinations(dimensions, 2))
+        p = [
+            lack_of_fit(*misfit(self.parts, a, b), self.units, self.options.seed) for a, b in pairs
+        ]
+        return dict(zip(pairs, stepwise(np.array(p), "holm"), strict=True))
+
+    def at_level(self, conf_level: float) -> Evidence:
+        """The same with another confidence level, and the same replicates."""
+        other = replace(self, options=replace(self.options, conf_level=conf_level))
+        if self.options.bootstrap is not None:
+            vars(other)["draws"] = self.draws
+        return other
+
+    def intervals(self, conf_level: float, simultaneous: bool) -> np.ndarray:
+        """Intervals of the lines at another level, or for all of them at once, shape (K, 2)."""
+        found = self.at_level(conf_level).lines.found
+        low, high = found.conf_low, found.conf_high
+        if simultaneous:
+            sure = ~found.few & (found.std_error > 0)
+            kept = self.parts.gradient.combine(sparse.eye_array(len(sure), format="csr")[sure])
+            half = critical_value(kept, self.line_units, conf_level, self.options.seed)
+            half = half * found.std_error
+            # Lines of too few units are no part of the family and keep their own wide interval.
+            low = np.where(sure, np.minimum(low, found.estimate - half), low)
+            high = np.where(sure, np.maximum(high, found.estimate + half), high)
+        return np.column_stack([low, high])
+
+    @cached_property
+    def total(self) -> Known:
+        """The change of the KPI itself."""
+        known = self.of(*self.parts.total_change, self.parts.everywhere)
+        if self.options.bootstrap is None:
+            return known
+        return self._bootstrapped(known, self.parts.everywhere, slice(0, 1))
+
+    def total_interval(self, conf_level: float) -> np.ndarray:
+        """The interval of the change at another level."""
+        found = self.at_level(conf_level).total.found
+        return np.array([found.conf_low[0], found.conf_high[0]])

@@ -1,0 +1,287 @@
+"""The sums of independent units - clusters, or rows - over (D_0, D_1, N_0, N_1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+__all__ = ["Support", "UnitSums", "Units", "cluster_units", "row_units"]
+
+
+@dataclass(frozen=True, eq=False)
+class UnitSums:
+    """The sums of one kind of unit.
+
+    Attributes
+    ----------
+    sums : csr_array, shape (rows, 4 S)
+        One row per cluster; for independent rows, two per cell whose cross-product is the Gram.
+    totals : ndarray, shape (4 S,)
+        The column sums over units.
+    count : int
+        The number G of units.
+    clustered : bool
+        Whether the rows of `sums` are the units themselves.
+    in_cell : ndarray, shape (2, S)
+        The number of units in each cell of each period.
+    """
+
+    sums: sparse.csr_array
+    totals: np.ndarray
+    count: int
+    clustered: bool
+    in_cell: np.ndarray
+
+    def support(self, members) -> Support:
+        """Count the units that lines rest on.
+
+        Parameters
+        ----------
+        members : sparse array, shape (K, 2 S)
+            1 where a line rests on a cell of a period.
+        """
+        members = sparse.csr_array(members)
+        S = members.shape[1] // 2
+        if not self.clustered:
+            n = np.stack(
+                [members[:, t * S : (t + 1) * S] @ self.in_cell[t] for t in (0, 1)], axis=1
+            )
+            return Support(n, n.sum(axis=1))
+        seen = self.sums[:, : 2 * S].copy()
+        seen.data = (seen.data != 0).astype(float)
+        blocks = [seen[:, t * S : (t + 1) * S] @ members[:, t * S : (t + 1) * S].T for t in (0, 1)]
+        per_period = np.stack([_nonzero_rows(block) for block in blocks], axis=1)
+        return Support(per_period, _nonzero_rows(blocks[0] + blocks[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """The units that each of K lines rests on.
+
+    Attributes
+    ----------
+    per_period : ndarray, shape (K, 2)
+        The number of units in the line's cells of each period.
+    either : ndarray, shape (K,)
+        The number of units in either.
+    """
+
+    per_period: np.ndarray
+    either: np.ndarray
+
+    @property
+    def fewest(self) -> np.ndarray:
+        """The smaller number of units among the periods in which a line has any, shape (K,)."""
+        some = np.where(self.per_period > 0, self.per_period, np.inf).min(axis=1)
+        return np.where(np.isinf(some), 0.0, some)
+
+
+def _nonzero_rows(block) -> np.ndarray:
+    """The number of rows that are not zero in each column."""
+    columns = sparse.csc_array(block)
+    columns.eliminate_zeros()
+    return np.diff(columns.indptr).astype(float)
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """The kinds of units that a variance is taken over.
+
+    Attributes
+    ----------
+    ways : tuple of UnitSums
+        One per cluster column; one for independent rows.
+    overlap : UnitSums or None
+        The crossing of two cluster columns.
+    """
+
+    ways: tuple[UnitSums, ...]
+    overlap: UnitSums | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of units, of the cluster column with fewest."""
+        return min(way.count for way in self.ways)
+
+    @property
+    def clustered(self) -> bool:
+        """Whether units are clusters."""
+        return self.ways[0].clustered
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """G - 1."""
+        return self.count - 1
+
+    def delete_one(self, cells: np.ndarray) -> Units:
+        """Return the units with residuals as leaving out one unit at a time gives them.
+
+            N_g + (N_g - r_c D_g) (D_c / (D_c - D_g) - 1)
+
+        makes the linear change of a cell's rate, (N_g - r_c D_g) / D_c, the exact one of deleting
+        unit g. Where a unit is alone in its cell the plain form stays: there is nothing to compare
+        it with.
+
+        Parameters
+        ----------
+        cells : ndarray of bool, shape (S,)
+            The segments whose rates are taken as observed.
+        """
+        overlap = None if self.overlap is None else _delete_one(self.overlap, cells)
+        return Units(tuple(_delete_one(way, cells) for way in self.ways), overlap)
+
+    def finite(self, n: np.ndarray, volume: np.ndarray) -> Units:
+        """Return the units for the decisions of these periods alone.
+
+        What a unit contributes to a cell shrinks by sqrt(1 - n / V): a cell that was reviewed in
+        full leaves no doubt.
+
+        Parameters
+        ----------
+        n, volume : ndarray, shape (2, S)
+            The sampled and the full counts.
+        """
+        part = np.divide(n, volume, out=np.zeros_like(volume), where=volume > 0)
+        scale = np.tile(np.sqrt(np.maximum(1 - part, 0.0)).ravel(), 2)
+
+        def shrunk(way: UnitSums) -> UnitSums:
+            sums = sparse.csr_array(way.sums @ sparse.diags_array(scale))
+            return replace(way, sums=sums, totals=way.totals * scale)
+
+        overlap = None if self.overlap is None else shrunk(self.overlap)
+        return Units(tuple(shrunk(way) for way in self.ways), overlap)
+
+
+def cluster_units(
+    cluster: np.ndarray,
+    period: np.ndarray,
+    segment: np.ndarray,
+    D: np.ndarray,
+    N: np.ndarray,
+    segments: int,
+) -> Units:
+    """Arrange cluster sums as one row per cluster, for one or two cluster columns.
+
+    Parameters
+    ----------
+    cluster : ndarray of int, shape (k, m)
+        The code, from 0, of each cluster column; k is 1 or 2.
+    period, segment : ndarray of int, shape (m,)
+        Where each entry belongs: a period 0 or 1, a segment.
+    D, N : ndarray, shape (m,)
+        Its denominator and numerator.
+    segments : int
+        The number S of segments.
+
+    Returns
+    -------
+    Units
+    """
+
+    def one_way(codes: np.ndarray) -> UnitSums:
+        return _one_way(codes, period, segment, D, N, segments)
+
+    ways = tuple(one_way(codes) for codes in cluster)
+    if len(ways) == 1:
+        return Units(ways)
+    crossed = cluster[0].astype(np.int64) * (int(cluster[1].max()) + 1) + cluster[1]
+    return Units(ways, one_way(np.unique(crossed, return_inverse=True)[1].ravel()))
+
+
+def _one_way(cluster, period, segment, D, N, segments: int) -> UnitSums:
+    seen = np.bincount(cluster) > 0
+    row = (np.cumsum(seen) - 1)[cluster]
+    count = int(seen.sum())
+    column = period.astype(np.int64) * segments + segment
+    sums = sparse.csr_array(
+        (
+            np.concatenate([D, N]),
+            (np.concatenate([row, row]), np.concatenate([column, column + 2 * segments])),
+        ),
+        shape=(count, 4 * segments),
+    )
+    # An order of their own, so that what is drawn for a unit does not depend on its label.
+    mark = sums @ np.random.default_rng(0).random(4 * segments)
+    sums = sparse.csr_array(sums[np.argsort(mark, kind="stable")])
+    totals = np.asarray(sums.sum(axis=0)).ravel()
+    in_cell = _nonzero_rows(sums[:, : 2 * segments]).reshape(2, segments)
+    return UnitSums(sums, totals, count, clustered=True, in_cell=in_cell)
+
+
+def row_units(
+    D: np.ndarray,
+    N: np.ndarray,
+    DD: np.ndarray,
+    DN: np.ndarray,
+    NN: np.ndarray,
+    count: np.ndarray,
+) -> Units:
+    """Arrange independent rows by the Cholesky factor of each cell's Gram.
+
+    Parameters
+    ----------
+    D, N : ndarray, shape (2, S)
+        Sums of denominators and numerators.
+    DD, DN, NN : ndarray, shape (2, S)
+        Sums over rows of their squares and products.
+    count : ndarray, shape (2, S)
+        The number of rows, or of trials where rows bundle them.
+
+    Returns
+    -------
+    Units
+    """
+    totals = np.concatenate([D.ravel(), N.ravel()])
+    sums = _gram_root(DD.ravel(), DN.ravel(), NN.ravel())
+    return Units((UnitSums(sums, totals, round(count.sum()), clustered=False, in_cell=count),))
+
+
+def _gram_root(dd: np.ndarray, dn: np.ndarray, nn: np.ndarray) -> sparse.csr_array:
+    cells = len(dd)
+    first = np.sqrt(dd)
+    along = np.divide(dn, first, out=np.zeros(cells), where=first > 0)
+    rest = np.sqrt(np.maximum(nn - along**2, 0.0))
+    cell = np.arange(cells)
+    return sparse.csr_array(
+        (
+            np.concatenate([first, along, rest]),
+            (
+                np.concatenate([cell, cell, cells + cell]),
+                np.concatenate([cell, cells + cell, cells + cell]),
+            ),
+        ),
+        shape=(2 * cells, 2 * cells),
+    )
+
+
+def _delete_one(units: UnitSums, cells: np.ndarray) -> UnitSums:
+    S = len(cells)
+    D, N = units.totals[: 2 * S], units.totals[2 * S :]
+    r = np.divide(N, D, out=np.zeros(2 * S), where=D != 0)
+    thin = np.concatenate([cells, cells])
+    if not units.clustered:
+        return replace(units, sums=_delete_one_row(units, r, thin))
+    # D and N were placed together, so their blocks hold the same entries in the same order.
+    in_D, in_N = units.sums[:, : 2 * S], units.sums[:, 2 * S :].copy()
+    c = in_D.indices
+    left = D[c] - in_D.data
+    alone = left <= 1e-9 * D[c]
+    inflated = np.divide(D[c], left, out=np.ones(len(c)), where=~alone & thin[c])
+    in_N.data = in_N.data + (in_N.data - r[c] * in_D.data) * (inflated - 1)
+    sums = sparse.csr_array(sparse.hstack([in_D, in_N], format="csr"))
+    return replace(units, sums=sums, totals=np.asarray(sums.sum(axis=0)).ravel())
+
+
+def _delete_one_row(units: UnitSums, r: np.ndarray, thin: np.ndarray) -> sparse.csr_array:
+    """The same for rows, all rows of a cell taken as equally large: the residual's Gram grows."""
+    n, cells = units.in_cell.ravel(), len(r)
+    gram = units.sums
+    first = gram.diagonal()[:cells]
+    along = gram.diagonal(cells)[:cells]
+    rest = gram.diagonal()[cells:]
+    dd, dn, nn = first**2, first * along, along**2 + rest**2
+    k = np.divide(n, n - 1, out=np.ones(cells), where=(n > 1) & thin)
+    dz, zz = dn - r * dd, nn - 2 * r * dn + r**2 * dd
+    return _gram_root(dd, r * dd + k * dz, r**2 * dd + 2 * r * k * dz + k**2 * zz)

@@ -1,0 +1,214 @@
+"""The tidy frames of an attribution: effects, levels, segments, each column with its interval."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from attribution.cube import Cube
+from attribution.decompose import Line, margin_rates, margin_shares
+from attribution.evidence import Evidence, Known
+from attribution.gradient import Gradient
+from attribution.labels import plural
+from attribution.metrics import Metric
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["effects_table", "levels_table", "line_names", "segments_table", "too_few"]
+
+
+def line_names(cube: Cube, evidence: Evidence) -> list[tuple[str | None, str | None]]:
+    """Return the dimension and segment of each line; several levels are joined by a cross."""
+    return [_names(cube, evidence, line) for line in evidence.parts.lines]
+
+
+def _names(cube: Cube, evidence: Evidence, line: Line) -> tuple[str | None, str | None]:
+    design = evidence.parts.design
+    if line.dimension is not None:
+        return cube.dimensions[line.dimension], None
+    if not line.levels:
+        return None, None
+    of = [int(design.of_dimension[x]) for x in line.levels]
+    segments = [cube.levels[d][x - design.offsets[d]] for d, x in zip(of, line.levels, strict=True)]
+    return " × ".join(cube.dimensions[d] for d in of), " × ".join(segments)
+
+
+def too_few(cube: Cube) -> str:
+    """Return the words for a line that rests on too few units."""
+    names = ["rows"] if cube.clusters is None else [plural(x) for x in cube.clusters.names]
+    return f"too few {' or '.join(names)}"
+
+
+def effects_table(cube: Cube, evidence: Evidence, change: float, sound: bool) -> pd.DataFrame:
+    """Return the rows of the bridge; see `Attribution.effects`.
+
+    Parameters
+    ----------
+    cube : Cube
+    evidence : Evidence
+    change : float
+        The total change.
+    sound : bool
+        Whether shares of the change can be given without misleading.
+
+    Returns
+    -------
+    DataFrame
+    """
+    import pandas as pd
+
+    parts, found = evidence.parts, evidence.lines.found
+    names = line_names(cube, evidence)
+    return pd.DataFrame(
+        {
+            "effect": [line.effect for line in parts.lines],
+            "dimension": pd.Series([d for d, _ in names], dtype=object),
+            "segment": pd.Series([s for _, s in names], dtype=object),
+            "estimate": found.estimate,
+            "std_error": found.std_error,
+            "conf_low": found.conf_low,
+            "conf_high": found.conf_high,
+            "p_value": found.p_value,
+            "p_adjusted": evidence.lines_adjusted,
+            "share_of_change": parts.estimate / change if sound else np.nan,
+        }
+    )
+
+
+def levels_table(cube: Cube, metric: Metric, evidence: Evidence, d: int) -> pd.DataFrame:
+    """Return what each level of a dimension contributed; see `Attribution.levels`.
+
+    Parameters
+    ----------
+    cube : Cube
+    metric : Metric
+    evidence : Evidence
+    d : int
+        The position of the dimension.
+
+    Returns
+    -------
+    DataFrame
+    """
+    import pandas as pd
+
+    parts = evidence.parts
+    block = parts.design.block(d)
+    member = parts.design.matrix[:, block].T
+    inside = np.asarray(parts.turnover.exists[:, block].all(axis=0))
+    estimates = {
+        part: (x[block], parts.level_gradient(part, block.start, block.stop))
+        for part, x in parts.level_parts.items()
+    }
+    lines = parts.level_totals[block, : len(parts.lines)]
+    apart = lines @ parts.estimate, parts.gradient.combine(lines), lines @ parts.members
+    names = pd.DataFrame({"dimension": cube.dimensions[d], "segment": list(cube.levels[d])})
+    columns = {part: evidence.level_columns(part, block) for part in [*estimates, "total"]}
+    frame = _table(cube, metric, evidence, names, member, estimates, apart, inside, columns)
+    # A level without any volume in either period has nothing to say.
+    there = frame["share_baseline"].notna() | frame["share_current"].notna()
+    return frame[there].reset_index(drop=True)
+
+
+def segments_table(cube: Cube, metric: Metric, evidence: Evidence) -> pd.DataFrame:
+    """Return what each segment contributed; see `Attribution.segments`.
+
+    Parameters
+    ----------
+    cube : Cube
+    metric : Metric
+    evidence : Evidence
+
+    Returns
+    -------
+    DataFrame
+    """
+    import pandas as pd
+
+    parts = evidence.parts
+    labels = {
+        d: np.array(levels, dtype=object)[cube.codes[:, i]]
+        for i, (d, levels) in enumerate(zip(cube.dimensions, cube.levels, strict=True))
+    }
+    joined = [" × ".join(row) for row in zip(*labels.values(), strict=True)] or ["all"]
+    names = pd.DataFrame({"dimension": " × ".join(cube.dimensions), "segment": joined} | labels)
+    stayed = parts.turnover.stayed
+    each = sparse.eye_array(len(stayed), format="csr")
+    place = each[:, stayed]
+    estimates = {
+        part: (place @ x, parts.segment_gradient(part).combine(place))
+        for part, x in parts.segment_parts.items()
+    }
+    # A segment outside S holds a part of its turnover line, not the line.
+    apart = (*parts.outside, sparse.hstack([each, each], format="csr"))
+    return _table(cube, metric, evidence, names, each, estimates, apart, stayed, {})
+
+
+def _table(
+    cube: Cube,
+    metric: Metric,
+    evidence: Evidence,
+    names: pd.DataFrame,
+    member: Any,
+    estimates: dict[str, tuple[np.ndarray, Gradient]],
+    apart: tuple[np.ndarray, Gradient, Any],
+    inside: np.ndarray,
+    replicated: dict[str, slice],
+) -> pd.DataFrame:
+    """Counts, observed shares and rates, and parts with their intervals, one row per name.
+
+    `apart` are the values of names outside S, `inside` says which names are within, `replicated`
+    where a bootstrap holds them.
+    """
+    import pandas as pd
+
+    D, N = cube.metric_sums(metric, "denominator"), cube.metric_sums(metric, "numerator")
+    n = member @ cube.metric_sums(metric, "count").T
+    volume = D if cube.volume is None else cube.volume
+    exists, sampled = (member @ volume.T) > 0, (member @ D.T) > 0
+    none = sparse.csr_array(member.shape)
+    both = sparse.hstack([member, member], format="csr")
+    columns = {"n_baseline": n[:, 0], "n_current": n[:, 1]}
+    for t, when in enumerate(("baseline", "current")):
+        cells = sparse.hstack([none, member] if t else [member, none], format="csr")
+        share, in_share = margin_shares(volume, member, t)
+        if cube.volume is not None:
+            in_share = Gradient.zero(*in_share.shape)  # counted, not estimated
+        share = evidence.of(share, in_share, cells).where(exists[:, t])
+        rate = evidence.of(*margin_rates(D, N, member, t), cells).where(sampled[:, t])
+        columns |= _columns(f"share_{when}", share) | _columns(f"rate_{when}", rate)
+
+    outside = sparse.diags_array((~inside).astype(float))
+    within = sparse.diags_array(inside.astype(float))
+    total = np.where(inside, sum(x for x, _ in estimates.values()), apart[0])
+    gradient = apart[1].combine(outside)
+    for _, g in estimates.values():
+        gradient = gradient + g.combine(within)
+    in_total = within @ both + outside @ apart[2]
+    tested = {
+        part: evidence.of_lines(x, g, both, replicated.get(part)).where(inside)
+        for part, (x, g) in estimates.items()
+    }
+    seen = inside | exists.any(axis=1)
+    known = evidence.of_lines(total, gradient, in_total, replicated.get("total"))
+    tested["total"] = known.where(seen)
+    p_adjusted = np.split(evidence.adjusted(*tested.values()), len(tested))
+    for (name, known), adjusted in zip(tested.items(), p_adjusted, strict=True):
+        columns |= _columns(name, known)
+        columns |= {f"{name}_p_value": known.found.p_value, f"{name}_p_adjusted": adjusted}
+    columns["note"] = np.where(tested["total"].found.few, too_few(cube), "")
+    return pd.concat([names, pd.DataFrame(columns)], axis=1)
+
+
+def _columns(name: str, known: Known) -> dict[str, np.ndarray]:
+    """One estimated column and its interval columns."""
+    found = known.found
+    return {
+        name: found.estimate,
+        f"{name}_std_error": found.std_error,
+        f"{name}_conf_low": found.conf_low,
+        f"{name}_conf_high": found.conf_high,
+    }
