@@ -6,7 +6,7 @@ import json
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -47,15 +47,24 @@ PeriodColumn = Annotated[str, typer.Option("--period", help="The column of the p
 Baseline = Annotated[list[str], typer.Option("--baseline", help="Repeat it to pool values.")]
 Current = Annotated[list[str], typer.Option("--current", help="Repeat it to pool values.")]
 Cluster = Annotated[
-    str | None, typer.Option(help="The column of independent units, such as moderator_id.")
+    str | None,
+    typer.Option(help="The column of independent units, such as moderator_id; a,b for two-way."),
 ]
-Weight = Annotated[str | None, typer.Option(help="A column of row weights.")]
+Weight = Annotated[
+    str | None, typer.Option(help='A column of row weights, or "1 / inclusion_prob".')
+]
 Where = Annotated[str | None, typer.Option(help="A condition, \"design == 'random'\".")]
 Name = Annotated[str | None, typer.Option(help="What to call the KPI.")]
 Better = Annotated[str, typer.Option(help='"higher" or "lower".')]
 Unit = Annotated[str | None, typer.Option(help="The KPI's unit; a rate is shown in %.")]
 Method = Annotated[str, typer.Option(help="midpoint, threefold, baseline or current.")]
-Rates = Annotated[str, typer.Option(help="auto, saturated or additive.")]
+Rates = Annotated[str, typer.Option(help="auto, saturated, additive or pairs.")]
+Volume = Annotated[
+    str | None, typer.Option(help="A file of full counts by period and dimensions: a known mix.")
+]
+InferenceKind = Annotated[str, typer.Option("--inference", help="analytic or bootstrap.")]
+Adjust = Annotated[str, typer.Option(help="max-t, holm, bh or none: p-values of one view.")]
+Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
 Material = Annotated[
     float | None, typer.Option(help="The smallest change that matters, in KPI units.")
 ]
@@ -88,14 +97,18 @@ def explain(
     current: Current,
     cluster: Cluster = None,
     weight: Weight = None,
+    volume: Volume = None,
     where: Where = None,
     name: Name = None,
     better: Better = "higher",
     unit: Unit = None,
     method: Method = "midpoint",
     rates: Rates = "auto",
+    inference: InferenceKind = "analytic",
     conf_level: ConfLevel = 0.95,
+    adjust: Adjust = "max-t",
     material: Material = None,
+    seed: Seed = 0,
     on_invalid: OnInvalid = "raise",
     out: Annotated[
         Path | None, typer.Option(help="A folder for summary, tables, JSON and pictures.")
@@ -105,22 +118,23 @@ def explain(
     """Explain why a KPI changed between two periods."""
     change = _change(
         file,
-        metric,
-        by,
-        period,
-        baseline,
-        current,
-        cluster,
-        weight,
-        where,
-        name,
-        better,
-        unit,
-        method,
-        rates,
-        conf_level,
-        material,
-        on_invalid,
+        (metric, name, better, unit),
+        by=_listed(by),
+        period=period,
+        baseline=baseline,
+        current=current,
+        cluster=_listed(cluster) if cluster else None,
+        weight=weight,
+        volume=volume,
+        where=where,
+        method=method,
+        rates=rates,
+        inference=inference,
+        conf_level=conf_level,
+        adjust=None if adjust == "none" else adjust,
+        material=material,
+        rng=seed,
+        on_invalid=on_invalid,
     )
     if out is not None:
         from attribution.reports.folder import replace_folder, write_results
@@ -140,6 +154,7 @@ def check(
     current: Current,
     cluster: Cluster = None,
     weight: Weight = None,
+    volume: Volume = None,
     where: Where = None,
     rates: Rates = "auto",
     on_invalid: OnInvalid = "raise",
@@ -148,22 +163,17 @@ def check(
     """Print the data-quality findings only."""
     change = _change(
         file,
-        metric,
-        by,
-        period,
-        baseline,
-        current,
-        cluster,
-        weight,
-        where,
-        None,
-        "higher",
-        None,
-        "midpoint",
-        rates,
-        0.95,
-        None,
-        on_invalid,
+        (metric, None, "higher", None),
+        by=_listed(by),
+        period=period,
+        baseline=baseline,
+        current=current,
+        cluster=_listed(cluster) if cluster else None,
+        weight=weight,
+        volume=volume,
+        where=where,
+        rates=rates,
+        on_invalid=on_invalid,
     )
     if as_json:
         print(json.dumps(change.to_dict()["findings"], ensure_ascii=False, indent=1))
@@ -225,47 +235,14 @@ _DEMO_COLUMNS = [
 ]
 
 
-def _change(
-    file: str,
-    metric: str,
-    by: str,
-    period: str,
-    baseline: list[str],
-    current: list[str],
-    cluster: str | None,
-    weight: str | None,
-    where: str | None,
-    name: str | None,
-    better: str,
-    unit: str | None,
-    method: str,
-    rates: str,
-    conf_level: float,
-    material: float | None,
-    on_invalid: str,
-) -> Attribution:
+def _change(file: str, kpi: tuple[str, str | None, str, str | None], **asked: Any) -> Attribution:
     from dataclasses import replace
 
     import attribution as at
     from attribution.metrics import as_metric
 
-    kpi = replace(as_metric(metric), name=name, better=better, unit=unit)
-    return at.explain(
-        file,
-        kpi,
-        by=_listed(by),
-        period=period,
-        baseline=baseline,
-        current=current,
-        cluster=_listed(cluster) if cluster else None,
-        weight=weight,
-        where=where,
-        method=method,
-        rates=rates,
-        conf_level=conf_level,
-        material=material,
-        on_invalid=on_invalid,
-    )
+    text, name, better, unit = kpi
+    return at.explain(file, replace(as_metric(text), name=name, better=better, unit=unit), **asked)
 
 
 def _listed(text: str) -> list[str]:

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy import sparse
 
 from attribution.decompose import Decomposition, misfit, recompute
+from attribution.errors import OptionError
 from attribution.gradient import Gradient
 from attribution.infer import (
+    MOST_ROWS,
     Bootstrap,
     Draws,
     Inference,
+    Support,
     Units,
     adjusted_p_values,
     bootstrap_inference,
@@ -22,7 +24,9 @@ from attribution.infer import (
     critical_value,
     infer,
     lack_of_fit,
+    psi,
     resample,
+    std_errors,
     stepwise,
 )
 
@@ -48,17 +52,17 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """K quantities: their inference and what it rests on."""
+    """K quantities: their inference and their psi rows, None for more lines than can be held."""
 
     found: Inference
-    gradient: Gradient
+    rows: list[np.ndarray] | None
     units: Units
 
     def where(self, known: np.ndarray) -> Known:
         """The same with nothing known where the mask is False."""
         fields = {k: np.where(known, v, np.nan) for k, v in vars(self.found).items() if k != "few"}
         few = self.found.few & known
-        return Known(Inference(**fields, few=few), self.gradient, self.units)
+        return Known(Inference(**fields, few=few), self.rows, self.units)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,20 +91,24 @@ class Evidence:
             return self.units
         return self.units.delete_one(self.parts.turnover.stayed)
 
-    def of(self, estimate: np.ndarray, gradient: Gradient, members) -> Known:
+    def of(self, estimate: np.ndarray, gradient: Gradient, support: Support) -> Known:
         """Infer quantities that are plain functions of sums: totals, shares, observed rates.
 
         Parameters
         ----------
         estimate : ndarray, shape (K,)
         gradient : Gradient
-        members : sparse array, shape (K, 2 S)
-            1 where a quantity rests on a segment of a period.
+        support : Support
+            The units that they rest on.
         """
-        return self._known(estimate, gradient, members, self.units)
+        return self._known(estimate, gradient, support, self.units)
 
     def of_lines(
-        self, estimate: np.ndarray, gradient: Gradient, members, columns: slice | None = None
+        self,
+        estimate: np.ndarray,
+        gradient: Gradient,
+        support: Support,
+        columns: slice | None = None,
     ) -> Known:
         """Infer lines of the decomposition, or parts of them.
 
@@ -108,25 +116,26 @@ class Evidence:
         ----------
         estimate : ndarray, shape (K,)
         gradient : Gradient
-        members : sparse array, shape (K, 2 S)
+        support : Support
         columns : slice, optional
             Where they are among the replicates of a bootstrap; without it the error is linearized.
         """
-        known = self._known(estimate, gradient, members, self.line_units)
+        known = self._known(estimate, gradient, support, self.line_units)
         if self.options.bootstrap is None or columns is None:
             return known
-        return self._bootstrapped(known, members, columns)
+        return self._bootstrapped(known, support, columns)
 
-    def _known(self, estimate: np.ndarray, gradient: Gradient, members, units: Units) -> Known:
-        found = infer(estimate, gradient, units, self.options.conf_level, self.size, members)
-        return Known(found, gradient, units)
+    def _known(
+        self, estimate: np.ndarray, gradient: Gradient, support: Support, units: Units
+    ) -> Known:
+        rows = psi(gradient, units)
+        se, level = std_errors(gradient, units, rows), self.options.conf_level
+        return Known(infer(estimate, se, support, level, self.size), rows, units)
 
-    def _bootstrapped(self, known: Known, members, columns: slice) -> Known:
+    def _bootstrapped(self, known: Known, support: Support, columns: slice) -> Known:
         draws, estimate = self.draws.columns(columns), known.found.estimate
-        fewest = self.units.ways[0].support(members).fewest
-        found = bootstrap_inference(
-            estimate, draws, self.options.conf_level, self.size, np.asarray(fewest)
-        )
+        level = self.options.conf_level
+        found = bootstrap_inference(estimate, draws, level, self.size, support.fewest)
         return replace(known, found=found)
 
     @property
@@ -149,7 +158,7 @@ class Evidence:
         if asked.interval == "studentized":
             q = parts.design.width
             levels = [parts.level_gradient(part, 0, q) for part in parts.level_parts]
-            above = Gradient.stack([parts.gradient, *levels])
+            above = Gradient.stack([parts.scores, *levels])
             in_total = parts.total_change[1]
             gradient = Gradient.stack([in_total, above, above.combine(parts.level_totals)])
         return resample(self.units, estimates, asked, options.seed, self.strata, gradient)
@@ -164,7 +173,8 @@ class Evidence:
     def lines(self) -> Known:
         """The lines of the bridge."""
         parts, here = self.parts, slice(1, 1 + len(self.parts.lines))
-        return self.of_lines(parts.estimate, parts.gradient, parts.members, here)
+        support = self.units.support(parts.members)
+        return self.of_lines(parts.estimate, parts.scores, support, here)
 
     @cached_property
     def lines_adjusted(self) -> np.ndarray:
@@ -177,7 +187,7 @@ class Evidence:
         if self.options.bootstrap is not None:
             lines = self.draws.estimates[:, 1 : 1 + len(self.parts.lines)]
             return np.atleast_2d(np.cov(lines, rowvar=False))
-        return covariance(self.parts.gradient, self.line_units)
+        return covariance(self.parts.scores, self.line_units)
 
     def adjusted(self, *family: Known) -> np.ndarray:
         """Adjust the p-values of one view; what rests on too few units is left out of it.
@@ -190,9 +200,12 @@ class Evidence:
         p = np.concatenate([np.where(f.few, np.nan, f.p_value) for f in found])
         with np.errstate(divide="ignore", invalid="ignore"):
             t = np.concatenate([f.estimate / f.std_error for f in found])
-        gradient = Gradient.stack([known.gradient for known in family])
         units, options = family[0].units, self.options
-        return adjusted_p_values(p, t, gradient, units, options.adjust, options.seed)
+        held = [known.rows for known in family if known.rows is not None]
+        rows = None
+        if len(held) == len(family) and len(p) <= MOST_ROWS:
+            rows = [np.hstack(kind) for kind in zip(*held, strict=True)]
+        return adjusted_p_values(p, t, rows, units, options.adjust, options.seed)
 
     def lack_of_fit(self) -> dict[tuple[int, int], float]:
         """P-values, adjusted by Holm, that the rates in use fit each pair of dimensions."""
@@ -216,8 +229,10 @@ class Evidence:
         low, high = found.conf_low, found.conf_high
         if simultaneous:
             sure = ~found.few & (found.std_error > 0)
-            kept = self.parts.gradient.combine(sparse.eye_array(len(sure), format="csr")[sure])
-            half = critical_value(kept, self.line_units, conf_level, self.options.seed)
+            rows = [kind[:, sure] for kind in self.lines.rows or []]
+            if not rows:
+                raise OptionError(f"simultaneous: {len(sure):,} rows are too many for one family.")
+            half = critical_value(rows, self.line_units, conf_level, self.options.seed)
             half = half * found.std_error
             # Lines of too few units are no part of the family and keep their own wide interval.
             low = np.where(sure, np.minimum(low, found.estimate - half), low)
@@ -227,10 +242,11 @@ class Evidence:
     @cached_property
     def total(self) -> Known:
         """The change of the KPI itself."""
-        known = self.of(*self.parts.total_change, self.parts.everywhere)
+        support = self.units.support(self.parts.everywhere)
+        known = self.of(*self.parts.total_change, support)
         if self.options.bootstrap is None:
             return known
-        return self._bootstrapped(known, self.parts.everywhere, slice(0, 1))
+        return self._bootstrapped(known, support, slice(0, 1))
 
     def total_interval(self, conf_level: float) -> np.ndarray:
         """The interval of the change at another level."""

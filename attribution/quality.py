@@ -341,9 +341,7 @@ def _too_few(change: Attribution) -> list[dict[str, Any]]:
     """Lines of the bridge, and levels, that rest on too few units in a period."""
     cube, parts, X = change.cube, change._parts, change._parts.design.matrix
     bars = [bar.label for bar in change.bridge().bars if bar.note]
-    fewest = np.minimum.reduce(
-        [way.support(sparse.hstack([X.T, X.T])).fewest for way in change._units.ways]
-    )
+    fewest = change._units.support(sparse.hstack([X.T, X.T])).fewest
     volume = cube.metric_sums(change.metric, "denominator")
     there = X.T @ volume.sum(axis=0) > 0
     levels = [

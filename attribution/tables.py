@@ -104,7 +104,7 @@ def levels_table(cube: Cube, metric: Metric, evidence: Evidence, d: int) -> pd.D
         for part, x in parts.level_parts.items()
     }
     lines = parts.level_totals[block, : len(parts.lines)]
-    apart = lines @ parts.estimate, parts.gradient.combine(lines), lines @ parts.members
+    apart = lines @ parts.estimate, parts.scores.combine(lines), lines @ parts.members
     names = pd.DataFrame({"dimension": cube.dimensions[d], "segment": list(cube.levels[d])})
     columns = {part: evidence.level_columns(part, block) for part in [*estimates, "total"]}
     frame = _table(cube, metric, evidence, names, member, estimates, apart, inside, columns)
@@ -169,16 +169,16 @@ def _table(
     n = member @ cube.metric_sums(metric, "count").T
     volume = D if cube.volume is None else cube.volume
     exists, sampled = (member @ volume.T) > 0, (member @ D.T) > 0
-    none = sparse.csr_array(member.shape)
     both = sparse.hstack([member, member], format="csr")
+    support = evidence.units.support(both)
     columns = {"n_baseline": n[:, 0], "n_current": n[:, 1]}
     for t, when in enumerate(("baseline", "current")):
-        cells = sparse.hstack([none, member] if t else [member, none], format="csr")
+        here = support.in_period(t)
         share, in_share = margin_shares(volume, member, t)
         if cube.volume is not None:
             in_share = Gradient.zero(*in_share.shape)  # counted, not estimated
-        share = evidence.of(share, in_share, cells).where(exists[:, t])
-        rate = evidence.of(*margin_rates(D, N, member, t), cells).where(sampled[:, t])
+        share = evidence.of(share, in_share, here).where(exists[:, t])
+        rate = evidence.of(*margin_rates(D, N, member, t), here).where(sampled[:, t])
         columns |= _columns(f"share_{when}", share) | _columns(f"rate_{when}", rate)
 
     outside = sparse.diags_array((~inside).astype(float))
@@ -187,9 +187,9 @@ def _table(
     gradient = apart[1].combine(outside)
     for _, g in estimates.values():
         gradient = gradient + g.combine(within)
-    in_total = within @ both + outside @ apart[2]
+    in_total = evidence.units.support(within @ both + outside @ apart[2])
     tested = {
-        part: evidence.of_lines(x, g, both, replicated.get(part)).where(inside)
+        part: evidence.of_lines(x, g, support, replicated.get(part)).where(inside)
         for part, (x, g) in estimates.items()
     }
     seen = inside | exists.any(axis=1)

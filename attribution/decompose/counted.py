@@ -17,7 +17,12 @@ __all__ = ["counted_outside"]
 
 
 def counted_outside(
-    volume: np.ndarray, D: np.ndarray, N: np.ndarray, moved: Turnover, stages: Stages
+    volume: np.ndarray,
+    D: np.ndarray,
+    N: np.ndarray,
+    moved: Turnover,
+    stages: Stages,
+    exact: bool,
 ) -> tuple[np.ndarray, Gradient]:
     """Return each segment's own part of entry and exit with known volumes, 0 within S.
 
@@ -31,6 +36,9 @@ def counted_outside(
     moved : Turnover
     stages : Stages
         Shares and rates within S.
+    exact : bool
+        The derivative itself, or that for noise: residuals from the rate of the line, since a unit
+        alone in its segment has none from the segment's own.
 
     Returns
     -------
@@ -47,15 +55,19 @@ def counted_outside(
         # The segments whose sums make a segment's rate: itself, or all of its line.
         alone = sparse.diags_array((outside & (D[t] > 0)).astype(float))
         without = sparse.diags_array((outside & (D[t] == 0)).astype(float))
-        made_of = sparse.csr_array(alone + without @ moved.members.T @ moved.members)
+        of_line = sparse.csr_array(moved.members.T @ moved.members)
+        made_of = sparse.csr_array(alone + without @ of_line)
         d = made_of @ D[t]
         rate = np.divide(made_of @ N[t], d, out=np.zeros(S), where=d > 0)
         inside = np.concatenate([p[t] * (t == 0), p[t] * (t == 1)])
-        of_inside = stages.to_sums(Gradient.of(np.ones((1, 1)), _rates_only(inside)))
+        of_inside = stages.to_sums(Gradient.of(np.ones((1, 1)), _rates_only(inside)), exact)
         value += weight * (rate - p[t] @ r[t])
         scale = np.divide(weight, d, out=np.zeros(S), where=d > 0)
         blocks = [sparse.csr_array((S, S)) for _ in range(4)]
-        blocks[t] = sparse.csr_array(sparse.diags_array(-scale * rate) @ made_of)
+        d_line = of_line @ D[t]
+        around = np.divide(of_line @ N[t], d_line, out=np.zeros(S), where=d_line > 0)
+        around = rate if exact else around
+        blocks[t] = sparse.csr_array(sparse.diags_array(-scale * around) @ made_of)
         blocks[2 + t] = sparse.csr_array(sparse.diags_array(scale) @ made_of)
         each = sparse.eye_array(S, format="csr")
         gradient = gradient + Gradient.of(each, sparse.hstack(blocks, format="csr"))

@@ -46,8 +46,6 @@ class Decomposition:
     level_parts, segment_parts : dict of str to ndarray
         "mix", "rate" (and "interaction") per level, shape (q,), and per segment of METHODS.md's S.
     turnover : Turnover
-    outside : (ndarray, Gradient)
-        Each segment's own part of entry and exit, 0 within S.
     stages : Stages
         Shares and rates in use.
     alpha : ndarray, shape (q,)
@@ -71,7 +69,6 @@ class Decomposition:
     level_parts: dict[str, np.ndarray]
     segment_parts: dict[str, np.ndarray]
     turnover: Turnover
-    outside: tuple[np.ndarray, Gradient]
     stages: Stages
     alpha: np.ndarray
     aliased: np.ndarray
@@ -85,18 +82,37 @@ class Decomposition:
     @cached_property
     def gradient(self) -> Gradient:
         """The gradient of `estimate`."""
+        return self._gradient(exact=True)
+
+    @cached_property
+    def scores(self) -> Gradient:
+        """The gradient of `estimate` for noise: that of a unit's residuals (see `Rates.pull`)."""
+        counted_fit = self.stages.shares.known and self.form != "saturated"
+        return self._gradient(exact=False) if counted_fit else self.gradient
+
+    def _gradient(self, exact: bool) -> Gradient:
         within = self._by_level.design
         in_mix = self._by_level.gradient(within.dimension_totals)
         lines = [in_mix]
         if len(within.sizes) > 1:
             lines.append(_summed(self._within("mix")) - _summed(in_mix))
         lines += [_summed(self._within(part)) for part in self.segment_parts if part != "mix"]
-        parts = [self.stages.to_sums(Gradient.stack(lines))]
+        parts = [self.stages.to_sums(Gradient.stack(lines), exact)]
         if self.turnover.lines:
-            parts.append(self.outside[1].combine(self.turnover.members))
+            outside = self._outside(exact)[1]
+            parts.append(outside.combine(self.turnover.members))
         if self.stages.shares.known:
             parts.insert(1, sum((-_summed(part) for part in parts), self.total_change[1]))
         return Gradient.stack(parts)
+
+    @cached_property
+    def outside(self) -> tuple[np.ndarray, Gradient]:
+        """Each segment's own part of entry and exit, 0 within S, with its gradient for noise."""
+        return self._outside(exact=False)
+
+    def _outside(self, exact: bool) -> tuple[np.ndarray, Gradient]:
+        D, N, volume = self._sums
+        return _outside(D, N, volume, self.turnover, self.stages, exact)
 
     @property
     def volume(self) -> np.ndarray | None:
@@ -230,14 +246,13 @@ def decompose(
     by_level = adjusted(p, r, within, weights)
     level_parts = {part: within.matrix.T @ segment_parts[part] for part in names}
     level_parts["mix"] = by_level.levels
-    outside = _outside(V, D, N, moved, stages)
+    turned = moved.members @ _outside(D, N, volume, moved, stages, exact=True)[0]
     dimensions = range(len(sizes))
     mix = within.dimension_totals @ by_level.levels
     joint = [segment_parts["mix"].sum() - mix.sum()] if len(sizes) > 1 else []
     lines = [Line("mix", d) for d in dimensions] + [Line("joint") for _ in joint]
     lines += [Line(part) for part in names[1:]]
     totals = [segment_parts[part].sum() for part in names[1:]]
-    turned = moved.members @ outside[0]
     # R_1 - R_0 of the counts is that within S plus entry and exit (METHODS.md 1).
     counted = np.diff((p * r).sum(axis=1))[0] + turned.sum()
     R = N.sum(axis=1) / D.sum(axis=1)
@@ -252,7 +267,6 @@ def decompose(
         level_parts=level_parts,
         segment_parts=segment_parts,
         turnover=moved,
-        outside=outside,
         stages=stages,
         alpha=by_level.alpha,
         aliased=by_level.effects.aliased,
@@ -266,12 +280,17 @@ def decompose(
 
 
 def _outside(
-    V: np.ndarray, D: np.ndarray, N: np.ndarray, moved: Turnover, stages: Stages
+    D: np.ndarray,
+    N: np.ndarray,
+    volume: np.ndarray | None,
+    moved: Turnover,
+    stages: Stages,
+    exact: bool,
 ) -> tuple[np.ndarray, Gradient]:
     if not moved.lines:
         return np.zeros(D.shape[1]), Gradient.zero(D.shape[1], 4 * D.shape[1])
-    if stages.shares.known:
-        return counted_outside(V, D, N, moved, stages)
+    if volume is not None:
+        return counted_outside(volume, D, N, moved, stages, exact)
     return outside_shares(D, N, moved.stayed)
 
 

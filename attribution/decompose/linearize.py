@@ -78,11 +78,18 @@ class Stages:
     rates: Rates
     stayed: np.ndarray
 
-    def to_sums(self, gradient: Gradient) -> Gradient:
-        """Turn a gradient over (p_0, p_1, r_0, r_1) in S into one over all (D_0, D_1, N_0, N_1)."""
+    def to_sums(self, gradient: Gradient, exact: bool = False) -> Gradient:
+        """Turn a gradient over (p_0, p_1, r_0, r_1) in S into one over all (D_0, D_1, N_0, N_1).
+
+        Parameters
+        ----------
+        gradient : Gradient
+        exact : bool
+            The derivative itself, or the gradient for noise; see `Rates.pull`.
+        """
         S = self.shares.p.shape[1]
         through_p = self.shares.pull(gradient.columns(0, 2 * S))
-        through_r = self.rates.pull(gradient.columns(2 * S, 4 * S))
+        through_r = self.rates.pull(gradient.columns(2 * S, 4 * S), exact)
         cells = np.flatnonzero(self.stayed)
         columns = np.concatenate([block * len(self.stayed) + cells for block in range(4)])
         place = sparse.csr_array(

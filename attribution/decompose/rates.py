@@ -60,15 +60,23 @@ class Rates:
         """Cells whose rate in a period comes from the other one, shape (2, S) of bool."""
         return self.source != np.array([[0], [1]])
 
-    def pull(self, gradient: Gradient) -> Gradient:
+    def pull(self, gradient: Gradient, exact: bool = True) -> Gradient:
         """Turn a gradient over (r_0, r_1) into one over (D_0, D_1, N_0, N_1).
 
         With h = d effect / d N, d effect / d D = - h r, r the observed rate; where a fit weighs
         cells by D itself, moving weights make it the fitted one.
+
+        Parameters
+        ----------
+        gradient : Gradient
+        exact : bool
+            False takes the fitted rate where a fit weighs cells by full counts too. That is the
+            gradient for noise: h (N_g - r D_g) is a unit's residual from the fit, while around the
+            observed rate a unit alone in its cell would have none.
         """
         in_N = self._pull_saturated(gradient) if not self.fits else self._pull_fitted(gradient)
-        by_own_weight = bool(self.fits) and self.weights is self.D
-        of_own_period = np.where(self.D > 0, self.r if by_own_weight else self.observed, 0.0)
+        around_fit = bool(self.fits) and (self.weights is self.D or not exact)
+        of_own_period = np.where(self.D > 0, self.r if around_fit else self.observed, 0.0)
         to_sums = sparse.hstack(
             [sparse.diags_array(-of_own_period.ravel()), sparse.eye_array(of_own_period.size)],
             format="csr",

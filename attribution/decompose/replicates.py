@@ -25,6 +25,8 @@ from attribution.decompose.rates import Rates
 
 __all__ = ["Recomputed", "recompute"]
 
+# A cell with less of its data than this was left out, but for what is mixed into every replicate.
+_LEFT_OUT = 1e-3
 # Normal equations held at once, in numbers: 64 MB.
 _AT_ONCE = 2**23
 
@@ -148,8 +150,10 @@ def _fit_weights(rates: Rates, D: np.ndarray, N: np.ndarray) -> tuple[np.ndarray
     """What cells count for in the fits, and that times their rates; the scale does not matter."""
     if rates.weights is rates.D:
         return D, N
-    weights = np.where(rates.D > 0, rates.weights, 0.0)[:, :, None]
-    return np.broadcast_to(weights, D.shape), weights * _observed(rates, D, N)
+    counts = np.where(rates.D > 0, rates.weights, 0.0)[:, :, None]
+    # A cell that the replicate left out is not sampled in it, however large its count.
+    weights = np.where(_LEFT_OUT * rates.D[:, :, None] < D, counts, _LEFT_OUT * counts)
+    return weights, weights * _observed(rates, D, N)
 
 
 # -- the mix effect per level, (q, B) ---------------------------------------------------------

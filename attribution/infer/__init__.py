@@ -4,7 +4,7 @@ Nothing here knows which decomposition it serves.
 """
 
 from attribution.infer.bootstrap import Bootstrap, Draws, bootstrap_inference, resample
-from attribution.infer.covariance import covariance, std_errors
+from attribution.infer.covariance import MOST_ROWS, covariance, psi, std_errors
 from attribution.infer.intervals import FEWEST_UNITS, Inference, half_width, infer, t_inference
 from attribution.infer.lack_of_fit import lack_of_fit
 from attribution.infer.permutation import PermutationTest, permutation_test
@@ -15,15 +15,17 @@ from attribution.infer.simultaneous import (
     critical_value,
     stepwise,
 )
-from attribution.infer.units import Units, UnitSums, cluster_units, row_units
+from attribution.infer.units import Support, Units, UnitSums, cluster_units, row_units
 
 __all__ = [
     "ADJUSTMENTS",
     "FEWEST_UNITS",
+    "MOST_ROWS",
     "Bootstrap",
     "Draws",
     "Inference",
     "PermutationTest",
+    "Support",
     "UnitSums",
     "Units",
     "adjusted_p_values",
@@ -36,6 +38,7 @@ __all__ = [
     "infer",
     "lack_of_fit",
     "permutation_test",
+    "psi",
     "resample",
     "row_units",
     "std_errors",

@@ -12,15 +12,25 @@ import numpy as np
 from attribution.gradient import Gradient
 from attribution.infer.units import Units, UnitSums
 
-__all__ = ["covariance", "psi", "std_errors"]
+__all__ = ["MOST_ROWS", "covariance", "psi", "std_errors"]
+
+# The psi rows of more lines than this are not held: they would fill the memory.
+MOST_ROWS = 500
 
 
-def psi(gradient: Gradient, units: UnitSums) -> np.ndarray:
-    """Return what each row of unit sums adds to each line, centred, shape (rows, K).
+def psi(gradient: Gradient, units: Units) -> list[np.ndarray] | None:
+    """Return what each unit adds to each line, centred, an array (rows, K) for each kind of unit.
 
-    Rows that stand for several units (independent rows, two per cell) are left uncentred: their
-    sum is 0 for every line that does not change when all sums double.
+    One per cluster column and one for their crossing; None for more than 500 lines. Rows that
+    stand for several units (independent rows, two per cell) are not centred: their sum is 0 for
+    every line that does not change when all sums double.
     """
+    if gradient.shape[0] > MOST_ROWS or units.count < 2:
+        return None
+    return [_centred(gradient, way) for way in units.kinds]
+
+
+def _centred(gradient: Gradient, units: UnitSums) -> np.ndarray:
     rows = gradient.dot(units.sums)
     return rows - gradient.times(units.totals) / units.count if units.clustered else rows
 
@@ -56,11 +66,21 @@ def covariance(gradient: Gradient, units: Units) -> np.ndarray:
     return V
 
 
-def std_errors(gradient: Gradient, units: Units) -> np.ndarray:
+def std_errors(
+    gradient: Gradient, units: Units, rows: list[np.ndarray] | None = None
+) -> np.ndarray:
     """Return the standard error of each line, shape (K,), without the covariances between them.
 
     Two-way: the root of ``max(V_a + V_b - V_ab, V_a, V_b)``. The difference can come out too small,
     even negative, with few clusters, and a standard error must not be small by accident.
+
+    Parameters
+    ----------
+    gradient : Gradient
+        K lines over 4 S sums.
+    units : Units
+    rows : list of ndarray, optional
+        Their `psi`, where it is there already.
 
     References
     ----------
@@ -71,11 +91,15 @@ def std_errors(gradient: Gradient, units: Units) -> np.ndarray:
     """
     if units.count < 2:
         return np.full(gradient.shape[0], np.nan)
-    ways = [_variances(gradient, way) for way in units.ways]
+    if rows is None:
+        found = [_variances(gradient, kind) for kind in units.kinds]
+    else:
+        squares = [np.einsum("gk,gk->k", r, r) for r in rows]
+        found = [k.count / (k.count - 1) * x for k, x in zip(units.kinds, squares, strict=True)]
+    ways = found[: len(units.ways)]
     if units.overlap is None:
         return np.sqrt(ways[0])
-    combined = sum(ways) - _variances(gradient, units.overlap)
-    return np.sqrt(np.maximum.reduce([combined, *ways]))
+    return np.sqrt(np.maximum.reduce([sum(ways) - found[-1], *ways]))
 
 
 def _one_way(gradient: Gradient, units: UnitSums) -> np.ndarray:

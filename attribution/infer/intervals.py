@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from attribution.gradient import Gradient
-from attribution.infer.covariance import std_errors
-from attribution.infer.units import Units
+from attribution.infer.units import Support
 
 __all__ = ["FEWEST_UNITS", "Inference", "half_width", "infer", "t_inference"]
 
@@ -88,13 +86,12 @@ def t_inference(
 
 def infer(
     estimate: np.ndarray,
-    gradient: Gradient,
-    units: Units,
+    std_error: np.ndarray,
+    support: Support,
     conf_level: float,
     size: float,
-    members,
 ) -> Inference:
-    """Return intervals and p-values of lines from their gradient.
+    """Return intervals and p-values of lines from their standard errors and what they rest on.
 
     A line that rests on at least 6 units in each period has t with G - 1 degrees of freedom, G the
     units it rests on in either period; one that rests on fewer has t with as many degrees as it has
@@ -102,25 +99,19 @@ def infer(
 
     Parameters
     ----------
-    estimate : ndarray, shape (K,)
-    gradient : Gradient
-    units : Units
+    estimate, std_error : ndarray, shape (K,)
+    support : Support
     conf_level : float
     size : float
         The size of the KPI, against which a standard error can be mere rounding.
-    members : sparse array, shape (K, 2 S)
-        1 where a line rests on a cell of a period.
 
     Returns
     -------
     Inference
     """
-    se = std_errors(gradient, units)
-    se = np.where(se <= _ROUNDING * size, 0.0, se)
-    supports = [way.support(members) for way in units.ways]
-    fewest = np.minimum.reduce([s.fewest for s in supports])
-    either = np.minimum.reduce([s.either for s in supports])
+    se = np.where(std_error <= _ROUNDING * size, 0.0, std_error)
+    fewest = support.fewest
     few = fewest < FEWEST_UNITS
-    dof = np.where(few, np.maximum(fewest, 1.0), np.maximum(either, 1.0)) - 1
+    dof = np.where(few, np.maximum(fewest, 1.0), np.maximum(support.either, 1.0)) - 1
     se = np.where(fewest < 2, np.nan, se)
     return t_inference(estimate, se, dof, conf_level, few)

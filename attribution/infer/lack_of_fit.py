@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from attribution.gradient import Gradient
-from attribution.infer.simultaneous import flips
-from attribution.infer.units import Units
+from attribution.infer.simultaneous import DRAWS, signs
+from attribution.infer.units import Units, UnitSums
 
 __all__ = ["lack_of_fit"]
 
@@ -46,6 +46,16 @@ def lack_of_fit(
     found = []
     for way in units.ways:
         rows = gradient.dot(way.sums)[:, kept] * scale
-        draws = np.concatenate([((e @ rows) ** 2).sum(axis=1) for e in flips(way, seed)])
+        draws = _drawn(rows, way, seed)
         found.append((1 + (draws >= observed * (1 - 1e-9)).sum()) / (1 + len(draws)))
     return float(max(found))
+
+
+def _drawn(rows: np.ndarray, units: UnitSums, seed: int) -> np.ndarray:
+    """Q with chance signs; of independent rows, a weighted sum of squared normals."""
+    if units.clustered:
+        blocks = [((e @ rows) ** 2).sum(axis=1) for e in signs(units.count, seed)]
+        return np.concatenate(blocks)
+    weights = np.maximum(np.linalg.eigvalsh(rows.T @ rows), 0.0)
+    normal = np.random.default_rng(seed).standard_normal((DRAWS, len(weights)))
+    return normal**2 @ weights

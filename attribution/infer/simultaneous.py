@@ -12,25 +12,29 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from attribution.gradient import Gradient
-from attribution.infer.covariance import psi
 from attribution.infer.units import Units, UnitSums
 
-__all__ = ["ADJUSTMENTS", "adjusted_p_values", "critical_value", "flips", "largest_t", "stepwise"]
+__all__ = [
+    "ADJUSTMENTS",
+    "DRAWS",
+    "adjusted_p_values",
+    "critical_value",
+    "largest_t",
+    "signs",
+    "stepwise",
+]
 
 ADJUSTMENTS = ("max-t", "holm", "bh", None)
 
-_DRAWS = 1_999
+DRAWS = 1_999
 # As many sign patterns as there are draws are enumerated: 2^11 of 12 clusters.
 _ENUMERABLE = 12
-# Rows of a max-T beyond this many lines would fill the memory; Holm's bound needs none of them.
-_MOST_LINES = 500
 
 
 def adjusted_p_values(
     p_values: np.ndarray,
     t: np.ndarray,
-    gradient: Gradient,
+    rows: list[np.ndarray] | None,
     units: Units,
     adjust: str | None,
     seed: int,
@@ -43,13 +47,13 @@ def adjusted_p_values(
         NaN where a line has no variance or rests on too few units.
     t : ndarray, shape (K,)
         Estimates over standard errors.
-    gradient : Gradient
-        Of the K lines.
+    rows : list of ndarray, or None
+        The `psi` of the K lines; None where there are too many, which takes Holm's bound for
+        "max-t".
     units : Units
     adjust : {"max-t", "holm", "bh", None}
         "max-t" and "holm" control the chance of any false claim in the view, "bh" the expected
-        part of false ones among the claims. A view of more than 500 lines takes Holm's bound for
-        "max-t".
+        part of false ones among the claims.
     seed : int
         Of the sign flips.
 
@@ -64,11 +68,11 @@ def adjusted_p_values(
     for inference with clustered errors. Rev. Econ. Stat. 90 (few clusters: Rademacher signs).
     """
     known = ~np.isnan(p_values)
-    if adjust != "max-t" or known.sum() > _MOST_LINES or not known.any():
+    if adjust != "max-t" or rows is None or not known.any():
         return stepwise(p_values, "holm" if adjust == "max-t" else adjust)
-    kept = gradient.combine(np.eye(len(known))[known])
     adjusted = p_values.copy()
-    largest = [largest_t(kept, way, seed) for way in units.ways]
+    ways = zip(rows[: len(units.ways)], units.ways, strict=True)
+    largest = [largest_t(r[:, known], way, seed) for r, way in ways]
     # The observed pattern of signs is one of the draws: p is never 0.
     found = [(_reaching(draws, np.abs(t[known])) + 1) / (len(draws) + 1) for draws in largest]
     # Adjusting cannot make a line more certain than it is by itself.
@@ -82,25 +86,27 @@ def _reaching(draws: np.ndarray, values: np.ndarray) -> np.ndarray:
     return len(draws) - np.searchsorted(ordered, values * (1 - 1e-9), side="left")
 
 
-def critical_value(gradient: Gradient, units: Units, level: float, seed: int) -> float:
+def critical_value(rows: list[np.ndarray], units: Units, level: float, seed: int) -> float:
     """Return the half width, in standard errors, of intervals that hold for all lines at once."""
-    draws = [largest_t(gradient, way, seed) for way in units.ways]
+    ways = zip(rows[: len(units.ways)], units.ways, strict=True)
+    draws = [largest_t(r, way, seed) for r, way in ways]
     # The observed pattern is the draw that no interval can exclude: hence n + 1.
     ranks = [min(int(np.ceil(level * (len(d) + 1))), len(d)) for d in draws]
     return max(float(np.sort(d)[rank - 1]) for d, rank in zip(draws, ranks, strict=True))
 
 
-def largest_t(gradient: Gradient, units: UnitSums, seed: int) -> np.ndarray:
+def largest_t(rows: np.ndarray, units: UnitSums, seed: int) -> np.ndarray:
     """Return draws of the largest |t| among lines if nothing happened.
 
         t*_k = sum_g e_g psi_gk / SE*_k,   SE*_k^2 = G/(G-1) sum_g (e_g psi_gk - mean)^2
 
-    with e_g a chance sign for each cluster (see `flips`).
+    with e_g a chance sign for each cluster (see `signs`). Independent rows are many, and t is
+    normal with the correlations of the lines.
 
     Parameters
     ----------
-    gradient : Gradient
-        K lines.
+    rows : ndarray, shape (units, K)
+        psi.
     units : UnitSums
     seed : int
 
@@ -108,47 +114,46 @@ def largest_t(gradient: Gradient, units: UnitSums, seed: int) -> np.ndarray:
     -------
     ndarray, shape (draws,)
     """
-    rows = psi(gradient, units)
-    squares = (rows**2).sum(axis=0)
+    squares = np.einsum("gk,gk->k", rows, rows)
     varying = squares > 0
     rows, squares = rows[:, varying], squares[varying]
     if not rows.size:
-        return np.zeros(_DRAWS)
+        return np.zeros(DRAWS)
+    if not units.clustered:
+        scaled = rows / np.sqrt(squares)
+        values, vectors = np.linalg.eigh(scaled.T @ scaled)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        normal = np.random.default_rng(seed).standard_normal((DRAWS, len(squares)))
+        return np.abs(normal @ root.T).max(axis=1)
     G, found = units.count, []
-    for signs in flips(units, seed):
-        sums = signs @ rows
-        spread = squares
-        if units.clustered:
-            spread = np.maximum(squares - sums**2 / G, 1e-12 * squares) * G / (G - 1)
+    for flipped in signs(G, seed):
+        sums = flipped @ rows
+        spread = np.maximum(squares - sums**2 / G, 1e-12 * squares) * G / (G - 1)
         found.append((np.abs(sums) / np.sqrt(spread)).max(axis=1))
     return np.concatenate(found)
 
 
-def flips(units: UnitSums, seed: int) -> Iterator[np.ndarray]:
-    """Yield blocks of chance signs for the rows of unit sums, each of shape (draws, rows).
+def signs(G: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield blocks of chance signs for G clusters, each of shape (draws, G).
 
-    Clusters take ±1, all patterns where there are at most 12. Independent rows are many, and their
-    stand-ins take normal factors.
+    All patterns where there are at most 12 clusters, else 1,999 by chance.
 
     Parameters
     ----------
-    units : UnitSums
+    G : int
     seed : int
     """
-    n = units.sums.shape[0]
-    if units.clustered and n <= _ENUMERABLE:
+    if G <= _ENUMERABLE:
         # A pattern and its opposite give the same |t|; the one of no flips is the data.
-        numbers = np.arange(1, 2 ** (n - 1))
-        yield 1.0 - 2.0 * (numbers[:, None] >> np.arange(n)[None, :] & 1)
+        numbers = np.arange(1, 2 ** (G - 1))
+        yield 1.0 - 2.0 * (numbers[:, None] >> np.arange(G)[None, :] & 1)
         return
     rng = np.random.default_rng(seed)
-    at_once = max(1, min(_DRAWS, 20_000_000 // n))
-    for start in range(0, _DRAWS, at_once):
-        draws = min(at_once, _DRAWS - start)
-        if units.clustered:
-            yield 1.0 - 2.0 * rng.integers(0, 2, (draws, n), dtype=np.int8)
-        else:
-            yield rng.standard_normal((draws, n))
+    at_once = max(1, min(DRAWS, 20_000_000 // G))
+    for start in range(0, DRAWS, at_once):
+        draws = min(at_once, DRAWS - start)
+        drawn = np.frombuffer(rng.bytes(draws * (-(-G // 8))), dtype=np.uint8).reshape(draws, -1)
+        yield 1.0 - 2.0 * np.unpackbits(drawn, axis=1, count=G)
 
 
 def stepwise(p_values: np.ndarray, adjust: str | None) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -33,6 +34,14 @@ class UnitSums:
     count: int
     clustered: bool
     in_cell: np.ndarray
+
+    @cached_property
+    def _seen(self) -> tuple[sparse.csr_array, sparse.csr_array]:
+        """Which units have a denominator in which cells, per period."""
+        S = self.sums.shape[1] // 4
+        seen = self.sums[:, : 2 * S].copy()
+        seen.data = (seen.data != 0).astype(float)
+        return seen[:, :S], seen[:, S:]
 
     def support(self, members) -> Support:
         """Count the units that lines rest on.
@@ -71,6 +80,11 @@ class Support:
     per_period: np.ndarray
     either: np.ndarray
 
+    def in_period(self, t: int) -> Support:
+        """Return what quantities of one period rest on."""
+        here = np.where(np.arange(2) == t, self.per_period, 0.0)
+        return Support(here, self.per_period[:, t])
+
     @property
     def fewest(self) -> np.ndarray:
         """The smaller number of units among the periods in which a line has any, shape (K,)."""
@@ -104,6 +118,25 @@ class Units:
     def count(self) -> int:
         """The number of units, of the cluster column with fewest."""
         return min(way.count for way in self.ways)
+
+    @property
+    def kinds(self) -> tuple[UnitSums, ...]:
+        """The ways, and the overlap where there is one."""
+        return self.ways if self.overlap is None else (*self.ways, self.overlap)
+
+    def support(self, members) -> Support:
+        """Count the units that lines rest on; of two cluster columns the fewer.
+
+        Parameters
+        ----------
+        members : sparse array, shape (K, 2 S)
+            1 where a line rests on a cell of a period.
+        """
+        found = [way.support(members) for way in self.ways]
+        return Support(
+            np.minimum.reduce([s.per_period for s in found]),
+            np.minimum.reduce([s.either for s in found]),
+        )
 
     @property
     def clustered(self) -> bool:
