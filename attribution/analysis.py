@@ -311,12 +311,13 @@ def _explain(cube: Cube, metric: Metric, options: Options) -> Attribution:
 
 def _evidence(cube: Cube, metric: Metric, units: Units, options: Options) -> Evidence:
     """Decompose with the rates that were asked for; "pairs" may first look which pairs matter."""
+    n = cube.metric_sums(metric, "count")
 
     def decomposed(pairs: Sequence[tuple[int, int]]) -> Decomposition:
         return decompose(
             cube.metric_sums(metric, "denominator"),
             cube.metric_sums(metric, "numerator"),
-            cube.metric_sums(metric, "count"),
+            n,
             cube.codes,
             tuple(len(levels) for levels in cube.levels),
             method=options.method,
@@ -326,16 +327,16 @@ def _evidence(cube: Cube, metric: Metric, units: Units, options: Options) -> Evi
         )
 
     if options.rates != "pairs":
-        return Evidence(decomposed(()), units, options)
+        return Evidence(decomposed(()), units, n, options)
     if options.pairs is not None:
         at = cube.dimension_index
         named = [(at(a, "pairs"), at(b, "pairs")) for a, b in options.pairs]
-        return Evidence(decomposed(named), units, options)
-    found = Evidence(decomposed(()), units, options)
+        return Evidence(decomposed(named), units, n, options)
+    found = Evidence(decomposed(()), units, n, options)
     p = found.lack_of_fit()
     chosen = [pair for pair, value in p.items() if value < 1 - options.conf_level]
     reason = "no pair of dimensions lacks fit" if not chosen else "their lack of fit is significant"
-    return Evidence(replace(decomposed(chosen), reason=reason), units, options)
+    return Evidence(replace(decomposed(chosen), reason=reason), units, n, options)
 
 
 def _volume(cube: Cube, options: Options) -> np.ndarray:

@@ -115,6 +115,10 @@ class Bridge:
         format = self.format
         return [format.number(x / format.factor, signed=True) for x in self.shown()]
 
+    def remarks(self) -> list[str]:
+        """Return the notes of the bars, each once: "too few moderators"."""
+        return list(dict.fromkeys(bar.note for bar in self.bars if bar.note))
+
     def starts(self) -> list[float]:
         """Return the level each bar starts from."""
         levels = self.baseline + np.cumsum([0.0, *(bar.value for bar in self.bars)])
@@ -155,8 +159,9 @@ class Bridge:
         value = float(sum(self.bars[i].value for i in members))
         label = f"other ({len(members)})"
         rows = tuple(r for i in members for r in self.bars[i].rows)
+        notes = list(dict.fromkeys(self.bars[i].note for i in members if self.bars[i].note))
         if self.covariance is None:
-            return Bar(label, value, rows=rows)
+            return Bar(label, value, rows=rows, note=", ".join(notes))
         chosen = self.covariance[np.ix_(members, members)]
         half = self.half_width * float(np.sqrt(max(chosen.sum(), 0.0)))
-        return Bar(label, value, value - half, value + half, rows=rows)
+        return Bar(label, value, value - half, value + half, rows=rows, note=", ".join(notes))

@@ -30,7 +30,10 @@ from attribution.infer import (
     stepwise,
 )
 
-__all__ = ["Evidence", "Known", "Options"]
+__all__ = ["THIN_ROWS", "Evidence", "Known", "Options"]
+
+# A cell of fewer rows than this is thin.
+THIN_ROWS = 10
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ class Evidence:
     parts : Decomposition
     units : Units
         The clusters, or rows, with the sums that the data hold.
+    n : ndarray, shape (2, S)
+        Rows, or trials, per cell.
     options : Options
     strata : ndarray of int, shape (G,), optional
         The stratum of each cluster, for a stratified bootstrap.
@@ -81,15 +86,16 @@ class Evidence:
 
     parts: Decomposition
     units: Units
+    n: np.ndarray
     options: Options
     strata: np.ndarray | None = None
 
     @cached_property
     def line_units(self) -> Units:
-        """The units as the lines see them: with observed rates of thin cells, leaving one out."""
+        """The units as the lines see them: with observed rates, leaving one out at a time."""
         if self.parts.form != "saturated":
             return self.units
-        return self.units.delete_one(self.parts.turnover.stayed)
+        return self.units.delete_one(self.parts.turnover.stayed, self.n < THIN_ROWS)
 
     def of(self, estimate: np.ndarray, gradient: Gradient, support: Support) -> Known:
         """Infer quantities that are plain functions of sums: totals, shares, observed rates.

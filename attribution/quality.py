@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from attribution.decompose import Decomposition, nesting
+from attribution.evidence import THIN_ROWS
 from attribution.formatting import Format
 from attribution.infer import FEWEST_UNITS
 from attribution.labels import MISSING
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["findings"]
 
-_THIN_ROWS = 10
 _FEW_CLUSTERS = 12
 _NEARLY_ALL = 0.8
 _RECODED_RATIO = 50.0
@@ -139,7 +139,7 @@ def _cells(change: Attribution, volume: np.ndarray, n: np.ndarray) -> list[dict[
                 share=share,
             )
         )
-    thin = (n_S > 0) & (n_S < _THIN_ROWS)
+    thin = (n_S > 0) & (n_S < THIN_ROWS)
     if thin.any():
         share = float(volume_S[thin].sum() / total)
         found.append(
@@ -147,7 +147,7 @@ def _cells(change: Attribution, volume: np.ndarray, n: np.ndarray) -> list[dict[
                 "thin_cells",
                 "warning" if saturated and share > 0.05 else "info",
                 f"{int(thin.sum()):,} of {int((n_S > 0).sum()):,} observed cells have fewer than "
-                f"{_THIN_ROWS} rows ({100 * share:.1f} % of the volume).",
+                f"{THIN_ROWS} rows ({100 * share:.1f} % of the volume).",
                 cells=int(thin.sum()),
                 share=share,
             )

@@ -148,22 +148,32 @@ class Units:
         """G - 1."""
         return self.count - 1
 
-    def delete_one(self, cells: np.ndarray) -> Units:
+    def delete_one(self, cells: np.ndarray, thin: np.ndarray) -> Units:
         """Return the units with residuals as leaving out one unit at a time gives them.
 
-            N_g + (N_g - r_c D_g) (D_c / (D_c - D_g) - 1)
+            N_g + (N_g - r_c D_g) (f_g^a - 1),   f_g = D_c / (D_c - D_g)
 
-        makes the linear change of a cell's rate, (N_g - r_c D_g) / D_c, the exact one of deleting
-        unit g. Where a unit is alone in its cell the plain form stays: there is nothing to compare
-        it with.
+        A unit pulls the rate of its cell towards itself, so that its residual from it is too small.
+        In a thin cell a = 1 makes (N_g - r_c D_g) / D_c the exact change of deleting the unit; its
+        excess stands in for cells that rest on one unit, whose noise nothing can show. Elsewhere
+        a = 1/2, which is unbiased where units are alike (deleting would be 10 to 30 % too wide with
+        a few units to a cell). Where a unit is alone in its cell the plain form stays.
 
         Parameters
         ----------
         cells : ndarray of bool, shape (S,)
             The segments whose rates are taken as observed.
+        thin : ndarray of bool, shape (2, S)
+            Cells of few rows.
+
+        References
+        ----------
+        Bell, R. M. and McCaffrey, D. F. (2002). Bias reduction in standard errors for linear
+        regression with multi-stage samples. Survey Methodology 28 (a = 1/2; a = 1 the jackknife).
         """
-        overlap = None if self.overlap is None else _delete_one(self.overlap, cells)
-        return Units(tuple(_delete_one(way, cells) for way in self.ways), overlap)
+        power = np.where(thin, 1.0, 0.5).ravel() * np.tile(cells, 2)
+        overlap = None if self.overlap is None else _delete_one(self.overlap, power)
+        return Units(tuple(_delete_one(way, power) for way in self.ways), overlap)
 
     def finite(self, n: np.ndarray, volume: np.ndarray) -> Units:
         """Return the units for the decisions of these periods alone.
@@ -289,25 +299,25 @@ def _gram_root(dd: np.ndarray, dn: np.ndarray, nn: np.ndarray) -> sparse.csr_arr
     )
 
 
-def _delete_one(units: UnitSums, cells: np.ndarray) -> UnitSums:
-    S = len(cells)
-    D, N = units.totals[: 2 * S], units.totals[2 * S :]
-    r = np.divide(N, D, out=np.zeros(2 * S), where=D != 0)
-    thin = np.concatenate([cells, cells])
+def _delete_one(units: UnitSums, power: np.ndarray) -> UnitSums:
+    """The power of the factor is 0 where a cell is left as it is, shape (2 S,)."""
+    width = len(power)
+    D, N = units.totals[:width], units.totals[width:]
+    r = np.divide(N, D, out=np.zeros(width), where=D != 0)
     if not units.clustered:
-        return replace(units, sums=_delete_one_row(units, r, thin))
+        return replace(units, sums=_delete_one_row(units, r, power))
     # D and N were placed together, so their blocks hold the same entries in the same order.
-    in_D, in_N = units.sums[:, : 2 * S], units.sums[:, 2 * S :].copy()
+    in_D, in_N = units.sums[:, :width], units.sums[:, width:].copy()
     c = in_D.indices
     left = D[c] - in_D.data
     alone = left <= 1e-9 * D[c]
-    inflated = np.divide(D[c], left, out=np.ones(len(c)), where=~alone & thin[c])
-    in_N.data = in_N.data + (in_N.data - r[c] * in_D.data) * (inflated - 1)
+    factor = np.divide(D[c], left, out=np.ones(len(c)), where=~alone) ** power[c]
+    in_N.data = in_N.data + (in_N.data - r[c] * in_D.data) * (factor - 1)
     sums = sparse.csr_array(sparse.hstack([in_D, in_N], format="csr"))
     return replace(units, sums=sums, totals=np.asarray(sums.sum(axis=0)).ravel())
 
 
-def _delete_one_row(units: UnitSums, r: np.ndarray, thin: np.ndarray) -> sparse.csr_array:
+def _delete_one_row(units: UnitSums, r: np.ndarray, power: np.ndarray) -> sparse.csr_array:
     """The same for rows, all rows of a cell taken as equally large: the residual's Gram grows."""
     n, cells = units.in_cell.ravel(), len(r)
     gram = units.sums
@@ -315,6 +325,6 @@ def _delete_one_row(units: UnitSums, r: np.ndarray, thin: np.ndarray) -> sparse.
     along = gram.diagonal(cells)[:cells]
     rest = gram.diagonal()[cells:]
     dd, dn, nn = first**2, first * along, along**2 + rest**2
-    k = np.divide(n, n - 1, out=np.ones(cells), where=(n > 1) & thin)
+    k = np.divide(n, n - 1, out=np.ones(cells), where=n > 1) ** power
     dz, zz = dn - r * dd, nn - 2 * r * dn + r**2 * dd
     return _gram_root(dd, r * dd + k * dz, r**2 * dd + 2 * r * k * dz + k**2 * zz)

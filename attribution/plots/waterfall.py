@@ -151,7 +151,8 @@ def _rows(bridge: Bridge, theme: Theme, alone: bool) -> list[Row]:
                 start + bar.value,
                 theme.tint(color) if pale else color,
                 whisker=(start + bar.conf_low, start + bar.conf_high) if known else None,
-                interval=format.interval(bar.conf_low, bar.conf_high) if known else "",
+                interval=(format.interval(bar.conf_low, bar.conf_high) if known else "")
+                + (" *" if bar.note else ""),
                 pale=pale,
             )
         )
@@ -180,12 +181,13 @@ def _words(bridge: Bridge, rows: list[Row], pen: Pen, totals: str) -> Words:
         meaning = f"pale: not significant (p ≥ {SIGNIFICANT:g})"
         keys.append(Key("■", theme.tint(theme.neutral), meaning))
     subtitle = f"{what} · {bridge.current_label} against {bridge.baseline_label}"
+    remarks = [f"* {x}: the interval is widened, or there is none." for x in bridge.remarks()]
     lacking = pen.lacks([bridge.message, subtitle, *bridge.notes, *(row.label for row in rows)])
     return Words(
         title=bridge.message,
         subtitle=subtitle,
         keys=tuple(keys),
-        notes=(*bridge.notes, *([MISSING_NOTE] if lacking else [])),
+        notes=(*bridge.notes, *remarks, *([MISSING_NOTE] if lacking else [])),
     )
 
 
