@@ -5,6 +5,8 @@
     explain         why a KPI changed between two periods           -> Attribution
     Cube            the sums behind it, to scan once and ask often
     Rate, Ratio     what a KPI is
+    factors         any function of named factors, attributed to them
+    Tree            a KPI tree written as formulas; capacity_tree is one
     Bootstrap       how to bootstrap, for `explain(inference=...)`
     minimum_detectable_change   how small a change a sample can show
     datasets        example data with known causes; real open data
@@ -28,7 +30,10 @@ _HOME = {
     "Cube": "attribution.cube",
     "Rate": "attribution.metrics",
     "Ratio": "attribution.metrics",
+    "Tree": "attribution.tree",
+    "capacity_tree": "attribution.tree",
     "explain": "attribution.analysis",
+    "factors": "attribution.drivers",
     "minimum_detectable_change": "attribution.power",
 }
 _MODULES = ("datasets", "errors", "testing")
@@ -39,9 +44,12 @@ __all__ = [
     "Cube",
     "Rate",
     "Ratio",
+    "Tree",
+    "capacity_tree",
     "datasets",
     "errors",
     "explain",
+    "factors",
     "minimum_detectable_change",
     "testing",
 ]
@@ -50,9 +58,11 @@ if TYPE_CHECKING:
     from attribution import datasets, errors, testing
     from attribution.analysis import explain
     from attribution.cube import Cube
+    from attribution.drivers import factors
     from attribution.infer.bootstrap import Bootstrap
     from attribution.metrics import Rate, Ratio
     from attribution.power import minimum_detectable_change
+    from attribution.tree import Tree, capacity_tree
     from attribution.result import Attribution
 
 

@@ -1,0 +1,496 @@
+"""Tree: a KPI written as formulas of formulas, and why it changed, at every level."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attribution.bridge import Bar, Bridge
+from attribution.decompose.factors import MOST_PLAYERS, factor_effects
+from attribution.drivers import (
+    FactorTotal,
+    check_labels,
+    exact_bridge,
+    in_short,
+    residual_shows,
+    shares_of_change,
+)
+from attribution.errors import ColumnTypeError, OptionError, check_option, listing, nearest
+from attribution.formatting import Format, largest_remainder
+from attribution.formulas import Formula, check_named, mentioned, read_factors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Tree", "TreeChange", "TreeNode", "capacity_tree"]
+
+# A place in the tree: the names on the way from the root.
+Place = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A KPI tree: each formula is a node, what it names are its children, the rest are leaves.
+
+    Parameters
+    ----------
+    formulas : mapping of str to str
+        Node to formula, in any order: names, numbers, ``+ - * /``, parentheses, ``sum(...)`` over
+        the elements of arrays. One node, the root, is in no other formula.
+    units : mapping of str to str, optional
+        Shown beside the numbers of a node or leaf; "%" shows them in % and changes in pp.
+    better : {"higher", "lower"}
+        Which direction of the root is good.
+
+    Raises
+    ------
+    OptionError
+        No formulas, a cycle, several roots, a unit of something that is not in the tree.
+    ExpressionError
+        A formula is not in the grammar.
+
+    Examples
+    --------
+    >>> tree = Tree({"cost": "volume * aht * wage", "volume": "inflow - backlog_change"})
+    >>> tree.root, tree.leaves
+    ('cost', ('inflow', 'backlog_change', 'aht', 'wage'))
+    """
+
+    formulas: Mapping[str, str]
+    _: KW_ONLY
+    units: Mapping[str, str] = field(default_factory=dict)
+    better: str = "higher"
+
+    def __post_init__(self) -> None:
+        for parameter in ("formulas", "units"):
+            given = getattr(self, parameter)
+            if not isinstance(given, Mapping) or not all(
+                isinstance(x, str) for pair in given.items() for x in pair
+            ):
+                raise ColumnTypeError(
+                    f"{parameter}: {given!r:.80} is not a mapping of text to text."
+                )
+            object.__setattr__(self, parameter, dict(given))
+        if not self.formulas:
+            raise OptionError(
+                "formulas: it is empty; write at least one, {'cost': 'volume * aht'}."
+            )
+        check_option("better", self.better, ["higher", "lower"])
+        _check_cycles({node: self.children(node) for node in self.formulas})
+        roots = self._roots()
+        if len(roots) > 1:
+            raise OptionError(
+                f"formulas: {listing(roots)} are in no other formula; a tree has one root."
+            )
+        known = [self.root, *(place[-1] for place in self.places)]
+        for name in self.units:
+            if name not in known:
+                raise OptionError(
+                    f"units: {name!r} is not in the tree.{nearest(name, known)} "
+                    f"Nodes and leaves: {listing(dict.fromkeys(known), most=30)}."
+                )
+
+    @property
+    def root(self) -> str:
+        """The node that no other formula names."""
+        return self._roots()[0]
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """What has no formula, in the order of first use: the values to give."""
+        return tuple(dict.fromkeys(p[-1] for p in self.places if p[-1] not in self.formulas))
+
+    def children(self, node: str) -> tuple[str, ...]:
+        """Return the names in a node's formula, in order; none for a leaf.
+
+        Parameters
+        ----------
+        node : str
+
+        Returns
+        -------
+        tuple of str
+        """
+        return tuple(self._parsed[node].names) if node in self.formulas else ()
+
+    def explain(
+        self,
+        baseline: Mapping[str, Any],
+        current: Mapping[str, Any],
+        *,
+        labels: tuple[str, str] = ("baseline", "current"),
+    ) -> TreeChange:
+        """Return what each node and leaf contributed to the change of the root.
+
+        The root is one function of its leaves. Leaves get their Shapley effects on it
+        (`attribution.factors`), and a node the sum of the leaves below it:
+        ``estimate(node) = sum over leaves below of estimate(leaf)``. So leaves add up to the
+        change of the root, and children to their parent, at every level. The same, with each
+        inner node taken as the root of its own tree, gives a child's effect on its parent in the
+        parent's units; these add up to the parent's own change. Beyond 10 leaves, or where a leaf
+        stands in several places, the line integral is used: only there the places of a leaf add
+        up to the effect of the leaf. The two agree where formulas are sums of products.
+
+        Parameters
+        ----------
+        baseline, current : mapping of str to number or array
+            A value for each leaf.
+        labels : (str, str)
+            What the two sides are called: ("plan", "actual").
+
+        Returns
+        -------
+        TreeChange
+
+        Raises
+        ------
+        OptionError
+            A leaf has no value, a value is not of a leaf or not finite, or a node has no single
+            finite value between baseline and current.
+
+        Examples
+        --------
+        >>> tree = Tree({"cost": "volume * aht", "volume": "inflow - held"})
+        >>> change = tree.explain(
+        ...     {"inflow": 10, "held": 2, "aht": 5}, {"inflow": 14, "held": 2, "aht": 6}
+        ... )
+        >>> print(change)
+        cost rose from 40.0 to 72.0 (+32.0), most of it in inflow.
+        <BLANKLINE>
+                    baseline  current  change  on cost
+        cost            40.0     72.0   +32.0    +32.0
+          volume        8.00    12.00   +4.00    +22.0
+            inflow     10.00    14.00   +4.00    +22.0
+            held        2.00     2.00    0.00      0.0
+          aht           5.00     6.00   +1.00    +10.0
+        <BLANKLINE>
+        Method: Shapley over 3 leaves; a node is the sum of its leaves.
+        """
+        self._check_values(baseline, current)
+        order = self.leaves
+        inputs, _ = read_factors(
+            *({leaf: side[leaf] for leaf in order} for side in (baseline, current))
+        )
+        below = {node: self._leaf_places(node) for node in self.formulas}
+        once = len(below[self.root]) == len(order) <= MOST_PLAYERS
+        method = "shapley" if once else "integral"
+        found, ends = {}, {}
+        for node, places in below.items():
+            at = inputs.at(order.index(place[-1]) for place in places)
+            own = factor_effects(
+                lambda values, node=node, places=places: self._value(
+                    (node,), dict(zip(places, values, strict=True))
+                ),
+                at,
+                method,
+                name=node,
+            )
+            found[node] = dict(zip(places, own.effects.tolist(), strict=True))
+            ends[node] = FactorTotal(own.baseline, own.current)
+            if residual_shows(own.residual, list(own.effects), ends[node]):
+                raise OptionError(
+                    f"baseline, current: {node!r} = {self.formulas[node]!r} cannot be decomposed: "
+                    "a denominator passes through 0 between the two."
+                )
+        for i, leaf in enumerate(order):
+            if not inputs.baseline[i].ndim:
+                ends[leaf] = FactorTotal(float(inputs.baseline[i]), float(inputs.current[i]))
+        nodes = tuple(self._rows(found, ends))
+        return TreeChange(self, check_labels(labels), method, ends[self.root], nodes)
+
+    # -- its shape ---------------------------------------------------------------------------
+
+    @cached_property
+    def _parsed(self) -> dict[str, Formula]:
+        return {
+            node: Formula.of(text, mentioned(text), f"formulas: {node!r}")
+            for node, text in self.formulas.items()
+        }
+
+    def _roots(self) -> list[str]:
+        used = {name for node in self.formulas for name in self.children(node)}
+        return [node for node in self.formulas if node not in used]
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """Every place of the tree but the root's, parents before children."""
+        return tuple(self._places((self.root,)))
+
+    def _places(self, place: Place) -> Iterator[Place]:
+        for child in self.children(place[-1]):
+            yield (*place, child)
+            yield from self._places((*place, child))
+
+    def _leaf_places(self, node: str) -> list[Place]:
+        return [p for p in self._places((node,)) if p[-1] not in self.formulas]
+
+    # -- its values --------------------------------------------------------------------------
+
+    def _value(self, place: Place, leaves: Mapping[Place, Any]) -> Any:
+        """The value at a place, each place of a leaf with a value of its own."""
+        node = place[-1]
+        if node not in self.formulas:
+            return leaves[place]
+        values = {child: self._value((*place, child), leaves) for child in self.children(node)}
+        value = self._parsed[node].value(values)
+        if np.ndim(value):
+            raise OptionError(
+                f"formulas: {node!r} = {self.formulas[node]!r} gives an array of shape "
+                f"{np.shape(value)}, not one number. Write it with sum(...)."
+            )
+        return value
+
+    def _check_values(self, baseline: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+        check_named(baseline, current)
+        for side, values in (("baseline", baseline), ("current", current)):
+            missing = [leaf for leaf in self.leaves if leaf not in values]
+            if missing:
+                raise OptionError(
+                    f"{side}: no value for {listing(missing, most=30)}."
+                    f"{nearest(missing[0], values)}"
+                )
+            for name in values:
+                if name in self.formulas:
+                    raise OptionError(
+                        f"{side}: {name!r} has the formula {self.formulas[name]!r}; leave it out."
+                    )
+                if name not in self.leaves:
+                    raise OptionError(
+                        f"{side}: {name!r} is not in the tree.{nearest(name, self.leaves)} "
+                        f"Leaves: {listing(self.leaves, most=30)}."
+                    )
+
+    def _rows(
+        self, found: Mapping[str, Mapping[Place, float]], ends: Mapping[str, FactorTotal]
+    ) -> Iterator[TreeNode]:
+        """The nodes in the order of the tree, from the effects of leaf places on every node."""
+        for place in ((self.root,), *self.places):
+            node, parent = place[-1], place[-2] if len(place) > 1 else None
+            on_parent = None
+            if parent is not None:
+                on_parent = sum(x for p, x in found[parent].items() if p[1] == node)
+            yield TreeNode(
+                place=place,
+                leaf=node not in self.formulas,
+                unit=self.units.get(node, ""),
+                total=ends.get(node),
+                on_parent=on_parent,
+                estimate=sum(x for p, x in found[self.root].items() if p[: len(place)] == place),
+            )
+
+
+@dataclass(frozen=True)
+class TreeNode:
+    """One place of a tree: its own change, and what it did to its parent and to the root.
+
+    Attributes
+    ----------
+    place : tuple of str
+        The names on the way from the root to it.
+    leaf : bool
+    unit : str
+    total : FactorTotal or None
+        Its own baseline, current and change; None for an array.
+    on_parent : float or None
+        In units of the parent: what it contributed to the parent's change; None for the root.
+    estimate : float
+        In units of the root: what it contributed to the root's change.
+    """
+
+    place: Place
+    leaf: bool
+    unit: str
+    total: FactorTotal | None
+    on_parent: float | None
+    estimate: float
+
+    @property
+    def node(self) -> str:
+        """Its name."""
+        return self.place[-1]
+
+
+@dataclass(frozen=True)
+class TreeChange:
+    """Why the root of a KPI tree changed; made by `Tree.explain`.
+
+    Attributes
+    ----------
+    tree : Tree
+    labels : (str, str)
+        What the two sides are called.
+    method : str
+        "shapley" or "integral".
+    total : FactorTotal
+        `baseline`, `current` and `change` of the root.
+    nodes : tuple of TreeNode
+        Parents before children; a node used in several places is there several times.
+    """
+
+    tree: Tree
+    labels: tuple[str, str]
+    method: str
+    total: FactorTotal
+    nodes: tuple[TreeNode, ...]
+
+    @property
+    def effects(self) -> pd.DataFrame:
+        """One row per place of the tree; within each parent, `estimate` adds up to the parent's.
+
+        Columns: level (0 the root), node, parent, path, leaf, unit, baseline, current, change (its
+        own, in its unit), on_parent (its effect on the parent, in the parent's unit; children add
+        up to the parent's `change`), estimate (its effect on the root, in the root's unit; children
+        add up to the parent's `estimate`, leaves to the change of the root), share_of_change.
+        """
+        import pandas as pd
+
+        every = [node.estimate for node in self.nodes]
+        leaves = [node.estimate for node in self.nodes if node.leaf]
+        frame = pd.DataFrame(
+            {
+                "level": len(node.place) - 1,
+                "node": node.node,
+                "path": " / ".join(node.place),
+                "leaf": node.leaf,
+                "unit": node.unit,
+                "baseline": np.nan if node.total is None else node.total.baseline,
+                "current": np.nan if node.total is None else node.total.current,
+                "change": np.nan if node.total is None else node.total.change,
+                "on_parent": np.nan if node.on_parent is None else node.on_parent,
+                "estimate": node.estimate,
+            }
+            for node in self.nodes
+        )
+        parents = [node.place[-2] if len(node.place) > 1 else None for node in self.nodes]
+        frame.insert(2, "parent", pd.Series(parents, dtype=object))
+        frame["share_of_change"] = shares_of_change(every, self.total.change, leaves)
+        return frame
+
+    def bridge(self, max_bars: int | None = None) -> Bridge:
+        """Return the bars that every picture and file draws: one per leaf, all its places.
+
+        Parameters
+        ----------
+        max_bars : int, optional
+            Sum the smallest bars into "other" beyond this number.
+
+        Returns
+        -------
+        Bridge
+        """
+        bars = []
+        for leaf in self.tree.leaves:
+            of = [i for i, node in enumerate(self.nodes) if node.node == leaf]
+            rows = tuple(of) if len(of) == 1 else ()  # several rows would mean "other"
+            bars.append(Bar(leaf, sum(self.nodes[i].estimate for i in of), rows=rows))
+        how = {"shapley": "Shapley", "integral": "line integral"}[self.method]
+        what = "leaves" if len(bars) > 1 else "leaf"
+        tree, unit = self.tree, self.nodes[0].unit
+        note = f"Method: {how} over {len(bars)} {what}; a node is the sum of its leaves."
+        bridge = exact_bridge(tree.root, unit, tree.better, self.labels, self.total, bars, note)
+        return bridge if max_bars is None else bridge.condensed(max_bars)
+
+    def summary(self) -> str:
+        """Return the headline and the tree as indented text; displayed effects add up too."""
+        bridge = self.bridge()
+        root = bridge.format
+        shown = self._shown(root)
+        rows = [("", *self.labels, "change", f"on {self.tree.root}", "")]
+        for node, effect in zip(self.nodes, shown, strict=True):
+            name = "  " * (len(node.place) - 1) + node.node
+            on_root = root.number(effect / root.factor, signed=True)
+            rows.append((name, *_written(node), on_root, node.unit))
+        widths = [max(len(row[i]) for row in rows) for i in range(5)]
+        table = [
+            "  ".join(
+                [f"{row[0]:<{widths[0]}}", *(f"{row[i]:>{widths[i]}}" for i in range(1, 5)), row[5]]
+            ).rstrip()
+            for row in rows
+        ]
+        return "\n".join([f"{bridge.message}.", "", *table, "", *bridge.notes])
+
+    def _shown(self, root: Format) -> list[float]:
+        """Displayed effects, in displayed units: children add up to their displayed parent."""
+        ends = [
+            round(x * root.factor, root.decimals) for x in (self.total.baseline, self.total.current)
+        ]
+        shown: dict[Place, float] = {self.nodes[0].place: ends[1] - ends[0]}
+        for node in self.nodes:
+            children = [x for x in self.nodes if x.place[:-1] == node.place]
+            values = [x.estimate * root.factor for x in children]
+            parts = largest_remainder(values, shown[node.place], root.decimals)
+            shown |= {x.place: part for x, part in zip(children, parts, strict=True)}
+        return [shown[node.place] for node in self.nodes]
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        return f"<TreeChange {in_short(self.bridge())}>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.summary())}</pre>"
+
+
+def _written(node: TreeNode) -> tuple[str, str, str]:
+    """Baseline, current and change of a node; nothing for an array."""
+    if node.total is None:
+        return "", "", ""
+    own = Format.fitting(node.unit, node.total.change)
+    ends = own.number(node.total.baseline), own.number(node.total.current)
+    return *ends, own.number(node.total.change, signed=True)
+
+
+def _check_cycles(children: Mapping[str, Sequence[str]]) -> None:
+    """Raise `OptionError` with the names on the way round, if a node is below itself."""
+    done: set[str] = set()
+
+    def walk(node: str, way: Place) -> None:
+        if node in way:
+            loop = (*way[way.index(node) :], node)
+            raise OptionError(f"formulas: {' -> '.join(loop)} is a cycle.")
+        if node not in done:
+            for child in children.get(node, ()):
+                walk(child, (*way, node))
+            done.add(node)
+
+    for node in children:
+        walk(node, ())
+
+
+def capacity_tree() -> Tree:
+    """Return the tree of the headcount that a volume of work needs.
+
+    ``headcount = volume * aht / (productive_hours * utilization)``: the hours of work over the
+    hours that one full-time equivalent spends on it.
+
+    Returns
+    -------
+    Tree
+        Its leaves: volume (items in the period), aht (average handle time, in HOURS per item),
+        productive_hours (paid hours less leave, training and breaks, per FTE and period) and
+        utilization (the share of them spent on items).
+
+    Examples
+    --------
+    >>> plan = {"volume": 90_000, "aht": 0.05, "productive_hours": 125, "utilization": 0.80}
+    >>> actual = {"volume": 99_000, "aht": 0.05, "productive_hours": 125, "utilization": 0.72}
+    >>> capacity_tree().explain(plan, actual, labels=("plan", "actual"))
+    <TreeChange headcount: 45.0 FTE -> 55.0 FTE (+10.0 FTE)>
+    """
+    return Tree(
+        {"headcount": "volume * aht / (productive_hours * utilization)"},
+        units={
+            "headcount": "FTE",
+            "volume": "items",
+            "aht": "h",
+            "productive_hours": "h",
+            "utilization": "%",
+        },
+        better="lower",
+    )
