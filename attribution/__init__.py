@@ -62,8 +62,8 @@ if TYPE_CHECKING:
     from attribution.infer.bootstrap import Bootstrap
     from attribution.metrics import Rate, Ratio
     from attribution.power import minimum_detectable_change
-    from attribution.tree import Tree, capacity_tree
     from attribution.result import Attribution
+    from attribution.tree import Tree, capacity_tree
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ from attribution.errors import (
     IdentificationError,
     OptionError,
     PeriodError,
+    check_level,
     check_option,
     listing,
 )
@@ -260,10 +261,10 @@ def _options(**given: Any) -> Options:
         raise OptionError("finite_population: it needs inference='analytic'.")
 
     check_option("adjust", asked.adjust, ADJUSTMENTS)
-    level, material = asked.conf_level, asked.material
-    if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
-        raise OptionError(f"conf_level: {level!r} is not between 0 and 1, as in 0.95.")
-    if material is not None and (not isinstance(material, int | float) or not material > 0):
+    check_level("conf_level", asked.conf_level)
+    material = asked.material
+    number = isinstance(material, int | float) and not isinstance(material, bool)
+    if material is not None and (not number or not material > 0):
         raise OptionError(
             f"material: {material!r} is not a positive number in KPI units (0.005 is 0.5 pp)."
         )
@@ -276,8 +277,8 @@ def _pairs(asked: Options) -> tuple[tuple[str, str], ...] | None:
     if asked.rates != "pairs":
         raise OptionError(f"pairs: they are used with rates='pairs' only, not {asked.rates!r}.")
     pairs = []
-    for pair in asked.pairs:
-        names = list(pair) if not isinstance(pair, str) else [pair]
+    for pair in several(asked.pairs):
+        names = several(pair)
         if len(names) != 2 or names[0] == names[1] or not all(isinstance(d, str) for d in names):
             raise OptionError(
                 f"pairs: {pair!r} is not a pair of dimensions, as in [('queue', 'policy')]."

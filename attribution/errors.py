@@ -18,6 +18,7 @@ __all__ = [
     "OptionError",
     "PeriodError",
     "SourceError",
+    "check_level",
     "check_option",
     "listing",
     "nearest",
@@ -136,6 +137,29 @@ def listing(values: Iterable[object], most: int = 12) -> str:
     if len(shown) <= most:
         return ", ".join(shown)
     return ", ".join(shown[:most]) + f" and {len(shown) - most} more"
+
+
+def check_level(parameter: str, value: object) -> float:
+    """Return a confidence level, or raise `OptionError` unless it lies between 0 and 1.
+
+    Parameters
+    ----------
+    parameter : str
+        Named in the error.
+    value : object
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> check_level("conf_level", 0.95)
+    0.95
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1:
+        return float(value)
+    raise OptionError(f"{parameter}: {value!r} is not between 0 and 1, as in 0.95.")
 
 
 def check_option(parameter: str, value: object, allowed: Sequence[object]) -> None:

@@ -22,12 +22,14 @@ from attribution.infer import (
     bootstrap_inference,
     covariance,
     critical_value,
+    degrees_of_freedom,
     infer,
     lack_of_fit,
     psi,
     resample,
     std_errors,
     stepwise,
+    t_inference,
 )
 
 __all__ = ["THIN_ROWS", "Evidence", "Known", "Options"]
@@ -109,6 +111,11 @@ class Evidence:
         """
         return self._known(estimate, gradient, support, self.units)
 
+    def certain(self, estimate: np.ndarray) -> Known:
+        """What is counted, not estimated."""
+        found = t_inference(estimate, np.zeros_like(estimate), 1, self.options.conf_level)
+        return Known(found, None, self.units)
+
     def of_lines(
         self,
         estimate: np.ndarray,
@@ -183,13 +190,24 @@ class Evidence:
         return self.of_lines(parts.estimate, parts.scores, support, here)
 
     @cached_property
+    def degrees_of_freedom(self) -> np.ndarray:
+        """Those of the lines of the bridge."""
+        return degrees_of_freedom(self.units.support(self.parts.members))
+
+    @cached_property
     def lines_adjusted(self) -> np.ndarray:
         """The adjusted p-values of the lines of the bridge."""
         return self.adjusted(self.lines)
 
     @cached_property
     def covariance(self) -> np.ndarray:
-        """The joint covariance of the lines of the bridge."""
+        """The joint covariance of the lines of the bridge, NaN where nothing is known of one."""
+        unknown = np.isnan(self.lines.found.std_error)
+        fixed = self.lines.found.std_error == 0
+        V = np.where(fixed[:, None] | fixed[None, :], 0.0, self._covariance())
+        return np.where(unknown[:, None] | unknown[None, :], np.nan, V)
+
+    def _covariance(self) -> np.ndarray:
         if self.options.bootstrap is not None:
             lines = self.draws.estimates[:, 1 : 1 + len(self.parts.lines)]
             return np.atleast_2d(np.cov(lines, rowvar=False))
@@ -233,7 +251,7 @@ class Evidence:
         """Intervals of the lines at another level, or for all of them at once, shape (K, 2)."""
         found = self.at_level(conf_level).lines.found
         low, high = found.conf_low, found.conf_high
-        if simultaneous:
+        if simultaneous and self.units.count > 1:
             sure = ~found.few & (found.std_error > 0)
             rows = [kind[:, sure] for kind in self.lines.rows or []]
             if not rows:

@@ -47,7 +47,7 @@ def findings(change: Attribution) -> list[dict[str, Any]]:
     format = change.format
     found = [_residual(change)]
     found += [dict(f) for f in cube.findings]
-    found += _rates_in_use(parts)
+    found += _rates_in_use(parts, cube)
     found += _missing_levels(cube, volume)
     found += _cells(change, volume, n)
     found += _renames(parts, cube, D, N, format)
@@ -74,8 +74,12 @@ def _residual(change: Attribution) -> dict[str, Any]:
     )
 
 
-def _rates_in_use(parts: Decomposition) -> list[dict[str, Any]]:
-    fitted = {"additive": "main effects", "pairs": "main effects and two-way terms of pairs"}
+def _rates_in_use(parts: Decomposition, cube: Cube) -> list[dict[str, Any]]:
+    pairs = [f"{cube.dimensions[a]} × {cube.dimensions[b]}" for a, b in parts.pairs]
+    fitted = {
+        "additive": "main effects",
+        "pairs": f"main effects and the two-way terms of {', '.join(pairs)}",
+    }
     described = "observed rates of the segments"
     if parts.form in fitted:
         described = (
@@ -89,6 +93,7 @@ def _rates_in_use(parts: Decomposition) -> list[dict[str, Any]]:
             f"Rates are {parts.form}: {described} ({parts.reason}).",
             form=parts.form,
             reason=parts.reason,
+            pairs=pairs,
             fit=list(parts.fit),
         )
     ]
@@ -304,7 +309,8 @@ def _clusters(change: Attribution) -> list[dict[str, Any]]:
                 "moderator, day or reviewer, name that column as cluster: the standard errors "
                 "are too small without it.",
                 units=units.count,
-            )
+            ),
+            *_too_few(change),
         ]
     cube, found = change.cube, []
     names = cube.clusters.names if cube.clusters else ()
@@ -315,7 +321,7 @@ def _clusters(change: Attribution) -> list[dict[str, Any]]:
         elif way.count < _FEW_CLUSTERS:
             message = (
                 f"There are {way.count} clusters ({name}) only; intervals rest on t with "
-                f"{way.count - 1} degrees of freedom and are rough."
+                f"{way.count - 1} degree{'s' * (way.count != 2)} of freedom and are rough."
             )
         else:
             message = ""

@@ -13,7 +13,7 @@ import numpy as np
 from attribution.bridge import Bar, Bridge
 from attribution.cube import Cube
 from attribution.decompose import Decomposition
-from attribution.errors import OptionError
+from attribution.errors import OptionError, check_level
 from attribution.evidence import Evidence, Options
 from attribution.formatting import Format, significant
 from attribution.infer import Units, half_width
@@ -56,8 +56,11 @@ class Total:
 
     @property
     def detectable(self) -> float:
-        """The smallest change the data could show: 2.8 standard errors (80 % power, 5 % level)."""
-        return 2.8 * self.std_error
+        """The smallest change the data could show with 80 % power.
+
+        Half the interval and 0.84 standard errors: 2.8 of them at 95 % and many clusters.
+        """
+        return (self.conf_high - self.conf_low) / 2 + 0.84 * self.std_error
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +106,8 @@ class Attribution:
 
         Columns: effect, dimension, segment, estimate, std_error, conf_low, conf_high, p_value,
         p_adjusted, share_of_change. Effects: "mix" (one row per dimension), "joint" (how the
-        dimensions pair up), "rate", "interaction" (threefold only), "exit" and "entry" (one row
-        per level that left or entered). `share_of_change` is null where it would mislead
+        dimensions pair up), "rate", "interaction" (threefold only), "sampling" (with `volume`
+        only), "exit" and "entry" (one row per level that left or entered). `share_of_change` is null where it would mislead
         (a change within 2 standard errors, or within 10 % of the movement behind it).
         """
         change, movement = self.total.change, np.abs(self._parts.estimate).sum()
@@ -184,9 +187,7 @@ class Attribution:
         """
         import pandas as pd
 
-        level = self.options.conf_level if level is None else level
-        if not 0 < level < 1:
-            raise OptionError(f"level: {level!r} is not between 0 and 1, as in 0.95.")
+        level = self.options.conf_level if level is None else check_level("level", level)
         found = self._evidence.intervals(level, simultaneous)
         total = self._evidence.total_interval(level)
         bounds = np.vstack([found, total])
@@ -217,8 +218,15 @@ class Attribution:
 
         R, q = linear_test(self._line_keys(), hypotheses)
         text = hypotheses if isinstance(hypotheses, str) else ", ".join(hypotheses)
-        dof = self._units.degrees_of_freedom
-        return wald(self._parts.estimate, self._evidence.covariance, R, q, dof, text)
+        used, evidence = R.any(axis=0), self._evidence
+        if np.isnan(evidence.lines.found.std_error[used]).any():
+            raise OptionError(
+                f"hypothesis: {text!r} is about a line that rests on a single unit in a period; "
+                "nothing is known of its noise."
+            )
+        dof = int(evidence.degrees_of_freedom[used].min())
+        V = evidence.covariance[np.ix_(used, used)]
+        return wald(self._parts.estimate[used], V, R[:, used], q, dof, text)
 
     def lack_of_fit(self) -> pd.DataFrame:
         """Test for each pair of dimensions whether the rates in use miss a two-way term.
@@ -524,7 +532,7 @@ class Attribution:
             self.options == other.options
             and self.metric == other.metric
             and self.cube.digest() == other.cube.digest()
-            and self.total == other.total
+            and _plain(vars(self.total)) == _plain(vars(other.total))
         )
 
     def __hash__(self) -> int:

@@ -54,6 +54,11 @@ def _most(bridge: Bridge, i: int) -> bool:
     return abs(bridge.bars[i].value) > 0.5 * abs(sum(moved))
 
 
+def verdict_is_known(change: Attribution) -> bool:
+    """Whether there is a standard error to judge by."""
+    return change.total.std_error == change.total.std_error  # NaN differs from itself
+
+
 def verdict_text(change: Attribution) -> str:
     """Return the verdict as a sentence with the interval and what the data could show."""
     f, total, options = change.format, change.total, change.options
@@ -84,7 +89,10 @@ def notes(change: Attribution) -> list[str]:
     """Return the lines of small print: periods, n, method."""
     cube, options, units = change.cube, change.options, change._units
     if units.clustered and cube.clusters is not None:
-        counted = f"{units.count:,} clusters ({', '.join(cube.clusters.names)})"
+        pairs = zip(units.ways, cube.clusters.names, strict=True)
+        counted = " and ".join(
+            f"{way.count:,} cluster{'s' * (way.count != 1)} ({name})" for way, name in pairs
+        )
     else:
         counted = "rows independent"
     part = cube.provenance.get("part", {})
@@ -118,7 +126,7 @@ def summary(change: Attribution) -> str:
     unit = f"levels in {format.unit}, steps in {format.change_unit}" if format.unit else ""
     adjusted = f"p-values adjusted ({change.options.adjust})" if change.options.adjust else ""
     lines = [bridge.message + ".", verdict_text(change)]
-    if change.verdict != "real":
+    if change.verdict != "real" and verdict_is_known(change):
         lines.append(_offsetting(change, bridge))
     lines += ["", *table]
     if small_print := "; ".join(x for x in (unit, adjusted) if x):

@@ -174,10 +174,10 @@ def _table(
     columns = {"n_baseline": n[:, 0], "n_current": n[:, 1]}
     for t, when in enumerate(("baseline", "current")):
         here = support.in_period(t)
-        share, in_share = margin_shares(volume, member, t)
-        if cube.volume is not None:
-            in_share = Gradient.zero(*in_share.shape)  # counted, not estimated
-        share = evidence.of(share, in_share, here).where(exists[:, t])
+        value, in_share = margin_shares(volume, member, t)
+        estimated = cube.volume is None
+        share = evidence.of(value, in_share, here) if estimated else evidence.certain(value)
+        share = share.where(exists[:, t])
         rate = evidence.of(*margin_rates(D, N, member, t), here).where(sampled[:, t])
         columns |= _columns(f"share_{when}", share) | _columns(f"rate_{when}", rate)
 

@@ -51,13 +51,14 @@ def counted_outside(
     value, gradient = np.zeros(S), Gradient.zero(S, 4 * S)
     for t, sign in ((0, -1.0), (1, 1.0)):
         outside = ~moved.stayed & (volume[t] > 0)
-        weight = np.where(outside, sign * volume[t] / volume[t].sum(), 0.0)
         # The segments whose sums make a segment's rate: itself, or all of its line.
         alone = sparse.diags_array((outside & (D[t] > 0)).astype(float))
         without = sparse.diags_array((outside & (D[t] == 0)).astype(float))
         of_line = sparse.csr_array(moved.members.T @ moved.members)
         made_of = sparse.csr_array(alone + without @ of_line)
         d = made_of @ D[t]
+        # Without any sample of its line a segment is taken to be like the rest: it moves nothing.
+        weight = np.where(outside & (d > 0), sign * volume[t] / volume[t].sum(), 0.0)
         rate = np.divide(made_of @ N[t], d, out=np.zeros(S), where=d > 0)
         inside = np.concatenate([p[t] * (t == 0), p[t] * (t == 1)])
         of_inside = stages.to_sums(Gradient.of(np.ones((1, 1)), _rates_only(inside)), exact)

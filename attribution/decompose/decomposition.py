@@ -53,6 +53,8 @@ class Decomposition:
     aliased : ndarray of bool, shape (q,)
     form, reason : str
         The rates in use and why.
+    pairs : tuple of (int, int)
+        The dimensions whose two-way terms they hold.
     fit : (float, float)
         The part of the observed rates' variance between cells that they reproduce, per period.
 
@@ -74,6 +76,7 @@ class Decomposition:
     aliased: np.ndarray
     form: str
     reason: str
+    pairs: tuple[tuple[int, int], ...]
     fit: tuple[float, float]
     _weights: Weights
     _by_level: Adjusted
@@ -87,8 +90,7 @@ class Decomposition:
     @cached_property
     def scores(self) -> Gradient:
         """The gradient of `estimate` for noise: that of a unit's residuals (see `Rates.pull`)."""
-        counted_fit = self.stages.shares.known and self.form != "saturated"
-        return self._gradient(exact=False) if counted_fit else self.gradient
+        return self._gradient(exact=False) if self.stages.shares.known else self.gradient
 
     def _gradient(self, exact: bool) -> Gradient:
         within = self._by_level.design
@@ -272,6 +274,7 @@ def decompose(
         aliased=by_level.effects.aliased,
         form=used.form,
         reason=reason,
+        pairs=tuple(pairs) if used.form == "pairs" else (),
         fit=explained(D_S, N_S, used),
         _weights=weights,
         _by_level=by_level,

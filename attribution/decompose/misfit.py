@@ -51,4 +51,7 @@ def misfit(parts: Decomposition, a: int, b: int) -> tuple[np.ndarray, Gradient, 
     at = np.concatenate([np.flatnonzero(stayed) + t * S for t in (0, 1)])
     place = sparse.csr_array((np.ones(2 * cells), (np.arange(2 * cells), at)), (2 * cells, 2 * S))
     directly = sparse.hstack([-sparse.diags_array(own.ravel()) @ place, place], format="csr")
-    return both @ residual.ravel(), through + Gradient.of(both, directly), both @ D.ravel()
+    e = both @ residual.ravel()
+    # What the rates in use fit exactly is left over as rounding.
+    e = np.where(np.abs(e) > 1e-9 * (both @ np.abs(rates.observed * D).ravel()), e, 0.0)
+    return e, through + Gradient.of(both, directly), both @ D.ravel()

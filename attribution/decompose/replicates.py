@@ -213,7 +213,8 @@ def _turnover(
     d_line, n_line = (member @ d)[line], (member @ n)[line]
     alone = d > 0
     rate = np.where(alone, n, n_line) / np.where(alone, d, np.where(d_line > 0, d_line, 1.0))
-    share = V[t, outside] / V.sum(axis=1)[t]
+    # Without any sample of its line a segment moves nothing.
+    share = np.where(d_line > 0, V[t, outside] / V.sum(axis=1)[t], 0.0)
     return member @ (np.where(t == 1, 1.0, -1.0)[:, None] * share * (rate - in_use[t]))
 
 

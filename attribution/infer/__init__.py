@@ -5,7 +5,14 @@ Nothing here knows which decomposition it serves.
 
 from attribution.infer.bootstrap import Bootstrap, Draws, bootstrap_inference, resample
 from attribution.infer.covariance import MOST_ROWS, covariance, psi, std_errors
-from attribution.infer.intervals import FEWEST_UNITS, Inference, half_width, infer, t_inference
+from attribution.infer.intervals import (
+    FEWEST_UNITS,
+    Inference,
+    degrees_of_freedom,
+    half_width,
+    infer,
+    t_inference,
+)
 from attribution.infer.lack_of_fit import lack_of_fit
 from attribution.infer.permutation import PermutationTest, permutation_test
 from attribution.infer.populations import cluster_strata
@@ -34,6 +41,7 @@ __all__ = [
     "cluster_units",
     "covariance",
     "critical_value",
+    "degrees_of_freedom",
     "half_width",
     "infer",
     "lack_of_fit",

@@ -84,6 +84,16 @@ def t_inference(
     return Inference(estimate, std_error, estimate - half, estimate + half, p, few)
 
 
+def degrees_of_freedom(support: Support) -> np.ndarray:
+    """Return the degrees of freedom of lines, shape (K,).
+
+    G - 1, G the units a line rests on in either period; where it rests on fewer than 6 in a period,
+    those of its smaller period less one.
+    """
+    few = support.fewest < FEWEST_UNITS
+    return np.maximum(np.where(few, support.fewest, support.either), 1.0) - 1
+
+
 def infer(
     estimate: np.ndarray,
     std_error: np.ndarray,
@@ -93,9 +103,7 @@ def infer(
 ) -> Inference:
     """Return intervals and p-values of lines from their standard errors and what they rest on.
 
-    A line that rests on at least 6 units in each period has t with G - 1 degrees of freedom, G the
-    units it rests on in either period; one that rests on fewer has t with as many degrees as it has
-    units in its smaller period less one, and one that rests on a single unit has no interval.
+    t with `degrees_of_freedom`; a line that rests on a single unit in a period has no interval.
 
     Parameters
     ----------
@@ -112,6 +120,5 @@ def infer(
     se = np.where(std_error <= _ROUNDING * size, 0.0, std_error)
     fewest = support.fewest
     few = fewest < FEWEST_UNITS
-    dof = np.where(few, np.maximum(fewest, 1.0), np.maximum(support.either, 1.0)) - 1
     se = np.where(fewest < 2, np.nan, se)
-    return t_inference(estimate, se, dof, conf_level, few)
+    return t_inference(estimate, se, degrees_of_freedom(support), conf_level, few)

@@ -43,6 +43,8 @@ def lack_of_fit(
     kept = size > 0
     scale = 1 / np.sqrt(size[kept])
     observed = float(((value[kept] * scale) ** 2).sum())
+    if observed == 0:
+        return 1.0
     found = []
     for way in units.ways:
         rows = gradient.dot(way.sums)[:, kept] * scale

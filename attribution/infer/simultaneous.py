@@ -90,9 +90,10 @@ def critical_value(rows: list[np.ndarray], units: Units, level: float, seed: int
     """Return the half width, in standard errors, of intervals that hold for all lines at once."""
     ways = zip(rows[: len(units.ways)], units.ways, strict=True)
     draws = [largest_t(r, way, seed) for r, way in ways]
-    # The observed pattern is the draw that no interval can exclude: hence n + 1.
-    ranks = [min(int(np.ceil(level * (len(d) + 1))), len(d)) for d in draws]
-    return max(float(np.sort(d)[rank - 1]) for d, rank in zip(draws, ranks, strict=True))
+    # The observed pattern is the draw that no interval can exclude: hence n + 1, and no bound at
+    # all where there are too few patterns for the level.
+    ordered = [np.append(np.sort(d), np.inf) for d in draws]
+    return max(float(d[int(np.ceil(level * len(d) - 1e-9)) - 1]) for d in ordered)
 
 
 def largest_t(rows: np.ndarray, units: UnitSums, seed: int) -> np.ndarray:

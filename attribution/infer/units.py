@@ -187,10 +187,12 @@ class Units:
             The sampled and the full counts.
         """
         part = np.divide(n, volume, out=np.zeros_like(volume), where=volume > 0)
-        scale = np.tile(np.sqrt(np.maximum(1 - part, 0.0)).ravel(), 2)
+        # Not 0: a unit that leaves no doubt is still there to be counted.
+        scale = np.tile(np.sqrt(np.maximum(1 - part, 1e-30)).ravel(), 2)
 
         def shrunk(way: UnitSums) -> UnitSums:
-            sums = sparse.csr_array(way.sums @ sparse.diags_array(scale))
+            sums = way.sums.copy()
+            sums.data = sums.data * scale[sums.indices]
             return replace(way, sums=sums, totals=way.totals * scale)
 
         overlap = None if self.overlap is None else shrunk(self.overlap)
@@ -246,7 +248,8 @@ def _one_way(cluster, period, segment, D, N, segments: int) -> UnitSums:
         shape=(count, 4 * segments),
     )
     # An order of their own, so that what is drawn for a unit does not depend on its label.
-    mark = sums @ np.random.default_rng(0).random(4 * segments)
+    size = np.repeat([np.abs(D).sum(), np.abs(N).sum() or 1.0], 2 * segments)
+    mark = sums @ (np.random.default_rng(0).random(4 * segments) / size)
     sums = sparse.csr_array(sums[np.argsort(mark, kind="stable")])
     totals = np.asarray(sums.sum(axis=0)).ravel()
     in_cell = _nonzero_rows(sums[:, : 2 * segments]).reshape(2, segments)
