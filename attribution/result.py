@@ -60,7 +60,7 @@ class Total:
 
         Half the interval and 0.84 standard errors: 2.8 of them at 95 % and many clusters.
         """
-        return (self.conf_high - self.conf_low) / 2 + 0.84 * self.std_error
+        return (self.conf_high - self.conf_low) / 2 + 0.8416 * self.std_error
 
 
 @dataclass(frozen=True, eq=False)

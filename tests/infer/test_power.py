@@ -109,7 +109,9 @@ def test_two_periods_of_a_cube_detect_what_their_change_detects(metric, options)
     seen = minimum_detectable_change(cube)
     total = cube.explain(baseline="1", current="2").total
     assert seen.std_error == pytest.approx(total.std_error, rel=1e-3)
-    assert seen.change == pytest.approx(total.detectable, rel=2e-3)
+    assert seen.change == pytest.approx(2.8016 * total.std_error, rel=2e-3)
+    # The planned figure is for many clusters; with the few of a sample it takes a little more.
+    assert 0.998 * seen.change < total.detectable < 1.05 * seen.change
     assert seen.n == (1800, 1800)
 
 
