@@ -5,6 +5,8 @@
     explain         why a KPI changed between two periods           -> Attribution
     Cube            the sums behind it, to scan once and ask often
     Rate, Ratio     what a KPI is
+    standardize     many groups at the same mix, pairwise effects transitive
+    oaxaca          regression decomposition of a difference of means
     factors         any function of named factors, attributed to them
     Tree            a KPI tree written as formulas; capacity_tree is one
     Bootstrap       how to bootstrap, for `explain(inference=...)`
@@ -29,12 +31,16 @@ _HOME = {
     "Bootstrap": "attribution.infer.bootstrap",
     "Cube": "attribution.cube",
     "Rate": "attribution.metrics",
+    "Oaxaca": "attribution.regression",
     "Ratio": "attribution.metrics",
+    "Standardized": "attribution.groups",
     "Tree": "attribution.tree",
     "capacity_tree": "attribution.tree",
     "explain": "attribution.analysis",
     "factors": "attribution.drivers",
     "minimum_detectable_change": "attribution.power",
+    "oaxaca": "attribution.regression",
+    "standardize": "attribution.groups",
 }
 _MODULES = ("datasets", "errors", "testing")
 
@@ -42,8 +48,10 @@ __all__ = [
     "Attribution",
     "Bootstrap",
     "Cube",
+    "Oaxaca",
     "Rate",
     "Ratio",
+    "Standardized",
     "Tree",
     "capacity_tree",
     "datasets",
@@ -51,6 +59,8 @@ __all__ = [
     "explain",
     "factors",
     "minimum_detectable_change",
+    "oaxaca",
+    "standardize",
     "testing",
 ]
 
@@ -59,9 +69,11 @@ if TYPE_CHECKING:
     from attribution.analysis import explain
     from attribution.cube import Cube
     from attribution.drivers import factors
+    from attribution.groups import Standardized, standardize
     from attribution.infer.bootstrap import Bootstrap
     from attribution.metrics import Rate, Ratio
     from attribution.power import minimum_detectable_change
+    from attribution.regression import Oaxaca, oaxaca
     from attribution.result import Attribution
     from attribution.tree import Tree, capacity_tree
 

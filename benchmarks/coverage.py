@@ -47,8 +47,7 @@ from attribution.infer import half_width  # noqa: E402
 
 PAGE = ROOT / "docs" / "explanation" / "coverage.md"
 SEED = 20250401
-# Worlds per task.
-BATCH = 25
+BATCH = 25  # worlds per task
 
 # One factor varied at a time around the center.
 CASES: dict[str, dict] = {
@@ -350,9 +349,9 @@ def wave(rng: np.random.Generator) -> list[bool]:
 def power(pool: ProcessPoolExecutor, runs: int) -> list[str]:
     """How often the hiring wave of the simulator is called what it is."""
     runs = max(runs // 20, 1)
-    row = [percent(x) for x in np.array(batches(pool, wave, runs)).T]
+    flags = np.array(batches(pool, wave, runs)).T
     heads = ["total called real", "mix of tenure significant, adjusted", "headline names tenure"]
-    return [f"{runs:,} seeds.", "", *table(heads, [row])]
+    return [f"{runs:,} seeds.", "", *table(heads, [map(percent, flags)])]
 
 
 # -- standard errors and gradients ------------------------------------------------------------
@@ -450,11 +449,10 @@ def _worst(D, N, codes, sizes, **options) -> float:
         return [parts.estimate, *(own if of_parts else [])]
 
     here = decomposed(start)
-    exact = [here.gradient]
+    exact = [here.gradient.toarray()]
     if of_parts:
-        exact += [here.level_gradient(part, 0, sum(sizes)) for part in here.level_parts]
-        exact += [here.segment_gradient(part) for part in here.segment_parts]
-    exact = [gradient.toarray() for gradient in exact]
+        exact += [here.level_gradient(k, 0, sum(sizes)).toarray() for k in here.level_parts]
+        exact += [here.segment_gradient(k).toarray() for k in here.segment_parts]
     worst, moving = 0.0, np.flatnonzero(np.tile(D.ravel() > 0, 2))
     for j in np.random.default_rng(SEED).choice(moving, 40, replace=False):
         step = np.zeros(len(start))
