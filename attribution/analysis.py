@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from attribution.cube import Cube, several
-from attribution.decompose import Decomposition, Design, decompose, identical, staying
+from attribution.decompose import MIX, Decomposition, Design, decompose, identical, staying
 from attribution.errors import (
     DataContractError,
     IdentificationError,
@@ -28,6 +28,7 @@ from attribution.infer import (
     cluster_units,
     row_units,
 )
+from attribution.methods import positions
 from attribution.metrics import Metric
 from attribution.result import Attribution, Total
 from attribution.seeds import seed_of
@@ -55,6 +56,7 @@ def explain(
     on_invalid: str = "raise",
     method: str = "midpoint",
     mix: str = "adjusted",
+    order: Sequence[str] | None = None,
     rates: str = "auto",
     pairs: Sequence[tuple[str, str]] | None = None,
     inference: str | Bootstrap = "analytic",
@@ -105,8 +107,14 @@ def explain(
         with a warning that counts them.
     method : {"midpoint", "threefold", "baseline", "current"}
         Which period's shares weigh rate changes, and whose rates value share changes.
-    mix : {"adjusted"}
-        How the mix effect is divided among the dimensions.
+    mix : {"adjusted", "shapley", "das_gupta", "ordered"}
+        How the mix effect is divided among the dimensions; all but "adjusted" with
+        method="midpoint" and inference="analytic" only. "shapley" rakes the shares to the margins
+        of every coalition of dimensions and says so where empty cells leave no such table;
+        "das_gupta" is the published form for cross-classified shares, which a constant added to
+        all rates would change; "ordered" is a chain of conditional shares.
+    order : list of str, optional
+        For "ordered": all dimensions of `by`, the one decided first in front.
     rates : {"auto", "saturated", "additive", "pairs"}
         Cell rates as observed ("saturated"), or fitted with main effects only ("additive"), or
         with the two-way terms of `pairs` besides; "auto" takes observed ones where cells are well
@@ -173,6 +181,7 @@ def explain(
     options = _options(
         method=method,
         mix=mix,
+        order=order,
         rates=rates,
         pairs=pairs,
         finite_population=finite_population,
@@ -234,7 +243,10 @@ def explain_part(whole: Attribution, levels: Mapping[str, object]) -> Attributio
         raise OptionError("within: name at least one level, as in within(market='ID').")
     part = whole.cube.select(**levels)
     left = [d for d in part.dimensions if d not in levels or len(part.levels[_at(part, d)]) > 1]
-    return _explain(part.rollup(left), whole.metric, whole.options)
+    options = whole.options
+    if options.order is not None:
+        options = replace(options, order=tuple(d for d in options.order if d in left))
+    return _explain(part.rollup(left), whole.metric, options)
 
 
 def _at(cube: Cube, dimension: str) -> int:
@@ -254,7 +266,9 @@ def _options(**given: Any) -> Options:
     elif asked.inference == "bootstrap":
         asked = replace(asked, bootstrap=Bootstrap())
     check_option("method", asked.method, ["midpoint", "threefold", "baseline", "current"])
-    check_option("mix", asked.mix, ["adjusted"])
+    check_option("mix", asked.mix, MIX)
+    if asked.mix != "adjusted" and asked.bootstrap is not None:
+        raise OptionError(f"mix: {asked.mix!r} needs inference='analytic'.")
     check_option("rates", asked.rates, ["auto", "saturated", "additive", "pairs"])
     check_option("inference", asked.inference, ["analytic", "bootstrap"])
     if asked.bootstrap is not None and asked.finite_population:
@@ -268,7 +282,20 @@ def _options(**given: Any) -> Options:
         raise OptionError(
             f"material: {material!r} is not a positive number in KPI units (0.005 is 0.5 pp)."
         )
-    return replace(asked, pairs=_pairs(asked), seed=seed_of(rng))
+    return replace(asked, pairs=_pairs(asked), order=_order(asked), seed=seed_of(rng))
+
+
+def _order(asked: Options) -> tuple[str, ...] | None:
+    if asked.mix != "ordered":
+        if asked.order is not None:
+            raise OptionError(f"order: it is used with mix='ordered' only, not {asked.mix!r}.")
+        return None
+    if asked.order is None or isinstance(asked.order, str):
+        raise OptionError(
+            f"order: {asked.order!r} is not a list of all dimensions, as mix='ordered' needs: "
+            "['queue', 'tenure']."
+        )
+    return tuple(asked.order)
 
 
 def _pairs(asked: Options) -> tuple[tuple[str, str], ...] | None:
@@ -322,6 +349,8 @@ def _evidence(cube: Cube, metric: Metric, units: Units, options: Options) -> Evi
             cube.codes,
             tuple(len(levels) for levels in cube.levels),
             method=options.method,
+            mix=options.mix,
+            order=positions(cube, options.order),
             rates=options.rates,
             pairs=pairs,
             volume=cube.volume,

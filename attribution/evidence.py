@@ -44,6 +44,7 @@ class Options:
 
     method: str = "midpoint"
     mix: str = "adjusted"
+    order: tuple[str, ...] | None = None
     rates: str = "auto"
     pairs: tuple[tuple[str, str], ...] | None = None
     finite_population: bool = False

@@ -17,6 +17,7 @@ from attribution.errors import OptionError, check_level
 from attribution.evidence import Evidence, Options
 from attribution.formatting import Format, significant
 from attribution.infer import Units, half_width
+from attribution.methods import Pathways, compare_methods, pathway_matrix
 from attribution.metrics import Metric
 from attribution.seeds import seed_of
 from attribution.tables import effects_table, levels_table, line_names, segments_table, too_few
@@ -107,8 +108,9 @@ class Attribution:
         Columns: effect, dimension, segment, estimate, std_error, conf_low, conf_high, p_value,
         p_adjusted, share_of_change. Effects: "mix" (one row per dimension), "joint" (how the
         dimensions pair up), "rate", "interaction" (threefold only), "sampling" (with `volume`
-        only), "exit" and "entry" (one row per level that left or entered). `share_of_change` is null where it would mislead
-        (a change within 2 standard errors, or within 10 % of the movement behind it).
+        only), "exit" and "entry" (one row per level that left or entered). `share_of_change` is
+        null where it would mislead (a change within 2 standard errors, or within 10 % of the
+        movement behind it).
         """
         change, movement = self.total.change, np.abs(self._parts.estimate).sum()
         sound = abs(change) > 2 * self.total.std_error and abs(change) > 0.1 * movement
@@ -153,6 +155,47 @@ class Attribution:
         ``mix`` is (p_1c - p_0c)(r_c - R), the segment's own, centred on the KPI.
         """
         return segments_table(self.cube, self.metric, self._evidence)
+
+    # -- other ways to divide the mix effect ---------------------------------------------------
+
+    def compare_methods(self, order: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the lines of the bridge by every mix method, side by side.
+
+        Parameters
+        ----------
+        order : list of str, optional
+            All dimensions, the one decided first in front: adds "ordered".
+
+        Returns
+        -------
+        DataFrame
+            One row per bar, `effect, dimension, segment`, then `adjusted, shapley, das_gupta`
+            (and `ordered`); every column adds up to the change. A method without an answer in
+            these data has nulls, and ``frame.attrs["why"]`` says why.
+
+        Raises
+        ------
+        OptionError
+            Another method than midpoint, or an order that does not name each dimension once.
+        """
+        return compare_methods(self.cube, self._evidence, self.effects, order)
+
+    def pathways(self) -> Pathways:
+        """Return whose mix was pushed (rows) and through whose rates it acted (columns).
+
+        Columns are those of the bridge: the dimensions', by mix="adjusted", and joint.
+
+        Returns
+        -------
+        Pathways
+            With `frame` and the `note` that belongs beside it.
+
+        Raises
+        ------
+        IdentificationError
+            The baseline's empty cells leave no table with the current margins: no matrix.
+        """
+        return pathway_matrix(self.cube, self._evidence)
 
     # -- standard errors as everyone expects -------------------------------------------------
 

@@ -15,20 +15,25 @@ from attribution.decompose.margins import (
     total_change,
 )
 from attribution.decompose.misfit import misfit
+from attribution.decompose.mixing import MIX, compared
+from attribution.decompose.pathways import pathways
 from attribution.decompose.replicates import Recomputed, recompute
 from attribution.decompose.turnover import staying
 
 __all__ = [
+    "MIX",
     "Decomposition",
     "Design",
     "Line",
     "Recomputed",
+    "compared",
     "decompose",
     "identical",
     "margin_rates",
     "margin_shares",
     "misfit",
     "nesting",
+    "pathways",
     "recompute",
     "staying",
     "total_change",

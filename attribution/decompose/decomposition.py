@@ -15,6 +15,7 @@ from attribution.decompose.dimensions import Adjusted, adjusted
 from attribution.decompose.kitagawa import METHODS, PARTS, Weights
 from attribution.decompose.linearize import Stages, shares_of
 from attribution.decompose.margins import outside_shares, total_change
+from attribution.decompose.mixing import MixByLevel, divided
 from attribution.decompose.rates import choose, explained, fitted, saturated
 from attribution.decompose.turnover import Turnover, turnover
 from attribution.gradient import Gradient
@@ -49,7 +50,7 @@ class Decomposition:
     stages : Stages
         Shares and rates in use.
     alpha : ndarray, shape (q,)
-        How much better each level is than comparable cells.
+        How much better each level is than comparable cells, by the additive fit whatever `mix`.
     aliased : ndarray of bool, shape (q,)
     form, reason : str
         The rates in use and why.
@@ -79,7 +80,8 @@ class Decomposition:
     pairs: tuple[tuple[int, int], ...]
     fit: tuple[float, float]
     _weights: Weights
-    _by_level: Adjusted
+    _adjusted: Adjusted
+    _by_level: Adjusted | MixByLevel
     _sums: tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
     @cached_property
@@ -191,6 +193,8 @@ def decompose(
     sizes: tuple[int, ...],
     *,
     method: str = "midpoint",
+    mix: str = "adjusted",
+    order: Sequence[int] = (),
     rates: str = "auto",
     pairs: Sequence[tuple[int, int]] = (),
     volume: np.ndarray | None = None,
@@ -208,6 +212,10 @@ def decompose(
     sizes : tuple of int
         Levels per dimension.
     method : {"midpoint", "threefold", "baseline", "current"}
+    mix : {"adjusted", "shapley", "das_gupta", "ordered"}
+        How the mix effect is divided; all but "adjusted" for "midpoint" only.
+    order : sequence of int
+        For "ordered": all dimensions, the first decided first.
     rates : {"auto", "saturated", "additive", "pairs"}
     pairs : sequence of (int, int)
         The dimensions whose two-way terms "pairs" fits; none is the additive form.
@@ -245,13 +253,15 @@ def decompose(
 
     names = ("mix", "rate", "interaction") if weights.threefold else ("mix", "rate")
     segment_parts = {part: PARTS[part][0](p, r, weights) for part in names}
-    by_level = adjusted(p, r, within, weights)
+    projected = adjusted(p, r, within, weights)
+    asked = mix == "adjusted"
+    by_level = projected if asked else divided(mix, p, r, within, weights, order)
     level_parts = {part: within.matrix.T @ segment_parts[part] for part in names}
     level_parts["mix"] = by_level.levels
     turned = moved.members @ _outside(D, N, volume, moved, stages, exact=True)[0]
     dimensions = range(len(sizes))
-    mix = within.dimension_totals @ by_level.levels
-    joint = [segment_parts["mix"].sum() - mix.sum()] if len(sizes) > 1 else []
+    by_dimension = within.dimension_totals @ by_level.levels
+    joint = [segment_parts["mix"].sum() - by_dimension.sum()] if len(sizes) > 1 else []
     lines = [Line("mix", d) for d in dimensions] + [Line("joint") for _ in joint]
     lines += [Line(part) for part in names[1:]]
     totals = [segment_parts[part].sum() for part in names[1:]]
@@ -265,18 +275,20 @@ def decompose(
         design=design,
         R=R,
         lines=tuple(lines),
-        estimate=np.concatenate([mix, joint, totals, sampling, turned]),
+        estimate=np.concatenate([by_dimension, joint, totals, sampling, turned]),
         level_parts=level_parts,
         segment_parts=segment_parts,
         turnover=moved,
         stages=stages,
-        alpha=by_level.alpha,
-        aliased=by_level.effects.aliased,
+        alpha=projected.alpha,
+        # Only the additive fit has to choose how to share out what it cannot tell apart.
+        aliased=projected.effects.aliased & asked,
         form=used.form,
         reason=reason,
         pairs=tuple(pairs) if used.form == "pairs" else (),
         fit=explained(D_S, N_S, used),
         _weights=weights,
+        _adjusted=projected,
         _by_level=by_level,
         _sums=(D, N, volume),
     )

@@ -165,9 +165,9 @@ def _level_mix(
     """Divide the mix effect among the levels, as `dimensions.adjusted` does."""
     v0, v1 = parts._weights.v
     alpha, centre = _level_effects(
-        parts._by_level.effects, (p[0] + p[1]) / 2, v0 * r[0] + v1 * r[1]
+        parts._adjusted.effects, (p[0] + p[1]) / 2, v0 * r[0] + v1 * r[1]
     )
-    shift_of_level = parts._by_level.design.matrix.T @ (p[1] - p[0])
+    shift_of_level = parts._adjusted.design.matrix.T @ (p[1] - p[0])
     return shift_of_level * (alpha + centre - (v0 * in_use[0] + v1 * in_use[1]))
 
 
