@@ -164,14 +164,13 @@ def coverage(pool: ProcessPoolExecutor, runs: int) -> list[str]:
     for case, options in CASES.items():
         found = collected(pool, runs, "auto", options)
         additive = f"{100 * found['additive'].mean():.0f} %"
-        rows.append([case, *(percent(x) for x in found["holds"].T), additive])
+        rows.append([case, f"{runs:,}", *(percent(x) for x in found["holds"].T), additive])
         say(rows[-1])
         if "interaction" in options and found["additive"].any():
             cells = (percent(x) for x in found["holds cell by cell"].T)
-            rows.append([f"{case}: change cell by cell", *cells, additive])
+            rows.append([f"{case}: change cell by cell", f"{runs:,}", *cells, additive])
             say(rows[-1])
-    heads = ["", *LINES, "additive in"]
-    return [f"{runs:,} worlds a row.", "", *table(heads, rows)]
+    return table(["", "worlds", *LINES, "additive in"], rows)
 
 
 def forms(pool: ProcessPoolExecutor, runs: int) -> list[str]:
@@ -491,8 +490,9 @@ def main() -> None:
             lines = "\n".join(PARTS[part](pool, options.simulations))
             print(f"{part}\n\n{lines}\n", flush=True)
             if options.write:
-                place = rf"(?<=<!-- {part} -->\n).*?(?=\n<!-- end -->)"
-                page = re.sub(place, lines, PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+                place = rf"(?<=<!-- {part} -->\n).*?(?=<!-- end -->)"
+                page = PAGE.read_text(encoding="utf-8")
+                page = re.sub(place, lines + "\n", page, count=1, flags=re.DOTALL)
                 PAGE.write_text(page, encoding="utf-8")
 
 
