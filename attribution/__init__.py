@@ -4,7 +4,7 @@
 
     explain         why a KPI changed between two periods           -> Attribution
     Cube            the sums behind it, to scan once and ask often
-    Rate, Ratio     what a KPI is
+    Rate, Ratio, Mean           what a KPI is
     standardize     many groups at the same mix, pairwise effects transitive
     oaxaca          regression decomposition of a difference of means
     factors         any function of named factors, attributed to them
@@ -30,6 +30,7 @@ _HOME = {
     "Attribution": "attribution.result",
     "Bootstrap": "attribution.infer.bootstrap",
     "Cube": "attribution.cube",
+    "Mean": "attribution.metrics",
     "Rate": "attribution.metrics",
     "Oaxaca": "attribution.regression",
     "Ratio": "attribution.metrics",
@@ -48,6 +49,7 @@ __all__ = [
     "Attribution",
     "Bootstrap",
     "Cube",
+    "Mean",
     "Oaxaca",
     "Rate",
     "Ratio",
@@ -71,7 +73,7 @@ if TYPE_CHECKING:
     from attribution.drivers import factors
     from attribution.groups import Standardized, standardize
     from attribution.infer.bootstrap import Bootstrap
-    from attribution.metrics import Rate, Ratio
+    from attribution.metrics import Mean, Rate, Ratio
     from attribution.power import minimum_detectable_change
     from attribution.regression import Oaxaca, oaxaca
     from attribution.result import Attribution

@@ -27,7 +27,7 @@ from attribution.errors import (
     nearest,
 )
 from attribution.labels import label_of, natural_key
-from attribution.metrics import Metric, as_metric
+from attribution.metrics import Contract, Metric, as_metric
 from attribution.source import Grouped, Request, group
 
 if TYPE_CHECKING:
@@ -286,10 +286,12 @@ class Cube:
 
     def _checked(self, metric: Metric) -> bool:
         """Whether the scan checked the rows against the contract of a metric (signs, trials)."""
-        parts = (metric.numerator, metric.denominator)
-        if metric.of_trials:
-            return any(m.of_trials and (m.numerator, m.denominator) == parts for m in self.metrics)
-        return any(m.denominator == metric.denominator for m in self.metrics)
+        held = [m.checked for m in self.metrics]
+        checked = Contract(
+            tuple(x for one in held for x in one.not_negative),
+            tuple(x for one in held for x in one.trials),
+        )
+        return checked.covers(metric.checked)
 
     def _needed(self, metric: Metric) -> list:
         moments = metric.moments(self.weighted)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from attribution.errors import ColumnTypeError, OptionError, check_option
 
-__all__ = ["Metric", "Moment", "Rate", "Ratio", "as_metric"]
+__all__ = ["Contract", "Mean", "Metric", "Moment", "Rate", "Ratio", "as_metric", "check_metric"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,36 @@ class Moment:
         """The name the sum has in a cube; "#" is in no expression, so it is never a column's."""
         weight = {0: (), 1: ("#weight",), 2: ("#weight^2",)}[self.power]
         return " * ".join([*weight, *sorted(self.factors)]) or "#rows"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What the rows of a metric must satisfy, beside being numbers.
+
+    Attributes
+    ----------
+    not_negative : tuple of str
+        Expressions that may not be negative.
+    trials : tuple of (str, str or None)
+        Successes and the trials they may not exceed; None: one per row.
+    """
+
+    not_negative: tuple[str, ...] = ()
+    trials: tuple[tuple[str, str | None], ...] = ()
+
+    def covers(self, other: Contract) -> bool:
+        """Whether rows that satisfy this one satisfy the other.
+
+        Parameters
+        ----------
+        other : Contract
+
+        Returns
+        -------
+        bool
+        """
+        signs = set(other.not_negative) <= set(self.not_negative)
+        return signs and set(other.trials) <= set(self.trials)
 
 
 @dataclass(frozen=True)
@@ -69,7 +100,7 @@ class Rate:
     unit: str | None = None
 
     def __post_init__(self) -> None:
-        _check_metric(self, self.successes, self.trials)
+        check_metric(self, successes=self.successes, trials=self.trials)
 
     @property
     def numerator(self) -> str:
@@ -80,6 +111,12 @@ class Rate:
     def denominator(self) -> str | None:
         """The expression summed into the denominator; None counts rows."""
         return self.trials
+
+    @property
+    def checked(self) -> Contract:
+        """What its rows must satisfy."""
+        counted = _factors(self.trials)
+        return Contract((*counted, self.successes), ((self.successes, self.trials),))
 
     @property
     def label(self) -> str:
@@ -148,7 +185,16 @@ class Ratio:
     unit: str | None = None
 
     def __post_init__(self) -> None:
-        _check_metric(self, self.numerator, self.denominator)
+        if self.denominator is None:
+            raise ColumnTypeError(
+                "Ratio: it needs a denominator. A mean over rows is at.Mean(value)."
+            )
+        check_metric(self, numerator=self.numerator, denominator=self.denominator)
+
+    @property
+    def checked(self) -> Contract:
+        """What its rows must satisfy."""
+        return Contract((self.denominator,))
 
     @property
     def label(self) -> str:
@@ -175,18 +221,91 @@ class Ratio:
         -------
         dict of str to Moment
         """
-        num, den = (self.numerator,), (self.denominator,)
-        return {
-            "numerator": Moment(num, int(weighted)),
-            "denominator": Moment(den, int(weighted)),
-            "count": Moment(),
-            "num_num": Moment(num + num, 2 * weighted),
-            "num_den": Moment(num + den, 2 * weighted),
-            "den_den": Moment(den + den, 2 * weighted),
-        }
+        return _ratio_moments((self.numerator,), (self.denominator,), weighted)
 
 
-Metric = Rate | Ratio
+@dataclass(frozen=True)
+class Mean:
+    """The mean of a value over rows: ``R = sum(value) / rows``, weighted where there is a weight.
+
+    Average handle time, mean resolution time, score per review: a row is one decision.
+
+    Parameters
+    ----------
+    value : str
+        A column or expression; it may be negative.
+    name : str, optional
+        What the KPI is called in headlines.
+    better : {"higher", "lower"}
+        Which direction is good.
+    unit : str, optional
+        The unit shown beside numbers ("s", "EUR").
+
+    Notes
+    -----
+    Where a row holds the sum over several decisions and their number, it is
+    ``Ratio(seconds, decisions)``.
+
+    Examples
+    --------
+    >>> Mean("handle_seconds", name="AHT", better="lower", unit="s").label
+    'AHT'
+    >>> Mean("handle_seconds").label
+    'mean(handle_seconds)'
+    """
+
+    of_trials: ClassVar[bool] = False
+
+    value: str
+    _: KW_ONLY
+    name: str | None = None
+    better: str = "higher"
+    unit: str | None = None
+
+    def __post_init__(self) -> None:
+        check_metric(self, value=self.value)
+
+    @property
+    def numerator(self) -> str:
+        """The expression summed into the numerator."""
+        return self.value
+
+    @property
+    def denominator(self) -> None:
+        """None: the denominator counts rows."""
+        return None
+
+    @property
+    def checked(self) -> Contract:
+        """What its rows must satisfy."""
+        return Contract(())
+
+    @property
+    def label(self) -> str:
+        """The name shown."""
+        return self.name or f"mean({self.value})"
+
+    @property
+    def display_unit(self) -> str:
+        """The unit shown."""
+        return self.unit or ""
+
+    def moments(self, weighted: bool) -> dict[str, Moment]:
+        """Return the sums a bridge of this metric needs, each with its role (see `Ratio.moments`).
+
+        Parameters
+        ----------
+        weighted : bool
+            Whether rows carry weights.
+
+        Returns
+        -------
+        dict of str to Moment
+        """
+        return _ratio_moments((self.value,), (), weighted)
+
+
+Metric = Rate | Ratio | Mean
 
 
 def as_metric(metric: Metric | str) -> Metric:
@@ -195,7 +314,8 @@ def as_metric(metric: Metric | str) -> Metric:
     Parameters
     ----------
     metric : Metric or str
-        A metric object, ``"correct / reviewed"`` (a `Rate`) or ``"ratio(a / b)"`` (a `Ratio`).
+        A metric object, ``"correct / reviewed"`` (a `Rate`), ``"ratio(a / b)"`` (a `Ratio`) or
+        ``"mean(x)"`` (a `Mean`).
 
     Returns
     -------
@@ -212,24 +332,75 @@ def as_metric(metric: Metric | str) -> Metric:
     Rate(successes='correct', trials='reviewed', name=None, better='higher', unit=None)
     >>> as_metric("ratio(seconds / decisions)").denominator
     'decisions'
+    >>> as_metric("mean(seconds)").label
+    'mean(seconds)'
     """
-    if isinstance(metric, Rate | Ratio):
+    if isinstance(metric, Metric):
         return metric
     if not isinstance(metric, str):
         raise ColumnTypeError(
             f"metric: {metric!r} is not a metric. "
-            "Allowed: at.Rate(...), at.Ratio(...) or text such as 'correct / reviewed'."
+            "Allowed: at.Rate(...), at.Ratio(...), at.Mean(...) or text such as "
+            "'correct / reviewed' or 'mean(seconds)'."
         )
-    call = re.fullmatch(r"\s*ratio\s*\((.*)\)\s*", metric, flags=re.DOTALL)
-    parts = _split_ratio(call.group(1) if call else metric)
+    kind, inside = _called(metric)
+    if kind in _FORMS:
+        return _FORMS[kind](inside, metric)
+    return _of_two(Rate, metric, metric)
+
+
+def _called(text: str) -> tuple[str, str]:
+    """Split "mean(seconds)" into "mean" and what is inside; ("", text) for anything else."""
+    call = re.fullmatch(r"\s*([^\W\d]\w*)\s*\((.*)\)\s*", text, flags=re.DOTALL)
+    if call is None or not _encloses(call.group(2)):
+        return "", text
+    return call.group(1), call.group(2).strip()
+
+
+def _encloses(inside: str) -> bool:
+    """Whether the parentheses around a text belong to each other: not those of "(a) / (b)"."""
+    depth, quote = 0, ""
+    for char in inside:
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"`":
+            quote = char
+        else:
+            depth += {"(": 1, ")": -1}.get(char, 0)
+        if depth < 0:
+            return False
+    return True
+
+
+def _of_two(kind: type[Rate] | type[Ratio], inside: str, text: str) -> Metric:
+    parts = _split_ratio(inside)
     if len(parts) != 2 or not all(parts):
         raise OptionError(
-            f"metric: {metric!r} is not a ratio of two expressions. Write 'correct / reviewed' for "
+            f"metric: {text!r} is not a ratio of two expressions. Write 'correct / reviewed' for "
             "successes out of trials, 'ratio(seconds / decisions)' for any other ratio of sums "
-            "(parentheses around a part that divides), or at.Rate('correct') where each row is "
-            "one trial."
+            "(parentheses around a part that divides), 'mean(seconds)' for a mean over rows, or "
+            "at.Rate('correct') where each row is one trial."
         )
-    return Ratio(*parts) if call else Rate(*parts)
+    return kind(*parts)
+
+
+def _of_one(kind: Callable[[str], Metric], name: str) -> Callable[[str, str], Metric]:
+    def read(inside: str, text: str) -> Metric:
+        if not inside:
+            raise OptionError(
+                f"metric: {text!r} names nothing. Write '{name}(seconds)' with a column or an "
+                "expression."
+            )
+        return kind(inside)
+
+    return read
+
+
+# The text forms: what is written before the parenthesis, and how the inside is read.
+_FORMS: dict[str, Callable[[str, str], Metric]] = {
+    "ratio": lambda inside, text: _of_two(Ratio, inside, text),
+    "mean": _of_one(Mean, "mean"),
+}
 
 
 def _split_ratio(text: str) -> list[str]:
@@ -258,10 +429,45 @@ def _ratio_text(numerator: str, denominator: str | None) -> str:
     return f"{numerator} / {denominator}" if denominator else numerator
 
 
-def _check_metric(metric: Metric, numerator: object, denominator: object) -> None:
-    for part in (numerator, denominator):
+def _ratio_moments(
+    num: tuple[str, ...], den: tuple[str, ...], weighted: bool
+) -> dict[str, Moment]:
+    return {
+        "numerator": Moment(num, int(weighted)),
+        "denominator": Moment(den, int(weighted)),
+        "count": Moment(),
+        "num_num": Moment(num + num, 2 * weighted),
+        "num_den": Moment(num + den, 2 * weighted),
+        "den_den": Moment(den + den, 2 * weighted),
+    }
+
+
+def check_metric(metric: object, **parts: object) -> None:
+    """Refuse what no KPI can be made of.
+
+    Parameters
+    ----------
+    metric : object
+        With `name`, `better` and `unit`.
+    **parts
+        The expressions it is made of, by parameter; None where one is left out.
+
+    Raises
+    ------
+    ColumnTypeError
+        An expression, the name or the unit is no text, or empty.
+    OptionError
+        `better` is neither "higher" nor "lower".
+    """
+    kind = type(metric).__name__
+    for parameter, part in parts.items():
         if part is not None and not (isinstance(part, str) and part.strip()):
             raise ColumnTypeError(
-                f"{type(metric).__name__}: {part!r} is not a column name or an expression (text)."
+                f"{kind}: {part!r} is not a column name or an expression (text), as {parameter} "
+                "must be."
             )
-    check_option("better", metric.better, ["higher", "lower"])
+    for parameter in ("name", "unit"):
+        given = getattr(metric, parameter)
+        if given is not None and not (isinstance(given, str) and given.strip()):
+            raise ColumnTypeError(f"{kind}: {parameter} is {given!r}; it must be text, not empty.")
+    check_option("better", getattr(metric, "better"), ["higher", "lower"])  # noqa: B009

@@ -17,12 +17,12 @@ import numpy as np
 
 from attribution.cube import ClusterSums, Cube
 from attribution.errors import MissingFileError, SourceError
-from attribution.metrics import Rate, Ratio
+from attribution.metrics import Mean, Rate, Ratio
 
 __all__ = ["load_cube", "save_cube"]
 
 _FORMAT = 1
-_METRICS = {"Rate": Rate, "Ratio": Ratio}
+_METRICS = {"Mean": Mean, "Rate": Rate, "Ratio": Ratio}
 # A zip notes when each member was written; the same cube must give the same bytes.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 

@@ -153,9 +153,9 @@ def _columns_read(names: list[str], request: Request) -> Reading:
         roles += [(name, "the weight column") for name in weighing]
         measured += weighing
     for metric in request.metrics:
-        for part in (metric.numerator, metric.denominator):
-            if part is not None:
-                measured += ex.columns_of(ex.parse(part, names, "metric"))
+        factors = [f for moment in metric.moments(False).values() for f in moment.factors]
+        for part in dict.fromkeys(factors):
+            measured += ex.columns_of(ex.parse(part, names, "metric"))
     where = request.where
     filtered = [] if where is None else ex.columns_of(ex.parse(where, names, "where"))
     roles += [(c, "read by the metric") for c in measured]
@@ -506,20 +506,17 @@ def _metric_rules(
     metric: Metric, alias: dict[str, str], exempt: dict[str, str]
 ) -> list[contract.Rule]:
     """Signs: trials and denominators never negative; successes between 0 and the trials."""
-    rules = []
-    numerator, denominator = metric.numerator, metric.denominator
-    if denominator is not None:
-        rules.append(_not_negative(denominator, alias[denominator], exempt[denominator]))
-    if metric.of_trials:
-        rules.append(_not_negative(numerator, alias[numerator], exempt[numerator]))
-        x, no_number, limit = alias[numerator], exempt[numerator], "1"
-        if denominator is not None:
-            limit = alias[denominator]
-            no_number += f" OR {exempt[denominator]}"
+    checked = metric.checked
+    rules = [_not_negative(x, alias[x], exempt[x]) for x in checked.not_negative]
+    for successes, trials in checked.trials:
+        x, no_number, limit = alias[successes], exempt[successes], "1"
+        if trials is not None:
+            limit = alias[trials]
+            no_number += f" OR {exempt[trials]}"
         rules.append(
             contract.Rule(
-                numerator,
-                f"successes above trials ({denominator or '1 per row'})",
+                successes,
+                f"successes above trials ({trials or '1 per row'})",
                 # The slack is for sums of weights in floating point, not for counts.
                 f"{no_number} OR {x} <= {limit} + 1e-9 * abs({limit})",
             )
