@@ -80,9 +80,15 @@ def explain(
     by : str or sequence of str
         The dimensions, columns of `data`. A null level becomes the level "(missing)".
     period : str
-        The column that tells the periods apart (or the two groups that are compared).
+        The column that tells the periods apart (or the two groups that are compared), or a
+        granularity of a date: ``"month of decided_at"`` (2026-03), day (2026-03-09), week (the ISO
+        week, 2026-W11), quarter (2026-Q1), year; ``"fiscal month of decided_at from April"``
+        (FY2026-M12: the fiscal year is called after the year it ends in), fiscal quarter and year.
+        Times with a zone count by the clock of their zone in a frame, by UTC in files, SQL and
+        relations; times without one as they are written.
     baseline, current : value or list of values
-        Values of `period`, cast to the column's type; a list pools them.
+        Values of `period`, cast to the column's type; a list pools them. With a granularity the
+        label of a period, or a date in it.
     cluster : str or sequence of str, optional
         The column of units that are independent of each other, such as the moderator; two columns
         for two-way clustering (moderator and day). None: rows are independent.

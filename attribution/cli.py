@@ -43,7 +43,10 @@ MetricText = Annotated[
     str, typer.Option("--metric", help='"correct / reviewed", or "ratio(seconds / decisions)".')
 ]
 By = Annotated[str, typer.Option("--by", help="The dimensions, separated by commas.")]
-PeriodColumn = Annotated[str, typer.Option("--period", help="The column of the periods.")]
+PeriodColumn = Annotated[
+    str,
+    typer.Option("--period", help='The column of the periods, or "month of decided_at".'),
+]
 Baseline = Annotated[list[str], typer.Option("--baseline", help="Repeat it to pool values.")]
 Current = Annotated[list[str], typer.Option("--current", help="Repeat it to pool values.")]
 Cluster = Annotated[

@@ -133,7 +133,7 @@ class Cube:
         metric: Metric | str | Sequence[Metric | str],
         by: str | Sequence[str],
         *,
-        period: str,
+        period: str | None,
         periods: Sequence[object] | None = None,
         cluster: str | Sequence[str] | None = None,
         weight: str | None = None,
@@ -152,8 +152,9 @@ class Cube:
             The KPIs to keep the sums of.
         by : str or sequence of str
             The dimensions.
-        period : str
-            The period column.
+        period : str or None
+            The period column, or a granularity of a date: see `attribution.explain`. None: all
+            rows are one period, "all rows".
         periods : sequence, optional
             Its values to keep; all by default.
         cluster : str or sequence of str, optional

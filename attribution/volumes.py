@@ -43,7 +43,7 @@ def with_volume(cube: Cube, volume: object, periods: Sequence[object] | None) ->
     period = cube.provenance["period"]
     table, column = volume if isinstance(volume, tuple) and len(volume) == 2 else (volume, None)
     try:
-        column = column or count_column(table, [period, *cube.dimensions])
+        column = column or count_column(table, period, cube.dimensions)
         counts = Cube.from_data(
             table, Ratio("1", column), cube.dimensions, period=period, periods=periods
         )

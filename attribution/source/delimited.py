@@ -53,11 +53,14 @@ class Reading:
         Those that only name things: dimensions and clusters.
     numbers : frozenset of str
         Those that are summed.
+    period : str, optional
+        The one that tells periods apart; its values are all of one type.
     """
 
     columns: tuple[str, ...]
     labels: frozenset[str] = frozenset()
     numbers: frozenset[str] = frozenset()
+    period: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import duckdb
@@ -22,16 +23,16 @@ from attribution.errors import (
     listing,
     nearest,
 )
-from attribution.labels import is_null, label_of, natural_key
+from attribution.labels import label_of, natural_key
 from attribution.metrics import Metric, Moment
 from attribution.source import contract
+from attribution.source.dates import PeriodColumn, period_column
 from attribution.source.delimited import Reading
 from attribution.source.tables import ArrowOnly, Table, connect, open_table, reading_problem
 from attribution.source.types import (
     FLOATS,
     NUMBERS,
     described,
-    is_number,
     readings,
     typed,
     without_nan,
@@ -50,7 +51,7 @@ class Request:
 
     metrics: tuple[Metric, ...]
     dimensions: tuple[str, ...]
-    period: str
+    period: str | None
     period_values: tuple[object, ...] | None = None
     clusters: tuple[str, ...] = ()
     weight: str | None = None
@@ -143,7 +144,8 @@ def _comparison_hint(error: duckdb.Error) -> str:
 
 def _columns_read(names: list[str], request: Request) -> Reading:
     """Check every name in the request and return the columns it reads."""
-    roles = [(_require(names, request.period, "period"), "the period column")]
+    when = period_column(request.period, names).column
+    roles = [] if when is None else [(when, "the period column")]
     roles += [(_require(names, c, "cluster"), "a cluster column") for c in request.clusters]
     for d in request.dimensions:
         _require(names, d, "by")
@@ -168,8 +170,8 @@ def _columns_read(names: list[str], request: Request) -> Reading:
         if clash:
             raise OptionError(f"by: {d!r} is also {clash}; a dimension needs a column of its own.")
     read = [*request.dimensions, *(name for name, _ in roles), *filtered]
-    labels = {*request.dimensions, *request.clusters} - {request.period, *measured}
-    return Reading(tuple(dict.fromkeys(read)), frozenset(labels), frozenset(measured))
+    labels = {*request.dimensions, *request.clusters} - {when, *measured}
+    return Reading(tuple(dict.fromkeys(read)), frozenset(labels), frozenset(measured), when)
 
 
 def _parsed_weight(names: list[str], weight: object) -> ex.Expression:
@@ -205,7 +207,13 @@ class _Scan:
     table: Table
     request: Request
 
+    @cached_property
+    def when(self) -> PeriodColumn:
+        """What tells the periods apart."""
+        return period_column(self.request.period, list(self.table.columns))
+
     def run(self) -> Grouped:
+        self.when.check(self.table)
         resolved = self.resolve_periods()
         moments = list(
             dict.fromkeys(
@@ -235,7 +243,7 @@ class _Scan:
                 raise self.nothing_found(resolved, dropped)
             if self.request.weight is not None:
                 findings += _light_weights(workspace, self.request.weight)
-            grouped = _coded(workspace, self.table, self.request, moments, resolved, findings)
+            grouped = _coded(workspace, self, moments, resolved, findings)
         if missing := [v for v, label in grouped.resolved.items() if label not in grouped.periods]:
             raise self.absent(missing, resolved)
         return grouped
@@ -243,29 +251,16 @@ class _Scan:
     # -- the pieces of the selection ---------------------------------------------------------
 
     def period(self) -> str:
-        """The SQL of the period column, null where a row has no period."""
-        name = self.request.period
-        return without_nan(self.table.columns[name], self.table.types[name])
+        """The SQL of the period, null where a row has none."""
+        return self.when.sql(self.table)
 
     def resolve_periods(self) -> dict[str, str]:
         """Cast the requested periods to the column's type: text of the value -> SQL literal."""
         values = self.request.period_values
         if values is None:
             return {}
-        kind = self.table.types[self.request.period]
-        kind = "VARCHAR" if kind.startswith("ENUM") else kind
-        # A cast to whole numbers or days would round, and find a period that was not asked for.
-        exact = "DOUBLE" if is_number(kind) else "TIMESTAMP" if kind == "DATE" else kind
-        resolved: dict[str, str | None] = {}
-        for value in values:
-            if is_null(value):
-                raise PeriodError(
-                    f"period: {value!r} is no period; name values of {self.request.period!r}."
-                )
-            text = ex.quote_literal(label_of(value))
-            cast = f"TRY_CAST({text} AS {kind})"
-            fits = self.table.query(f"SELECT {cast} = TRY_CAST({text} AS {exact})").fetchall()[0][0]
-            resolved[label_of(value)] = cast if fits else None
+        when, table = self.when, self.table
+        resolved = {label_of(v): when.literal(v, table) for v in values}
         if missing := [value for value, literal in resolved.items() if literal is None]:
             raise self.absent(missing, {})
         return {value: literal for value, literal in resolved.items() if literal}
@@ -428,7 +423,7 @@ class _Scan:
 
     def unselected(self, resolved: dict[str, str]) -> list[dict]:
         """Findings on rows that a filter leaves out because it cannot decide about them."""
-        findings = []
+        findings = self.when.findings(self.table)
         no_period = _count(self.table, f"{self.period()} IS NULL")
         if no_period:
             findings.append(
@@ -464,7 +459,7 @@ class _Scan:
         rows = self.table.query(
             f"SELECT DISTINCT {self.period()} AS p FROM source WHERE p IS NOT NULL LIMIT 10000"
         ).fetchall()
-        there = sorted((label_of(r[0]) for r in rows), key=natural_key)
+        there = sorted((self.when.label(r[0]) for r in rows), key=natural_key)
         if not there:
             return self.empty()
         hidden = [v for v in missing if v in resolved and self.holds(resolved[v])]
@@ -576,15 +571,17 @@ def _light_weights(workspace: Any, weight: str) -> list[dict]:
 
 def _coded(
     workspace: Any,
-    table: Table,
-    request: Request,
+    scan: _Scan,
     moments: Sequence[Moment],
     resolved: dict[str, str],
     findings: list[dict],
 ) -> Grouped:
     """Replace the labels in `grouped` by integer codes and fetch it."""
+    table, request, when = scan.table, scan.request, scan.when
     names = ["period", *(f"d{i}" for i in range(len(request.dimensions)))]
-    labels, ranks = zip(*(_level_codes(workspace, name) for name in names), strict=True)
+    labelled = [when.label, *[label_of] * len(request.dimensions)]
+    found = [_level_codes(workspace, *pair) for pair in zip(names, labelled, strict=True)]
+    labels, ranks = zip(*found, strict=True)
     for i in range(len(request.clusters)):
         workspace.execute(
             f"CREATE OR REPLACE TEMP TABLE codes_k{i} AS SELECT k{i} AS value, row_number() "
@@ -615,7 +612,7 @@ def _coded(
             )
     return Grouped(
         periods=labels[0],
-        resolved={v: _label_in_column(workspace, literal) for v, literal in resolved.items()},
+        resolved={v: when.label(_value(workspace, sql)) for v, sql in resolved.items()},
         levels=list(labels[1:]),
         codes=codes,
         period=coded[0][order],
@@ -629,14 +626,16 @@ def _coded(
     )
 
 
-def _level_codes(workspace: Any, name: str) -> tuple[list[str], np.ndarray]:
+def _level_codes(
+    workspace: Any, name: str, label: Callable[[object], str]
+) -> tuple[list[str], np.ndarray]:
     """Number the values of one column; return labels in natural order and code -> rank of label."""
     workspace.execute(
         f"CREATE OR REPLACE TEMP TABLE codes_{name} AS SELECT {name} AS value, "
         f"row_number() OVER () - 1 AS code FROM (SELECT DISTINCT {name} FROM grouped)"
     )
     rows = workspace.execute(f"SELECT value FROM codes_{name} ORDER BY code").fetchall()
-    texts = [label_of(value) for (value,) in rows]
+    texts = [label(value) for (value,) in rows]
     labels = sorted(set(texts), key=natural_key)
     rank = {label: i for i, label in enumerate(labels)}
     return labels, np.array([rank[t] for t in texts], dtype=np.int32)
@@ -657,5 +656,5 @@ def _segments(
     return np.stack([c[first] for c in dimension_codes], axis=1).astype(np.int32), segment
 
 
-def _label_in_column(workspace: Any, literal: str) -> str:
-    return label_of(workspace.execute(f"SELECT {literal}").fetchall()[0][0])
+def _value(workspace: Any, literal: str) -> object:
+    return workspace.execute(f"SELECT {literal}").fetchall()[0][0]

@@ -248,7 +248,8 @@ def _frame_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
     except nw.exceptions.DuplicateError as error:
         raise SourceError(f"data: {' '.join(str(error).split())[:300]}") from error
     names = list(frame.collect_schema().names())
-    read = choose(names).columns
+    wanted = choose(names)
+    read = wanted.columns
     # Engines fold the case of names, and a frame's library may take one for a pattern ("*"): short
     # names of our own avoid every clash.
     frame = frame.rename({name: f"c{i}" for i, name in enumerate(names)})
@@ -259,9 +260,27 @@ def _frame_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
         frame = frame.collect()
     native = frame.to_native()
     kind = str(frame.implementation).lower()
+    if kind == "pandas" and wanted.period is not None:
+        _check_one_type(native[short[wanted.period]], wanted.period)
     connection = connect()
     connection.register("frame", _plain(native) if kind == "pandas" else ArrowOnly(native))
     return _table(kind, "", list(short), list(short.values()), connection.sql("FROM frame"))
+
+
+def _check_one_type(values: Any, name: str) -> None:
+    """Refuse periods of several types: 202601 and "2026-01" would be two periods."""
+    from pandas.api.types import infer_dtype
+
+    if values.dtype != object or infer_dtype(values, skipna=True) not in ("mixed", "mixed-integer"):
+        return
+    seen: dict[str, object] = {}
+    for value in values[values.notna()]:
+        seen.setdefault(type(value).__name__, value)
+    if len(seen) > 1:
+        named = ", ".join(f"{kind} ({value!r})" for kind, value in seen.items())
+        raise ColumnTypeError(
+            f"period: column {name!r} mixes types: {named}. Convert it to one type first."
+        )
 
 
 def _column(schema: Any, name: str) -> Any:
