@@ -11,6 +11,7 @@ import numpy as np
 from attribution.cube import Cube, several
 from attribution.decompose import MIX, Decomposition, Design, decompose, identical, staying
 from attribution.errors import (
+    ColumnTypeError,
     DataContractError,
     IdentificationError,
     OptionError,
@@ -199,6 +200,8 @@ def explain(
     )
     if finite_population and volume is None:
         raise OptionError("finite_population: it needs the full counts (volume=...).")
+    if period is None:
+        raise ColumnTypeError("period: None is not text. It names what tells the periods apart.")
     cube = Cube.from_data(
         data,
         metric,
