@@ -5,6 +5,7 @@
     explain         why a KPI changed between two periods           -> Attribution
     Cube            the sums behind it, to scan once and ask often
     Rate, Ratio, Mean           what a KPI is
+    Dimension       a dimension within another one: market within region
     standardize     many groups at the same mix, pairwise effects transitive
     oaxaca          regression decomposition of a difference of means
     factors         any function of named factors, attributed to them
@@ -30,6 +31,7 @@ _HOME = {
     "Attribution": "attribution.result",
     "Bootstrap": "attribution.infer.bootstrap",
     "Cube": "attribution.cube",
+    "Dimension": "attribution.hierarchy",
     "Mean": "attribution.metrics",
     "Rate": "attribution.metrics",
     "Oaxaca": "attribution.regression",
@@ -49,6 +51,7 @@ __all__ = [
     "Attribution",
     "Bootstrap",
     "Cube",
+    "Dimension",
     "Mean",
     "Oaxaca",
     "Rate",
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
     from attribution.cube import Cube
     from attribution.drivers import factors
     from attribution.groups import Standardized, standardize
+    from attribution.hierarchy import Dimension
     from attribution.infer.bootstrap import Bootstrap
     from attribution.metrics import Mean, Rate, Ratio
     from attribution.power import minimum_detectable_change

@@ -21,6 +21,7 @@ from attribution.errors import (
     listing,
 )
 from attribution.evidence import Evidence, Options
+from attribution.hierarchy import Dimension
 from attribution.infer import (
     ADJUSTMENTS,
     Bootstrap,
@@ -43,7 +44,7 @@ _TOTAL_FIELDS = ("std_error", "conf_low", "conf_high", "p_value")
 def explain(
     data: object,
     metric: Metric | str,
-    by: str | Sequence[str],
+    by: str | Dimension | Sequence[str | Dimension],
     *,
     period: str,
     baseline: object,
@@ -78,8 +79,9 @@ def explain(
         (.parquet .csv .csv.gz), or one SELECT statement.
     metric : Metric or str
         What is explained: ``at.Rate("correct", "reviewed")`` or ``"correct / reviewed"``.
-    by : str or sequence of str
+    by : str, Dimension, or a sequence of them
         The dimensions, columns of `data`. A null level becomes the level "(missing)".
+        ``at.Dimension("market", within="region")`` declares a hierarchy.
     period : str
         The column that tells the periods apart (or the two groups that are compared), or a
         granularity of a date: ``"month of decided_at"`` (2026-03), day (2026-03-09), week (the ISO
@@ -155,7 +157,7 @@ def explain(
     PeriodError
         A period is absent, empty or on both sides.
     DataContractError
-        Rows break the data contract; all findings are listed.
+        Rows break the data contract, or a declared hierarchy; all findings are listed.
     IdentificationError
         A dimension has no level in common between the periods, or two dimensions are identical.
     SourceError
@@ -251,7 +253,9 @@ def explain_part(whole: Attribution, levels: Mapping[str, object]) -> Attributio
     if not levels:
         raise OptionError("within: name at least one level, as in within(market='ID').")
     part = whole.cube.select(**levels)
-    left = [d for d in part.dimensions if d not in levels or len(part.levels[_at(part, d)]) > 1]
+    # A market lies in one region: within a market, its region says nothing any more.
+    fixed = {*levels, *(a for d in levels for a in part.ancestors(d))}
+    left = [d for d in part.dimensions if d not in fixed or len(part.levels[_at(part, d)]) > 1]
     options = whole.options
     if options.order is not None:
         options = replace(options, order=tuple(d for d in options.order if d in left))
@@ -331,7 +335,7 @@ def _explain(cube: Cube, metric: Metric, options: Options) -> Attribution:
     _check_size(cube)
     D, N = cube.metric_sums(metric, "denominator"), cube.metric_sums(metric, "numerator")
     sizes = tuple(len(levels) for levels in cube.levels)
-    design = Design(cube.codes, sizes)
+    design = Design(cube.codes, sizes, cube.nested)
     _check_identified(cube, D if cube.volume is None else cube.volume, design)
     _check_sampled(cube, D, design, options)
     units = _units(cube, metric, D, N)
@@ -363,6 +367,7 @@ def _evidence(cube: Cube, metric: Metric, units: Units, options: Options) -> Evi
             rates=options.rates,
             pairs=pairs,
             volume=cube.volume,
+            nested=cube.nested,
         )
 
     if options.rates != "pairs":
@@ -469,7 +474,7 @@ def _check_identified(cube: Cube, D: np.ndarray, design: Design) -> None:
             f"{cube.periods[1]}. If they were renamed, say so: mapping={{{name!r}: "
             f"{{{old[0]!r}: {new[0]!r}, ...}}}}; else leave {name!r} out of by."
         )
-    if pair := identical(Design(design.codes[stayed], design.sizes)):
+    if pair := identical(design.at(stayed)):
         a, b = (cube.dimensions[d] for d in pair)
         raise IdentificationError(
             f"by: {a!r} and {b!r} are identical, level for level, so their effects cannot be told "

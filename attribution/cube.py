@@ -31,6 +31,7 @@ from attribution.metrics import Contract, Metric, as_metric
 from attribution.source import Grouped, Request, group
 
 if TYPE_CHECKING:
+    from attribution.hierarchy import Dimension
     from attribution.result import Attribution
 
 __all__ = ["VOLUME", "ClusterSums", "Cube", "several"]
@@ -100,6 +101,9 @@ class Cube:
         Where the rows came from and how many there were.
     findings : tuple of dict
         What the scan noticed: `code, severity, message, facts`.
+    hierarchy : dict of str to str
+        Dimension -> the dimension that each of its levels lies within, as declared; see
+        `attribution.Dimension`.
 
     Examples
     --------
@@ -125,13 +129,14 @@ class Cube:
     sketches: dict[str, np.ndarray] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     findings: tuple[dict, ...] = ()
+    hierarchy: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_data(
         cls,
         data: object,
         metric: Metric | str | Sequence[Metric | str],
-        by: str | Sequence[str],
+        by: str | Dimension | Sequence[str | Dimension],
         *,
         period: str | None,
         periods: Sequence[object] | None = None,
@@ -150,7 +155,7 @@ class Cube:
             See `attribution.explain`.
         metric : Metric, str, or a sequence of them
             The KPIs to keep the sums of.
-        by : str or sequence of str
+        by : str, Dimension, or a sequence of them
             The dimensions.
         period : str or None
             The period column, or a granularity of a date: see `attribution.explain`. None: all
@@ -187,10 +192,14 @@ class Cube:
             raise ColumnTypeError(
                 f"where: {where!r} is not text. Write a condition, as in \"design == 'random'\"."
             )
+        from attribution.hierarchy import declared, with_hierarchy
+        from attribution.volumes import check_volume, with_volume
+
         _check_mapping(mapping)
+        asked = declared(_ordered("by", by))
         request = Request(
             metrics=metrics,
-            dimensions=_names("by", by),
+            dimensions=asked.columns,
             period=period,
             period_values=None if periods is None else tuple(several(periods)),
             clusters=_names("cluster", cluster),
@@ -199,11 +208,15 @@ class Cube:
             on_invalid=on_invalid,
         )
         cube = _from_grouped(group(data, request), request)
-        from attribution.volumes import check_volume, with_volume
-
         if volume is not None:
             cube = with_volume(cube, volume, request.period_values)
+        # What is looked up from a dimension is looked up from its merged levels.
+        late = {d: merges for d, merges in (mapping or {}).items() if d in asked.lookups}
         for dimension, merges in (mapping or {}).items():
+            if dimension not in late:
+                cube = cube.merge_levels(dimension, merges)
+        cube = with_hierarchy(cube, asked)
+        for dimension, merges in late.items():
             cube = cube.merge_levels(dimension, merges)
         if volume is not None:
             check_volume(cube)
@@ -334,6 +347,48 @@ class Cube:
             )
         return self.dimensions.index(dimension)
 
+    def ancestors(self, dimension: str) -> tuple[str, ...]:
+        """Return the dimensions that one is declared to lie within, the nearest first.
+
+        Parameters
+        ----------
+        dimension : str
+
+        Returns
+        -------
+        tuple of str
+        """
+        above, d = [], self.dimensions[self.dimension_index(dimension)]
+        while d in self.hierarchy:
+            d = self.hierarchy[d]
+            above.append(d)
+        return tuple(above)
+
+    def parent_levels(self, dimension: str) -> list[str | None]:
+        """Return the level above each level, as declared; nothing for a dimension on top.
+
+        Parameters
+        ----------
+        dimension : str
+
+        Returns
+        -------
+        list of str or None
+            None for a level that no segment has.
+        """
+        d = self.dimension_index(dimension)
+        if dimension not in self.hierarchy:
+            return []
+        p, above = self.dimension_index(self.hierarchy[dimension]), np.full(len(self.levels[d]), -1)
+        above[self.codes[:, d]] = self.codes[:, p]
+        return [self.levels[p][code] if code >= 0 else None for code in above]
+
+    @property
+    def nested(self) -> tuple[tuple[int, int], ...]:
+        """The declared hierarchy by position: (dimension, one that it lies within), all levels."""
+        at = self.dimensions.index
+        return tuple((at(d), at(a)) for d in self.dimensions for a in self.ancestors(d))
+
     def level_index(self, dimension: str, level: object, parameter: str = "") -> int:
         """Return the position of a level, or say which one was meant.
 
@@ -432,9 +487,11 @@ class Cube:
         Cube
         """
         kept = [self.dimension_index(d) for d in dimensions]
-        return self._regrouped(
+        rolled = self._regrouped(
             tuple(dimensions), tuple(self.levels[d] for d in kept), self.codes[:, kept]
         )
+        above = {d: [a for a in self.ancestors(d) if a in dimensions] for d in dimensions}
+        return replace(rolled, hierarchy={d: found[0] for d, found in above.items() if found})
 
     def merge_levels(self, dimension: str, mapping: Mapping[object, object]) -> Cube:
         """Return the cube with levels of one dimension renamed or merged.
@@ -467,6 +524,9 @@ class Cube:
         codes[:, d] = rank[codes[:, d]]
         levels = (*self.levels[:d], tuple(labels), *self.levels[d + 1 :])
         merged = self._regrouped(self.dimensions, levels, codes)
+        from attribution.hierarchy import check_hierarchy
+
+        check_hierarchy(merged)
         used = {**self.provenance.get("mapping", {})}
         used[dimension] = {**used.get(dimension, {}), **renamed}
         return replace(merged, provenance={**merged.provenance, "mapping": used})
@@ -650,10 +710,14 @@ def several(given: object) -> list:
     return [given] if single else list(given)  # pyright: ignore[reportArgumentType]
 
 
-def _names(parameter: str, given: object) -> tuple[str, ...]:
-    names = [] if given is None else several(given)
+def _ordered(parameter: str, given: object) -> list:
     if isinstance(given, set | frozenset):
         raise ColumnTypeError(f"{parameter}: a set has no order; pass a list of column names.")
+    return [] if given is None else several(given)
+
+
+def _names(parameter: str, given: object) -> tuple[str, ...]:
+    names = _ordered(parameter, given)
     for name in names:
         if not isinstance(name, str):
             raise ColumnTypeError(f"{parameter}: {name!r} is not text. Columns are named by text.")

@@ -26,6 +26,7 @@ from attribution.errors import (
 from attribution.evidence import THIN_ROWS
 from attribution.formatting import Format
 from attribution.gradient import Gradient
+from attribution.hierarchy import Dimension
 from attribution.infer import (
     FEWEST_UNITS,
     Inference,
@@ -53,7 +54,7 @@ _MOST_SLOPES = 50_000_000
 def standardize(
     data: object,
     metric: Metric | str,
-    by: str | Sequence[str],
+    by: str | Dimension | Sequence[str | Dimension],
     *,
     group: str,
     cluster: str | Sequence[str] | None = None,
@@ -78,7 +79,7 @@ def standardize(
         See `attribution.explain`.
     metric : Metric or str
         The KPI, ``at.Rate("correct", "reviewed")`` or ``"correct / reviewed"``.
-    by : str or sequence of str
+    by : str, Dimension, or a sequence of them
         The dimensions whose mix is made the same. A null level becomes the level "(missing)".
     group : str
         The column of groups: site, market, vendor. All of its values are compared; `where` keeps
@@ -158,8 +159,8 @@ def standardize(
     cube = _checked(cube, group)
     D, N, n = (cube.metric_sums(cube.metrics[0], r) for r in ("denominator", "numerator", "count"))
     sizes = tuple(len(levels) for levels in cube.levels)
-    _check_comparable(cube, D, Design(cube.codes, sizes))
-    parts = standardize_populations(D, N, n, cube.codes, sizes, rates=rates)
+    _check_comparable(cube, D, Design(cube.codes, sizes, cube.nested))
+    parts = standardize_populations(D, N, n, cube.codes, sizes, rates=rates, nested=cube.nested)
     return Standardized(cube, cube.metrics[0], group, conf_level, parts, _units(cube, D, N))
 
 
@@ -414,7 +415,7 @@ def _check_comparable(cube: Cube, D: np.ndarray, design: Design) -> None:
                 "(mapping=...), name fewer dimensions, or leave one of the groups out (where=...)."
             )
         seen = stayed & (D[[k, j]] > 0).any(axis=0)
-        if pair := identical(Design(design.codes[seen], design.sizes)):
+        if pair := identical(design.at(seen)):
             a, b = (cube.dimensions[d] for d in pair)
             raise IdentificationError(
                 f"by: {a!r} and {b!r} are identical, level for level, in {cube.periods[k]!r} and "

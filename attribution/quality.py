@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from attribution.decompose import Decomposition, nesting
+from attribution.decompose import Decomposition
 from attribution.evidence import THIN_ROWS
 from attribution.formatting import Format
 from attribution.infer import FEWEST_UNITS
@@ -466,18 +466,24 @@ def _signs(change: Attribution, format: Format) -> list[dict[str, Any]]:
 def _identification(parts: Decomposition, cube: Cube) -> list[dict[str, Any]]:
     found = []
     stayed = parts.turnover.stayed
-    design = type(parts.design)(parts.design.codes[stayed], parts.design.sizes)
-    for child, parents in enumerate(nesting(design)):
-        for parent in parents:
+    nested = parts.design.at(stayed).parents
+    for child, parents in enumerate(nested):
+        # Of market within region within world, "market within world" says nothing more.
+        further = {a for parent in parents for a in nested[parent]}
+        for parent in (a for a in parents if a not in further):
             inner, outer = cube.dimensions[child], cube.dimensions[parent]
+            declared = outer in cube.ancestors(inner)
             found.append(
                 _finding(
                     "nested",
                     "info",
                     f"Each {inner} lies in one {outer}: the mix of {outer} is between its levels, "
-                    f"the mix of {inner} within them.",
+                    f"the mix of {inner} within them."
+                    + f" Declare it: at.Dimension({inner!r}, within={outer!r})."
+                    * (not declared),
                     child=inner,
                     parent=outer,
+                    declared=declared,
                 )
             )
     aliased = {

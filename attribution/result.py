@@ -134,6 +134,7 @@ class Attribution:
             _conf_high`, and `_p_value, _p_adjusted` for the last three (`interaction` too for
             threefold). Mix sums to the dimension's row of `effects`, rate to the rate row.
             Levels that entered or left have their entry or exit in `total`, mix and rate null.
+            In a declared hierarchy a column `within` names the level above.
 
         Raises
         ------
@@ -148,6 +149,39 @@ class Attribution:
         """
         d = self.cube.dimension_index(dimension)
         return levels_table(self.cube, self.metric, self._evidence, d)
+
+    def hierarchy(self, dimension: str) -> pd.DataFrame:
+        """Return a dimension and all that it lies within, rolled up: one row per level.
+
+        ``total = mix + mix_below + rate + turnover``, and the total of a level is its own mix and
+        the totals of the levels right below it.
+
+        Parameters
+        ----------
+        dimension : str
+            The lowest one, as in ``hierarchy("market")`` for the regions and their markets; see
+            `attribution.Dimension`.
+
+        Returns
+        -------
+        DataFrame
+            Every level in front of those within it: `dimension, segment, within`, counts, observed
+            shares and rates, then with `_std_error, _conf_low, _conf_high, _p_value, _p_adjusted`
+            each `mix` (of a region: how its share moved; of a market: how its share of the region
+            did), `mix_below` (that of all levels within it), `rate` (the sum of theirs),
+            `turnover` (entries and exits in it) and `total`. Rows of `dimension` add up to its
+            part of the change; what other dimensions' mix did, and joint, comes beside. Errors are
+            linearized.
+
+        Raises
+        ------
+        ColumnNotFoundError
+            No such dimension.
+        """
+        from attribution.rollup import hierarchy_table
+
+        d = self.cube.dimension_index(dimension)
+        return hierarchy_table(self.cube, self.metric, self._evidence, d)
 
     def segments(self) -> pd.DataFrame:
         """Return the same per segment: one column per dimension, then the columns of `levels`.
@@ -413,6 +447,7 @@ class Attribution:
             "numerator": self.metric.numerator,
             "denominator": self.metric.denominator or "rows",
             "by": list(self.cube.dimensions),
+            "hierarchy": dict(self.cube.hierarchy),
             "baseline": self.cube.periods[0],
             "current": self.cube.periods[1],
             "method": self.options.method,

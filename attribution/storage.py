@@ -50,6 +50,7 @@ def save_cube(cube: Cube, path: str | Path) -> None:
         "weighted": cube.weighted,
         "provenance": cube.provenance,
         "findings": cube.findings,
+        "hierarchy": cube.hierarchy,
         "clusters": None,
     }
     if cube.clusters is not None:
@@ -137,4 +138,5 @@ def _cube(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Cube:
         sketches={k: arrays[f"sketches/{i}"] for i, k in enumerate(header["sketches"])},
         provenance=header["provenance"],
         findings=tuple(header["findings"]),
+        hierarchy=header.get("hierarchy", {}),
     )

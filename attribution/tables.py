@@ -17,7 +17,14 @@ from attribution.metrics import Metric
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["effects_table", "levels_table", "line_names", "segments_table", "too_few"]
+__all__ = [
+    "effects_table",
+    "known_columns",
+    "levels_table",
+    "line_names",
+    "segments_table",
+    "too_few",
+]
 
 
 def line_names(cube: Cube, evidence: Evidence) -> list[tuple[str | None, str | None]]:
@@ -106,6 +113,8 @@ def levels_table(cube: Cube, metric: Metric, evidence: Evidence, d: int) -> pd.D
     lines = parts.level_totals[block, : len(parts.lines)]
     apart = lines @ parts.estimate, parts.scores.combine(lines), lines @ parts.members
     names = pd.DataFrame({"dimension": cube.dimensions[d], "segment": list(cube.levels[d])})
+    if above := cube.parent_levels(cube.dimensions[d]):
+        names["within"] = above
     columns = {part: evidence.level_columns(part, block) for part in [*estimates, "total"]}
     frame = _table(cube, metric, evidence, names, member, estimates, apart, inside, columns)
     # A level without any volume in either period has nothing to say.
@@ -179,7 +188,7 @@ def _table(
         share = evidence.of(value, in_share, here) if estimated else evidence.certain(value)
         share = share.where(exists[:, t])
         rate = evidence.of(*margin_rates(D, N, member, t), here).where(sampled[:, t])
-        columns |= _columns(f"share_{when}", share) | _columns(f"rate_{when}", rate)
+        columns |= known_columns(f"share_{when}", share) | known_columns(f"rate_{when}", rate)
 
     outside = sparse.diags_array((~inside).astype(float))
     within = sparse.diags_array(inside.astype(float))
@@ -197,14 +206,24 @@ def _table(
     tested["total"] = known.where(seen)
     p_adjusted = np.split(evidence.adjusted(*tested.values()), len(tested))
     for (name, known), adjusted in zip(tested.items(), p_adjusted, strict=True):
-        columns |= _columns(name, known)
+        columns |= known_columns(name, known)
         columns |= {f"{name}_p_value": known.found.p_value, f"{name}_p_adjusted": adjusted}
     columns["note"] = np.where(tested["total"].found.few, too_few(cube), "")
     return pd.concat([names, pd.DataFrame(columns)], axis=1)
 
 
-def _columns(name: str, known: Known) -> dict[str, np.ndarray]:
-    """One estimated column and its interval columns."""
+def known_columns(name: str, known: Known) -> dict[str, np.ndarray]:
+    """Return one estimated column and its interval columns.
+
+    Parameters
+    ----------
+    name : str
+    known : Known
+
+    Returns
+    -------
+    dict of str to ndarray
+    """
     found = known.found
     return {
         name: found.estimate,

@@ -111,7 +111,7 @@ def test_nested_dimensions_are_reported_and_exact():
             for t in (A, B) for m, r in region.items()]  # fmt: skip
     change = explain(*rows, by=by)
     facts = found(change)
-    assert facts["nested"] == {"child": "market", "parent": "region"}
+    assert facts["nested"] == {"child": "market", "parent": "region", "declared": False}
     assert "aliased_levels" not in facts
     mix = change.effects.query("effect == 'mix'").set_index("dimension")["estimate"]
     alone = explain(*[(t, m, n, x) for t, m, r, n, x in rows], by=("market",))

@@ -8,7 +8,7 @@ gradient.py are their linear algebra.
 
 from attribution.decompose.decomposition import Decomposition, Line, decompose
 from attribution.decompose.design import Design
-from attribution.decompose.dimensions import identical, nesting
+from attribution.decompose.dimensions import identical
 from attribution.decompose.margins import (
     margin_rates,
     margin_shares,
@@ -32,7 +32,6 @@ __all__ = [
     "margin_rates",
     "margin_shares",
     "misfit",
-    "nesting",
     "pathways",
     "recompute",
     "staying",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -168,10 +169,14 @@ class Decomposition:
 
     def level_gradient(self, part: str, start: int, stop: int) -> Gradient:
         """The gradient of a range of levels of one part."""
+        each = sparse.eye_array(self.design.width, format="csr")[start:stop]
+        return self.levels_gradient(part, each)
+
+    def levels_gradient(self, part: str, rows: Any) -> Gradient:
+        """The gradient of ``rows @ level_parts[part]``; rows of shape (K, q)."""
         if part == "mix":
-            rows = sparse.eye_array(self.design.width, format="csr")[start:stop]
             return self.stages.to_sums(self._by_level.gradient(rows))
-        members = self.design.matrix[:, start:stop][self.turnover.stayed].T
+        members = rows @ self._by_level.design.matrix.T
         return self.stages.to_sums(self._within(part).combine(members))
 
     def segment_gradient(self, part: str) -> Gradient:
@@ -198,6 +203,7 @@ def decompose(
     rates: str = "auto",
     pairs: Sequence[tuple[int, int]] = (),
     volume: np.ndarray | None = None,
+    nested: Sequence[tuple[int, int]] = (),
 ) -> Decomposition:
     """Decompose R_1 - R_0 with R_t = sum_c N_tc / sum_c D_tc.
 
@@ -222,6 +228,8 @@ def decompose(
     volume : ndarray, shape (2, S), optional
         Full counts V: shares are V_tc / V_t, rates those of the sample, and a line `sampling`
         leads from the KPI of the sample to that of the counts.
+    nested : sequence of (int, int)
+        The declared hierarchy, as in `Design`.
 
     Returns
     -------
@@ -236,11 +244,11 @@ def decompose(
     [('mix', -1.5), ('rate', 0.0)]
     """
     weights = METHODS[method]
-    design, known = Design(codes, sizes), volume is not None
+    design, known = Design(codes, sizes, tuple(nested)), volume is not None
     V = D if volume is None else volume
     moved = turnover(V, design)
     stayed = moved.stayed
-    V_S, D_S, N_S, within = V[:, stayed], D[:, stayed], N[:, stayed], Design(codes[stayed], sizes)
+    V_S, D_S, N_S, within = V[:, stayed], D[:, stayed], N[:, stayed], design.at(stayed)
     form, reason = rates, "as asked"
     if rates == "auto":
         form, reason = choose(V_S, D_S, n[:, stayed], len(sizes))

@@ -10,13 +10,14 @@ null space is found from the pattern of cells once and needs no tolerance on wei
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy import linalg, sparse
 
-__all__ = ["AdditiveFit", "Design"]
+__all__ = ["AdditiveFit", "Design", "aliased_levels"]
 
 # Eigenvalues of the pattern's scaled cross-product lie in [0, 1]; those of linked levels are at
 # least about 1 / cells, those of aliased ones are rounding.
@@ -33,10 +34,13 @@ class Design:
         The level of each cell.
     sizes : tuple of int
         Levels per dimension; q is their sum.
+    nested : tuple of (int, int)
+        Declared: (dimension, one that each of its levels lies within), all levels of a hierarchy.
     """
 
     codes: np.ndarray
     sizes: tuple[int, ...]
+    nested: tuple[tuple[int, int], ...] = ()
 
     @cached_property
     def offsets(self) -> np.ndarray:
@@ -61,9 +65,19 @@ class Design:
         """The columns of dimension `d`."""
         return slice(int(self.offsets[d]), int(self.offsets[d + 1]))
 
-    def only(self, dimensions: list[int]) -> Design:
+    def only(self, dimensions: Sequence[int]) -> Design:
         """The design of some of the dimensions."""
-        return Design(self.codes[:, dimensions], tuple(self.sizes[d] for d in dimensions))
+        return self.of(self.codes[:, list(dimensions)], dimensions)
+
+    def of(self, codes: np.ndarray, dimensions: Sequence[int]) -> Design:
+        """Some of the dimensions over other cells."""
+        place = {d: i for i, d in enumerate(dimensions)}
+        nested = [(place[a], place[b]) for a, b in self.nested if a in place and b in place]
+        return Design(codes, tuple(self.sizes[d] for d in dimensions), tuple(nested))
+
+    def at(self, cells: np.ndarray) -> Design:
+        """The design over some of the cells."""
+        return Design(self.codes[cells], self.sizes, self.nested)
 
     @cached_property
     def dimension_totals(self) -> sparse.csr_array:
@@ -72,6 +86,39 @@ class Design:
             (np.ones(self.width), (self.of_dimension, np.arange(self.width))),
             shape=(len(self.sizes), self.width),
         )
+
+    @cached_property
+    def parents(self) -> tuple[tuple[int, ...], ...]:
+        """For each dimension, the dimensions that are functions of it.
+
+        Dimensions with a single level are left out: they are functions of everything. Of two that
+        are functions of each other, the one declared to lie within the other is the child.
+
+        Examples
+        --------
+        >>> market_and_region = np.array([[0, 0], [1, 0], [2, 1]])
+        >>> Design(market_and_region, (3, 2)).parents
+        ((1,), ())
+        """
+        codes, dimensions = self.codes.T, range(len(self.sizes))
+        used = [np.count_nonzero(np.bincount(of)) for of in codes]
+
+        def lies_within(child: int, parent: int) -> bool:
+            if child == parent or not 1 < used[parent] <= used[child]:
+                return False
+            if used[parent] == used[child] and (parent, child) in self.nested:
+                return False
+            above = np.zeros(self.sizes[child], dtype=codes.dtype)
+            above[codes[child]] = codes[parent]
+            return bool((above[codes[child]] == codes[parent]).all())
+
+        return tuple(tuple(p for p in dimensions if lies_within(child, p)) for child in dimensions)
+
+    @cached_property
+    def innermost(self) -> list[int]:
+        """The dimensions that no other one lies within; their dummies span those of all."""
+        above = {a for found in self.parents for a in found}
+        return [d for d in range(len(self.sizes)) if d not in above]
 
     @cached_property
     def of_dimension(self) -> np.ndarray:
@@ -232,24 +279,6 @@ class AdditiveFit:
             seen &= (np.abs(X @ (self.null / size)) < 1e-8).all(axis=1)
         return seen
 
-    def aliased(self) -> np.ndarray:
-        """The columns whose effect depends on the minimum-norm choice, shape (q,) of bool.
-
-        An aliased direction is constant on levels that are told apart only jointly; in each
-        dimension the constant of most volume is the reference, and the other levels are aliased.
-        """
-        flagged = np.zeros(self.design.width, dtype=bool)
-        if not self.null.shape[1]:
-            return flagged
-        pattern = np.round(self.null / np.abs(self.null).max(axis=0), 6)
-        for d in range(len(self.design.sizes)):
-            block = self.design.block(d)
-            _, group = np.unique(pattern[block], axis=0, return_inverse=True)
-            group = np.where(self.active[block], group.ravel(), -1)
-            volume = np.bincount(group[group >= 0], weights=self.margins[block][group >= 0])
-            flagged[block] = (group >= 0) & (group != int(np.argmax(volume)))
-        return flagged
-
     # -- derivatives -------------------------------------------------------------------------
 
     def pull_alpha(self, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -272,3 +301,30 @@ class AdditiveFit:
         if self.null.shape[1]:
             along = along + linalg.solve(self._null_gram, (active @ self.null).T).T @ self.null.T
         return self.solve(active), along * self.alpha
+
+
+def aliased_levels(design: Design, null: np.ndarray, margins: np.ndarray) -> np.ndarray:
+    """Return which levels aliased directions tell apart, shape (q,) of bool.
+
+    An aliased direction is constant on levels that are told apart only jointly; in each dimension
+    the constant of most volume is the reference, and the other levels are aliased.
+
+    Parameters
+    ----------
+    design : Design
+    null : ndarray, shape (q, nu)
+        The directions.
+    margins : ndarray, shape (q,)
+        Volumes; levels of none are not observed.
+    """
+    flagged = np.zeros(design.width, dtype=bool)
+    if not null.shape[1]:
+        return flagged
+    pattern = np.round(null / np.abs(null).max(axis=0), 6)
+    for d in range(len(design.sizes)):
+        block = design.block(d)
+        _, group = np.unique(pattern[block], axis=0, return_inverse=True)
+        group = np.where(margins[block] > 0, group.ravel(), -1)
+        volume = np.bincount(group[group >= 0], weights=margins[block][group >= 0])
+        flagged[block] = (group >= 0) & (group != int(np.argmax(volume)))
+    return flagged

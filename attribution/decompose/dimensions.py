@@ -10,48 +10,30 @@ its children's effects and the child keeps the rest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import sparse
 
-from attribution.decompose.design import AdditiveFit, Design
+from attribution.decompose.design import AdditiveFit, Design, aliased_levels
 from attribution.decompose.kitagawa import Weights
 from attribution.gradient import Gradient
 
-__all__ = ["LevelEffects", "adjusted", "identical", "nesting", "level_effects"]
-
-
-def nesting(design: Design) -> list[list[int]]:
-    """Return, for each dimension, the dimensions that are functions of it (its parents).
-
-    Dimensions with a single level are left out: they are functions of everything.
-
-    Examples
-    --------
-    >>> market_and_region = np.array([[0, 0], [1, 0], [2, 1]])
-    >>> nesting(Design(market_and_region, (3, 2)))
-    [[1], []]
-    """
-    D = len(design.sizes)
-    used = [len(np.unique(design.codes[:, d])) for d in range(D)]
-    parents: list[list[int]] = [[] for _ in range(D)]
-    for child in range(D):
-        for parent in range(D):
-            if parent == child or used[parent] <= 1 or used[parent] > used[child]:
-                continue
-            pair = design.codes[:, child].astype(np.int64) * design.sizes[parent]
-            if len(np.unique(pair + design.codes[:, parent])) == used[child]:
-                parents[child].append(parent)
-    return parents
+__all__ = [
+    "LevelEffects",
+    "adjusted",
+    "aliased_directions",
+    "identical",
+    "level_effects",
+]
 
 
 def identical(design: Design) -> tuple[int, int] | None:
     """Return two dimensions that split the segments in the same way, if there are any."""
-    parents = nesting(design)
-    for child, found in enumerate(parents):
+    for child, found in enumerate(design.parents):
         for parent in found:
-            if child in parents[parent]:
+            if child in design.parents[parent]:
                 return min(child, parent), max(child, parent)
     return None
 
@@ -74,7 +56,7 @@ class LevelEffects:
     _design: Design
     _leaves: list[int]
     _fit: AdditiveFit
-    _inner: dict[int, tuple[list[int], LevelEffects]] = field(default_factory=dict)
+    _inner: dict[int, tuple[Sequence[int], LevelEffects]] = field(default_factory=dict)
 
     def pull(self, g: np.ndarray) -> tuple[Gradient, Gradient]:
         """Pull gradients in alpha, shape (K, q), back to cell weights and cell values."""
@@ -113,15 +95,13 @@ def level_effects(design: Design, weights: np.ndarray, values: np.ndarray) -> Le
     -------
     LevelEffects
     """
-    parents = nesting(design)
-    is_parent = {p for found in parents for p in found}
-    leaves = [d for d in range(len(design.sizes)) if d not in is_parent]
+    parents, leaves = design.parents, design.innermost
     fit = AdditiveFit(design.only(leaves), weights, values)
-    alpha, aliased = np.zeros(design.width), np.zeros(design.width, dtype=bool)
+    alpha = np.zeros(design.width)
+    aliased = aliased_levels(design, aliased_directions(design, fit), design.matrix.T @ fit.p)
     inner = {}
     for i, leaf in enumerate(leaves):
         own = fit.alpha[fit.design.block(i)]
-        aliased[design.block(leaf)] = fit.aliased()[fit.design.block(i)]
         if parents[leaf]:
             below, margins = _parent_levels(design, leaf, parents[leaf]), fit.margins
             effects = level_effects(below, margins[fit.design.block(i)], own)
@@ -134,11 +114,36 @@ def level_effects(design: Design, weights: np.ndarray, values: np.ndarray) -> Le
     return LevelEffects(alpha, fit.residual, aliased, design, leaves, fit, inner)
 
 
-def _parent_levels(design: Design, child: int, parents: list[int]) -> Design:
+def aliased_directions(design: Design, fit: AdditiveFit) -> np.ndarray:
+    """Return the directions that a fit of the innermost dimensions leaves open, shape (q, nu).
+
+    Two dimensions within one (market and site within region) are aliased by it, which is settled
+    once it takes its share of both.
+    """
+    parents, leaves = design.parents, design.innermost
+    found = np.zeros((design.width, fit.null.shape[1]))
+    for i, leaf in enumerate(leaves):
+        block = fit.design.block(i)
+        found[design.block(leaf)] = fit.null[block]
+        if not parents[leaf]:
+            continue
+        below = _parent_levels(design, leaf, parents[leaf])
+        for k, direction in enumerate(fit.null[block].T):
+            effects = level_effects(below, fit.margins[block], direction)
+            found[design.block(leaf), k] = effects.residual
+            for j, parent in enumerate(parents[leaf]):
+                found[design.block(parent), k] += effects.alpha[below.block(j)]
+    if not any(parents) or not fit.null.shape[1]:
+        return found
+    left, size, _ = np.linalg.svd(found, full_matrices=False)
+    return left[:, size > 1e-9 * np.linalg.norm(fit.null)]
+
+
+def _parent_levels(design: Design, child: int, parents: Sequence[int]) -> Design:
     """The table of a child's levels and the parents' levels they lie in."""
     codes = np.zeros((design.sizes[child], len(parents)), dtype=design.codes.dtype)
-    codes[design.codes[:, child]] = design.codes[:, parents]
-    return Design(codes, tuple(design.sizes[p] for p in parents))
+    codes[design.codes[:, child]] = design.codes[:, list(parents)]
+    return design.of(codes, parents)
 
 
 @dataclass(frozen=True, eq=False)

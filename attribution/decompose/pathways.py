@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from attribution.decompose.design import Design
-from attribution.decompose.dimensions import adjusted, level_effects, nesting
+from attribution.decompose.dimensions import adjusted, level_effects
 from attribution.decompose.kitagawa import Weights
 from attribution.decompose.raking import rake
 from attribution.errors import IdentificationError
@@ -69,8 +69,7 @@ def pathways(p: np.ndarray, r: np.ndarray, design: Design, weights: Weights) -> 
     """
     D = len(design.sizes)
     by_level = adjusted(p, r, design, weights)
-    above = {a for found in nesting(design) for a in found}
-    leaves = design.only([d for d in range(D) if d not in above])
+    leaves = design.only(design.innermost)
     margins = leaves.matrix.T @ p[1]
     try:
         raked = rake(p[0][:, None], leaves, margins[:, None]).tables[:, 0]

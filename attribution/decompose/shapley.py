@@ -22,7 +22,7 @@ from scipy import sparse
 
 from attribution.decompose.coalitions import coalitions
 from attribution.decompose.design import AdditiveFit, Design
-from attribution.decompose.dimensions import _parent_levels, nesting
+from attribution.decompose.dimensions import _parent_levels, aliased_directions
 from attribution.decompose.raking import Raked, rake
 from attribution.errors import IdentificationError
 from attribution.gradient import Gradient
@@ -134,12 +134,11 @@ class _Margins:
 
 def _margins(design: Design, p: np.ndarray, member: np.ndarray, current: np.ndarray) -> _Margins:
     """Rake p_0, or p_1 where `current`, to the margins of each coalition in `member`, (B, D)."""
-    parents = nesting(design)
-    above = {a for found in parents for a in found}
-    leaves = [d for d in range(len(design.sizes)) if d not in above]
+    parents, leaves = design.parents, design.innermost
     within = design.only(leaves)
     for t in (0, 1):
-        if AdditiveFit(within, p[t], np.zeros(len(p[t]))).null.shape[1]:
+        fit = AdditiveFit(within, p[t], np.zeros(len(p[t])))
+        if aliased_directions(design, fit).shape[1]:
             raise IdentificationError(
                 "levels of different dimensions occur only together, so that neither margin can "
                 "be moved without the other."
@@ -150,7 +149,7 @@ def _margins(design: Design, p: np.ndarray, member: np.ndarray, current: np.ndar
         own = p @ within.matrix[:, block]
         if parents[leaf]:
             below = _parent_levels(design, leaf, parents[leaf])
-            inner[leaf] = _margins(below, own, member[:, parents[leaf]], member[:, leaf])
+            inner[leaf] = _margins(below, own, member[:, list(parents[leaf])], member[:, leaf])
             goals[block] = inner[leaf].raked.tables
         else:
             goals[block] = own[member[:, leaf].astype(int)].T

@@ -55,7 +55,14 @@ class Standardization:
     level: float
     form: str
     reason: str
-    _sums: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, ...]]
+    _sums: tuple[
+        np.ndarray,
+        np.ndarray,
+        np.ndarray,
+        np.ndarray,
+        tuple[int, ...],
+        Sequence[tuple[int, int]],
+    ]
 
     @property
     def standardized(self) -> np.ndarray:
@@ -118,6 +125,7 @@ def standardize_populations(
     sizes: tuple[int, ...],
     *,
     rates: str = "auto",
+    nested: Sequence[tuple[int, int]] = (),
 ) -> Standardization:
     """Standardize P populations with R_k = sum_c N_kc / sum_c D_kc.
 
@@ -134,6 +142,8 @@ def standardize_populations(
     rates : {"auto", "saturated", "additive"}
         "auto" takes observed rates if they are good enough for every pair, else fitted ones for
         all: rates of two kinds would not be comparable.
+    nested : sequence of (int, int)
+        The declared hierarchy, as in `Design`.
 
     Returns
     -------
@@ -158,7 +168,7 @@ def standardize_populations(
     P = len(D)
     lines = _lines(D, Design(codes, sizes))
     effects, levels = np.zeros((len(lines), P)), []
-    for (i, j), _, parts in _pairs(D, N, n, codes, sizes, form):
+    for (i, j), _, parts in _pairs(D, N, n, codes, sizes, nested, form):
         found = _members(parts, lines) @ parts.estimate
         effects[:, j] += found / P
         effects[:, i] -= found / P
@@ -166,7 +176,7 @@ def standardize_populations(
         levels.append(p.mean(axis=0) @ r.mean(axis=0))
     R = N.sum(axis=1) / D.sum(axis=1)
     level = float(np.mean(levels))
-    return Standardization(R, lines, effects, level, form, reason, (D, N, n, codes, sizes))
+    return Standardization(R, lines, effects, level, form, reason, (D, N, n, codes, sizes, nested))
 
 
 def _pairs(
@@ -175,13 +185,14 @@ def _pairs(
     n: np.ndarray,
     codes: np.ndarray,
     sizes: tuple[int, ...],
+    nested: Sequence[tuple[int, int]],
     form: str,
 ) -> Iterator[tuple[list[int], np.ndarray, Decomposition]]:
     """Decompose each pair over the cells that either has: ([k, j], cells, decomposition)."""
     for both in map(list, itertools.combinations(range(len(D)), 2)):
         cells = np.flatnonzero((D[both] > 0).any(axis=0))
         D_2, N_2, n_2 = (x[both][:, cells] for x in (D, N, n))
-        yield both, cells, decompose(D_2, N_2, n_2, codes[cells], sizes, rates=form)
+        yield both, cells, decompose(D_2, N_2, n_2, codes[cells], sizes, rates=form, nested=nested)
 
 
 def _lines(D: np.ndarray, design: Design) -> tuple[Line, ...]:
