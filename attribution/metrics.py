@@ -372,7 +372,7 @@ def _encloses(inside: str) -> bool:
     return True
 
 
-def _of_two(kind: type[Rate] | type[Ratio], inside: str, text: str) -> Metric:
+def _of_two(kind: type[Rate | Ratio], inside: str, text: str) -> Metric:
     parts = _split_ratio(inside)
     if len(parts) != 2 or not all(parts):
         raise OptionError(
@@ -429,9 +429,7 @@ def _ratio_text(numerator: str, denominator: str | None) -> str:
     return f"{numerator} / {denominator}" if denominator else numerator
 
 
-def _ratio_moments(
-    num: tuple[str, ...], den: tuple[str, ...], weighted: bool
-) -> dict[str, Moment]:
+def _ratio_moments(num: tuple[str, ...], den: tuple[str, ...], weighted: bool) -> dict[str, Moment]:
     return {
         "numerator": Moment(num, int(weighted)),
         "denominator": Moment(den, int(weighted)),
