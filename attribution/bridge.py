@@ -14,7 +14,10 @@ import numpy as np
 from attribution.errors import OptionError
 from attribution.formatting import Format, largest_remainder
 
-__all__ = ["Bar", "Bridge"]
+__all__ = ["SIGNIFICANT", "Bar", "Bridge"]
+
+# Below this adjusted p-value a line is named in words and drawn in full color whatever the total.
+SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,10 @@ class Bridge:
         The lines below it: source, n, method.
     verdict : str
         "real", "noise" or "inconclusive".
+    scenarios : tuple of str
+        What the two levels are: "actual", "previous", "plan" or "forecast".
+    scope : str
+        The part of the operation that it is about; "" for all.
     covariance : ndarray, shape (bars, bars)
         Of the bars, for the interval of "other".
     half_width : float
@@ -85,6 +92,8 @@ class Bridge:
     message: str = ""
     notes: tuple[str, ...] = ()
     verdict: str = "real"
+    scenarios: tuple[str, str] = ("previous", "actual")
+    scope: str = ""
     covariance: np.ndarray | None = field(default=None, repr=False, compare=False)
     half_width: float = field(default=float("nan"), repr=False, compare=False)
 

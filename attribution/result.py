@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attribution.breakdown import Breakdown, breakdown
 from attribution.bridge import Bar, Bridge
 from attribution.cube import Cube
 from attribution.decompose import Decomposition
-from attribution.errors import OptionError, check_level
+from attribution.errors import OptionError, check_level, listing
 from attribution.evidence import Evidence, Options
 from attribution.formatting import Format, significant
 from attribution.infer import Units, half_width
@@ -183,12 +184,31 @@ class Attribution:
         d = self.cube.dimension_index(dimension)
         return hierarchy_table(self.cube, self.metric, self._evidence, d)
 
-    def segments(self) -> pd.DataFrame:
+    def segments(self, by: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the same per segment: one column per dimension, then the columns of `levels`.
 
-        ``mix`` is (p_1c - p_0c)(r_c - R), the segment's own, centred on the KPI.
+        ``mix`` is (p_1c - p_0c)(r_c - R), the segment's own, centred on the KPI. The totals add up
+        to the change, less the row "sampling" of `effects` where there is one.
+
+        Parameters
+        ----------
+        by : list of str, optional
+            The dimensions that are crossed, all by default; segments are summed over the others.
+
+        Returns
+        -------
+        DataFrame
+
+        Raises
+        ------
+        ColumnNotFoundError, OptionError
+            No such dimension, or one twice.
         """
-        return segments_table(self.cube, self.metric, self._evidence)
+        asked = self.cube.dimensions if by is None else by
+        places = [self.cube.dimension_index(d, "by") for d in asked]
+        if len(set(places)) < len(places):
+            raise OptionError(f"by: {listing(asked)} names a dimension twice.")
+        return segments_table(self.cube, self.metric, self._evidence, places)
 
     # -- other ways to divide the mix effect ---------------------------------------------------
 
@@ -478,7 +498,7 @@ class Attribution:
         -------
         Bridge
         """
-        from attribution.summary import headline, notes
+        from attribution.summary import headline, notes, scope
 
         parts, cube, evidence = self._parts, self.cube, self._evidence
         found, p_adjusted = evidence.lines.found, evidence.lines_adjusted
@@ -511,6 +531,7 @@ class Attribution:
             bars=bars,
             notes=tuple(notes(self)),
             verdict=self.verdict,
+            scope=scope(self),
             # Thousands of entries and exits: "other" then goes without an interval.
             covariance=evidence.covariance[np.ix_(kept, kept)]
             if len(parts.lines) <= _MOST_COVARYING
@@ -519,6 +540,27 @@ class Attribution:
         )
         bridge = replace(bridge, message=headline(self, bridge))
         return bridge if max_bars is None else bridge.condensed(max_bars)
+
+    def breakdown(self, dimension: str, max_levels: int | None = None) -> Breakdown:
+        """Return the levels that every picture and file draws, displayed numbers adding up.
+
+        Parameters
+        ----------
+        dimension : str
+        max_levels : int, optional
+            Sum the levels that moved least into "other" beyond this number.
+
+        Returns
+        -------
+        Breakdown
+
+        Raises
+        ------
+        ColumnNotFoundError
+            No such dimension.
+        """
+        made = breakdown(dimension, self.levels(dimension), self.bridge())
+        return made if max_levels is None else made.condensed(max_levels)
 
     @property
     def format(self) -> Format:

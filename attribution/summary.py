@@ -85,6 +85,13 @@ def verdict_text(change: Attribution) -> str:
     )
 
 
+def scope(change: Attribution) -> str:
+    """Return the part of the operation that it is about: "market: ID"; "" for all."""
+    part = change.cube.provenance.get("part", {})
+    named = [f"{d}: {', '.join(v) if isinstance(v, list) else v}" for d, v in part.items()]
+    return "; ".join(named)
+
+
 def notes(change: Attribution) -> list[str]:
     """Return the lines of small print: periods, n, method."""
     cube, options, units = change.cube, change.options, change._units
@@ -95,9 +102,7 @@ def notes(change: Attribution) -> list[str]:
         )
     else:
         counted = "rows independent"
-    part = cube.provenance.get("part", {})
-    of_part = [f"{d}: {', '.join(v) if isinstance(v, list) else v}" for d, v in part.items()]
-    first = "; ".join([f"{cube.periods[0]} to {cube.periods[1]}", *of_part])
+    first = "; ".join(x for x in (f"{cube.periods[0]} to {cube.periods[1]}", scope(change)) if x)
     n = cube.metric_sums(change.metric, "count").sum(axis=1)
     return [
         f"{first}. n = {n[0]:,.0f} and {n[1]:,.0f}; {counted}.",

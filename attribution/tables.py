@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,7 +123,9 @@ def levels_table(cube: Cube, metric: Metric, evidence: Evidence, d: int) -> pd.D
     return frame[there].reset_index(drop=True)
 
 
-def segments_table(cube: Cube, metric: Metric, evidence: Evidence) -> pd.DataFrame:
+def segments_table(
+    cube: Cube, metric: Metric, evidence: Evidence, by: Sequence[int]
+) -> pd.DataFrame:
     """Return what each segment contributed; see `Attribution.segments`.
 
     Parameters
@@ -130,6 +133,8 @@ def segments_table(cube: Cube, metric: Metric, evidence: Evidence) -> pd.DataFra
     cube : Cube
     metric : Metric
     evidence : Evidence
+    by : sequence of int
+        The positions of the dimensions that are crossed; the others are summed over.
 
     Returns
     -------
@@ -138,22 +143,33 @@ def segments_table(cube: Cube, metric: Metric, evidence: Evidence) -> pd.DataFra
     import pandas as pd
 
     parts = evidence.parts
+    crossed, of = np.unique(cube.codes[:, by], axis=0, return_inverse=True)
+    if len(by) == len(cube.dimensions):  # in the order of the cube
+        crossed, of = cube.codes[:, by], np.arange(len(cube.codes))
     labels = {
-        d: np.array(levels, dtype=object)[cube.codes[:, i]]
-        for i, (d, levels) in enumerate(zip(cube.dimensions, cube.levels, strict=True))
+        cube.dimensions[d]: np.array(cube.levels[d], dtype=object)[crossed[:, i]]
+        for i, d in enumerate(by)
     }
     joined = [" × ".join(row) for row in zip(*labels.values(), strict=True)] or ["all"]
-    names = pd.DataFrame({"dimension": " × ".join(cube.dimensions), "segment": joined} | labels)
+    names = pd.DataFrame({"dimension": " × ".join(labels), "segment": joined} | labels)
     stayed = parts.turnover.stayed
-    each = sparse.eye_array(len(stayed), format="csr")
-    place = each[:, stayed]
+    entries = np.ones(len(of)), (of.ravel(), np.arange(len(of)))
+    member = sparse.csr_array(entries, shape=(len(crossed), len(of)))
+    within = member[:, stayed]
     estimates = {
-        part: (place @ x, parts.segment_gradient(part).combine(place))
+        part: (within @ x, parts.segment_gradient(part).combine(within))
         for part, x in parts.segment_parts.items()
     }
     # A segment outside S holds a part of its turnover line, not the line.
-    apart = (*parts.outside, sparse.hstack([each, each], format="csr"))
-    return _table(cube, metric, evidence, names, each, estimates, apart, stayed, {})
+    outside, gradient = parts.outside
+    without = member @ sparse.diags_array((~stayed).astype(float))
+    apart = (
+        member @ outside,
+        gradient.combine(member),
+        sparse.hstack([without, without], format="csr"),
+    )
+    inside = np.asarray(member @ stayed.astype(float) > 0).ravel()
+    return _table(cube, metric, evidence, names, member, estimates, apart, inside, {})
 
 
 def _table(
@@ -169,7 +185,7 @@ def _table(
 ) -> pd.DataFrame:
     """Counts, observed shares and rates, and parts with their intervals, one row per name.
 
-    `apart` are the values of names outside S, `inside` says which names are within, `replicated`
+    `apart` is what names have outside S, `inside` says which have something within, `replicated`
     where a bootstrap holds them.
     """
     import pandas as pd
@@ -190,13 +206,11 @@ def _table(
         rate = evidence.of(*margin_rates(D, N, member, t), here).where(sampled[:, t])
         columns |= known_columns(f"share_{when}", share) | known_columns(f"rate_{when}", rate)
 
-    outside = sparse.diags_array((~inside).astype(float))
-    within = sparse.diags_array(inside.astype(float))
-    total = np.where(inside, sum(x for x, _ in estimates.values()), apart[0])
-    gradient = apart[1].combine(outside)
+    total = apart[0] + sum(x for x, _ in estimates.values())
+    gradient = apart[1]
     for _, g in estimates.values():
-        gradient = gradient + g.combine(within)
-    in_total = evidence.units.support(within @ both + outside @ apart[2])
+        gradient = gradient + g
+    in_total = evidence.units.support(sparse.diags_array(inside.astype(float)) @ both + apart[2])
     tested = {
         part: evidence.of_lines(x, g, support, replicated.get(part)).where(inside)
         for part, (x, g) in estimates.items()

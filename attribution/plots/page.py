@@ -49,18 +49,21 @@ class Words:
     Attributes
     ----------
     title : str
-        The message, with its number.
+        The message, with its number. Not written in the style "plain".
     subtitle : str
-        What in which unit, when.
+        Who, what in which unit, when: a line each.
     keys : tuple of Key
     notes : tuple of str
-        Source, n, method.
+        Source, n, method. Not written in the style "plain".
+    remarks : tuple of str
+        What a reader must know to read the picture right, in any style.
     """
 
     title: str
     subtitle: str
     keys: tuple[Key, ...]
     notes: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
     def plus(self, *keys: Key) -> Words:
         """Return the words with more keys."""
@@ -79,8 +82,10 @@ class Words:
 
     def _above(self, pen: Pen, width: float) -> list[Line]:
         theme, limit = pen.theme, width - 2 * PAD
-        title = pen.wrap(self.title, limit, 3, theme.title_size, bold=True)
-        subtitle = pen.wrap(self.subtitle, limit, 2, theme.size)
+        title = self.title if theme.style == "ibcs" else ""
+        title = pen.wrap(title, limit, 3, theme.title_size, bold=True)
+        lines = self.subtitle.split("\n")
+        subtitle = [x for line in lines for x in pen.wrap(line, limit, 2, theme.size)]
         return [
             *([Span(x, theme.title_size, theme.ink, bold=True)] for x in title if x),
             *([Span(x, theme.size, theme.quiet)] for x in subtitle if x),
@@ -89,7 +94,8 @@ class Words:
 
     def _below(self, pen: Pen, width: float) -> list[Line]:
         size = pen.theme.small_size
-        lines = [x for note in self.notes for x in pen.wrap(note, width - 2 * PAD, 3, size)]
+        notes = (*(self.notes if pen.theme.style == "ibcs" else ()), *self.remarks)
+        lines = [x for note in notes for x in pen.wrap(note, width - 2 * PAD, 3, size)]
         return [[Span(x, size, pen.theme.quiet)] for x in lines]
 
 

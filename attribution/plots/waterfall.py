@@ -5,20 +5,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from attribution.bridge import Bridge
+from attribution.bridge import SIGNIFICANT, Bridge
 from attribution.errors import OptionError, check_option
 from attribution.plots.floating import draw
 from attribution.plots.layout import Layout, Row, plan, value_axis
 from attribution.plots.page import POINTS_PER_INCH, Key, Words, new_axes, place_size, set_margins
 from attribution.plots.text import MISSING_NOTE, Pen
-from attribution.plots.theme import THEME, Theme
+from attribution.plots.theme import Theme
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["waterfall"]
 
-SIGNIFICANT = 0.05
 # Axes never show less than this many units of the last displayed decimal, or dust would look big.
 LEAST_UNITS = 20
 
@@ -31,7 +30,7 @@ def waterfall(
     totals: str = "zoom",
     max_bars: int = 12,
     sort: str = "size",
-    theme: Theme = THEME,
+    theme: Theme | None = None,
 ) -> Axes:
     """Draw a bridge as a waterfall.
 
@@ -52,7 +51,8 @@ def waterfall(
         Steps beyond this number are summed, the smallest first, into "other".
     sort : {"size", "given"}
         The largest step first, or the order of the bridge.
-    theme : Theme
+    theme : Theme, optional
+        By default the one in use.
 
     Returns
     -------
@@ -82,6 +82,7 @@ def waterfall(
     check_option("totals", totals, ["zoom", "zero", "none"])
     check_option("sort", sort, ["size", "given"])
     _check_drawable(bridge)
+    theme = theme or Theme.in_use()
     pen, horizontal = Pen.of(theme), orientation == "horizontal"
     place = None if ax is None else place_size(ax)
     with theme.context():
