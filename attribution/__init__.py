@@ -12,6 +12,7 @@
     Tree            a KPI tree written as formulas; capacity_tree is one
     Bootstrap       how to bootstrap, for `explain(inference=...)`
     minimum_detectable_change   how small a change a sample can show
+    Theme           fonts and colors of pictures, for a company to set once
     datasets        example data with known causes; real open data
     errors          everything that can be raised or warned
 
@@ -37,6 +38,7 @@ _HOME = {
     "Oaxaca": "attribution.regression",
     "Ratio": "attribution.metrics",
     "Standardized": "attribution.groups",
+    "Theme": "attribution.plots.theme",
     "Tree": "attribution.tree",
     "capacity_tree": "attribution.tree",
     "explain": "attribution.analysis",
@@ -57,6 +59,7 @@ __all__ = [
     "Rate",
     "Ratio",
     "Standardized",
+    "Theme",
     "Tree",
     "capacity_tree",
     "datasets",
@@ -78,6 +81,7 @@ if TYPE_CHECKING:
     from attribution.hierarchy import Dimension
     from attribution.infer.bootstrap import Bootstrap
     from attribution.metrics import Mean, Rate, Ratio
+    from attribution.plots.theme import Theme
     from attribution.power import minimum_detectable_change
     from attribution.regression import Oaxaca, oaxaca
     from attribution.result import Attribution

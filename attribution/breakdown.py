@@ -19,9 +19,9 @@ from attribution.formatting import Format, largest_remainder
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Breakdown", "Level", "Part", "breakdown"]
+__all__ = ["NOT_REAL", "Breakdown", "Level", "Part", "breakdown"]
 
-_NOT_REAL = {"noise": "not distinguishable from noise", "inconclusive": "inconclusive"}
+NOT_REAL = {"noise": "not distinguishable from noise", "inconclusive": "inconclusive"}
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Breakdown:
         ]
         if self.bridge.verdict == "real":
             return f"{of}: largest in {named[0]}"
-        return f"{of}: the change is {_NOT_REAL[self.bridge.verdict]}; {', '.join(named)} offset"
+        return f"{of}: the change is {NOT_REAL[self.bridge.verdict]}; {', '.join(named)} offset"
 
     def by_size(self) -> Breakdown:
         """Return the levels sorted by how much they moved, "other" last."""

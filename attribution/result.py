@@ -12,9 +12,10 @@ import numpy as np
 
 from attribution.breakdown import Breakdown, breakdown
 from attribution.bridge import Bar, Bridge
+from attribution.crossing import Crossing, crossing
 from attribution.cube import Cube
 from attribution.decompose import Decomposition
-from attribution.errors import OptionError, check_level, listing
+from attribution.errors import OptionError, check_level, check_option, listing
 from attribution.evidence import Evidence, Options
 from attribution.formatting import Format, significant
 from attribution.infer import Units, half_width
@@ -561,6 +562,30 @@ class Attribution:
         """
         made = breakdown(dimension, self.levels(dimension), self.bridge())
         return made if max_levels is None else made.condensed(max_levels)
+
+    def crossing(self, rows: str, columns: str, part: str = "total") -> Crossing:
+        """Return the pairs of levels that every picture and file draws.
+
+        Parameters
+        ----------
+        rows, columns : str
+            Two dimensions.
+        part : {"total", "mix", "rate"}
+            Or "interaction", for threefold.
+
+        Returns
+        -------
+        Crossing
+
+        Raises
+        ------
+        ColumnNotFoundError, OptionError
+            No such dimension, or the same twice, or no such part.
+        """
+        check_option("part", part, ["total", *self._parts.segment_parts])
+        frame = self.segments(by=[rows, columns])
+        levels = [self.cube.levels[self.cube.dimension_index(d)] for d in (rows, columns)]
+        return crossing((rows, columns), (levels[0], levels[1]), frame, part, self.bridge())
 
     @property
     def format(self) -> Format:

@@ -6,17 +6,24 @@
     scale       limits of a value axis that leave room for words
     layout      rows of floating bars: where everything goes
     floating    rows of floating bars: drawn
+    canvas      axes as a sheet of paper, in points
+    grid        numbers on colored cells
     waterfall   the bridge from baseline to current
+    levels      mix and rate of every level of a dimension
+    heatmap     pairs of levels of two dimensions
 
-A new picture is one new file and a method of `Plots`.
+A new picture is one new file and a method of `Plots`. It takes ``theme=None``, which is
+``Theme.in_use()``, makes its artists in ``theme.context()``, writes by a `Pen`, and hands its title
+lines and small print to `Words`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from attribution.plots.page import save
+from attribution.plots.theme import Theme
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +35,11 @@ __all__ = ["Plots", "save"]
 
 @dataclass(frozen=True)
 class Plots:
-    """The pictures of an attribution, as ``change.plot``."""
+    """The pictures of an attribution, as ``change.plot``.
+
+    Each takes `ax` (None makes a figure of a size that fits), `theme` (by default the one in use)
+    and `style` ("ibcs" or "plain", by default that of the theme), and returns the axes.
+    """
 
     change: Attribution
 
@@ -40,6 +51,8 @@ class Plots:
         totals: str = "zoom",
         max_bars: int = 12,
         sort: str = "size",
+        theme: Theme | None = None,
+        style: str | None = None,
     ) -> Axes:
         """Draw the bridge from baseline to current; see `attribution.plots.waterfall`."""
         from attribution.plots.waterfall import waterfall
@@ -51,4 +64,43 @@ class Plots:
             totals=totals,
             max_bars=max_bars,
             sort=sort,
+            theme=_look(theme, style),
         )
+
+    def levels(
+        self,
+        dimension: str,
+        ax: Axes | None = None,
+        *,
+        max_levels: int = 12,
+        sort: str = "size",
+        theme: Theme | None = None,
+        style: str | None = None,
+    ) -> Axes:
+        """Draw mix and rate of every level of a dimension; see `attribution.plots.levels`."""
+        from attribution.plots.levels import levels
+
+        made = self.change.breakdown(dimension)
+        return levels(made, ax, max_levels=max_levels, sort=sort, theme=_look(theme, style))
+
+    def heatmap(
+        self,
+        rows: str,
+        columns: str,
+        ax: Axes | None = None,
+        *,
+        part: str = "total",
+        max_levels: int = 12,
+        theme: Theme | None = None,
+        style: str | None = None,
+    ) -> Axes:
+        """Draw what pairs of levels contributed; see `attribution.plots.heatmap`."""
+        from attribution.plots.heatmap import heatmap
+
+        made = self.change.crossing(rows, columns, part)
+        return heatmap(made, ax, max_levels=max_levels, theme=_look(theme, style))
+
+
+def _look(theme: Theme | None, style: str | None) -> Theme:
+    theme = theme or Theme.in_use()
+    return theme if style is None else replace(theme, style=style)

@@ -40,6 +40,7 @@ class Canvas:
         ha: str = "left",
         va: str = "center_baseline",
         ground: str = "none",
+        rotation: str = "horizontal",
     ) -> None:
         """Write text at a point; `va` "center_baseline" is for one line, "center" for several."""
         theme = self.pen.theme
@@ -55,6 +56,7 @@ class Canvas:
             va="center" if "\n" in text and va == "center_baseline" else va,
             role=role,
             ground=ground,
+            rotation=rotation,
         )
 
     def box(

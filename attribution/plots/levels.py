@@ -23,7 +23,7 @@ __all__ = ["levels"]
 
 # In points: the picture, the columns, the least a bar's column may have.
 WIDTH, LABEL, SHARES = 760.0, 170.0, 84.0
-LEAST_PART = 72.0
+LEAST_BAR = 24.0
 PITCH, LEAST_PITCH = 23.0, 13.0
 LEAST_UNITS = 20
 HEADS = {
@@ -109,7 +109,9 @@ class _Plan:
     columns : dict of str to (float, float)
         Left edge and width of "shares", "rates" and each part; what is missing is not drawn.
     limits : tuple of float
-        Of every column of bars, in displayed units.
+        Of every column of bars, KPI units.
+    least : float
+        The width that a column of bars needs.
     """
 
     size: tuple[float, float]
@@ -119,10 +121,11 @@ class _Plan:
     limits: tuple[float, float]
     top: float
     pitch: float
+    least: float
 
     @property
     def fits(self) -> bool:
-        return self.pitch >= LEAST_PITCH and self.columns["total"][1] >= LEAST_PART
+        return self.pitch >= LEAST_PITCH and self.columns["total"][1] >= self.least
 
 
 def _plan(shown: Breakdown, words: Words, pen: Pen, place: tuple[float, float] | None) -> _Plan:
@@ -142,11 +145,12 @@ def _plan(shown: Breakdown, words: Words, pen: Pen, place: tuple[float, float] |
     left, right = PAD + labeled + GAP, width - PAD
     rates = max((pen.width(_rates(shown, x), theme.small_size) for x in shown.levels), default=0.0)
     asked = {"shares": SHARES + _share_width(shown, pen), "rates": rates}
-    names = list(shown.parts)
+    names, needs = list(shown.parts), _needs(shown, pen)
+    least = LEAST_BAR + max(n.below for n in needs) + max(n.above for n in needs)
     for optional in (["shares", "rates"], ["rates"], []):
         fixed = sum(asked[x] + 2 * GAP for x in optional)
         each = (right - left - fixed) / len(names) - GAP
-        if each >= LEAST_PART:
+        if each >= least:
             break
     columns, x = {}, left
     for name in optional:
@@ -161,14 +165,15 @@ def _plan(shown: Breakdown, words: Words, pen: Pen, place: tuple[float, float] |
         words,
         tuple("\n".join(row) for row in rows),
         columns,
-        _limits(shown, pen, each),
+        fitted(needs, each, LEAST_UNITS * 10.0**-shown.format.decimals / shown.format.factor),
         top,
         pitch,
+        least,
     )
 
 
-def _limits(shown: Breakdown, pen: Pen, length: float) -> tuple[float, float]:
-    """The limits that all columns of bars share."""
+def _needs(shown: Breakdown, pen: Pen) -> list[Need]:
+    """What the scale that all columns of bars share must hold."""
     needs, size = [Need(0.0)], pen.theme.size
     for part in [p for level in shown.levels for p in level.parts] + list(shown.sums):
         if not math.isfinite(part.value):
@@ -179,8 +184,7 @@ def _limits(shown: Breakdown, pen: Pen, length: float) -> tuple[float, float]:
             Need(low, below=0.0 if part.value >= 0 else room),
             Need(high, above=room if part.value >= 0 else 0.0),
         ]
-    least = LEAST_UNITS * 10.0**-shown.format.decimals / shown.format.factor
-    return fitted(needs, length, least)
+    return needs
 
 
 def _reach(part: Part) -> tuple[float, float]:
@@ -341,5 +345,3 @@ def _words(shown: Breakdown, pen: Pen) -> Words:
         ),
         remarks=(*remarks, *([MISSING_NOTE] if lacking else [])),
     )
-
-

@@ -72,6 +72,7 @@ class Pen:
         bold: bool = False,
         coordinates: Any = "data",
         ground: str = "none",
+        rotation: str = "horizontal",
     ) -> None:
         """Write text beside a point; `role` is the artist's label, `ground` what it hides."""
         ax.annotate(
@@ -87,6 +88,7 @@ class Pen:
             weight="bold" if bold else "normal",
             linespacing=1.15,
             annotation_clip=False,
+            rotation=rotation,
             bbox={"facecolor": ground, "edgecolor": "none", "pad": 0.8},
             # Labels are data: a dollar sign is a dollar sign.
             parse_math=False,

@@ -6,6 +6,7 @@ import re
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from typing import Self
 
 from attribution.errors import OptionError, check_option
 
@@ -111,7 +112,7 @@ class Theme:
 
     # -- which one is in use -----------------------------------------------------------------
 
-    def __enter__(self) -> Theme:
+    def __enter__(self) -> Self:
         _IN_USE.set((*_IN_USE.get(), self))
         return self
 
@@ -157,7 +158,7 @@ class Theme:
         ----------
         ground : str
         """
-        return max(("#ffffff", "#1b1c1f"), key=lambda text: contrast(text, ground))
+        return max(("#ffffff", "#000000"), key=lambda text: contrast(text, ground))
 
     # -- matplotlib --------------------------------------------------------------------------
 
@@ -211,7 +212,9 @@ def _luminance(color: str) -> float:
 
 def _mixed(color: str, other: str, strength: float) -> str:
     pairs = zip(_channels(color), _channels(other), strict=True)
-    return "#" + "".join(f"{round(255 * (strength * a + (1 - strength) * b)):02x}" for a, b in pairs)
+    return "#" + "".join(
+        f"{round(255 * (strength * a + (1 - strength) * b)):02x}" for a, b in pairs
+    )
 
 
 def _lightened(color: str, ground: str, least: float) -> str:
