@@ -6,6 +6,7 @@
     Cube            the sums behind it, to scan once and ask often
     Rate, Ratio, Mean           what a KPI is
     Dimension       a dimension within another one: market within region
+    scorecard       sites or moderators compared fairly, with noise, ranks and targets
     standardize     many groups at the same mix, pairwise effects transitive
     oaxaca          regression decomposition of a difference of means
     factors         any function of named factors, attributed to them
@@ -37,6 +38,7 @@ _HOME = {
     "Rate": "attribution.metrics",
     "Oaxaca": "attribution.regression",
     "Ratio": "attribution.metrics",
+    "Scorecard": "attribution.cards",
     "Standardized": "attribution.groups",
     "Theme": "attribution.plots.theme",
     "Tree": "attribution.tree",
@@ -45,6 +47,7 @@ _HOME = {
     "factors": "attribution.drivers",
     "minimum_detectable_change": "attribution.power",
     "oaxaca": "attribution.regression",
+    "scorecard": "attribution.cards",
     "standardize": "attribution.groups",
 }
 _MODULES = ("datasets", "errors", "testing")
@@ -58,6 +61,7 @@ __all__ = [
     "Oaxaca",
     "Rate",
     "Ratio",
+    "Scorecard",
     "Standardized",
     "Theme",
     "Tree",
@@ -68,6 +72,7 @@ __all__ = [
     "factors",
     "minimum_detectable_change",
     "oaxaca",
+    "scorecard",
     "standardize",
     "testing",
 ]
@@ -75,6 +80,7 @@ __all__ = [
 if TYPE_CHECKING:
     from attribution import datasets, errors, testing
     from attribution.analysis import explain
+    from attribution.cards import Scorecard, scorecard
     from attribution.cube import Cube
     from attribution.drivers import factors
     from attribution.groups import Standardized, standardize

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from attribution.decompose import Decomposition, misfit, recompute
 from attribution.errors import OptionError
@@ -189,6 +190,17 @@ class Evidence:
         parts, here = self.parts, slice(1, 1 + len(self.parts.lines))
         support = self.units.support(parts.members)
         return self.of_lines(parts.estimate, parts.scores, support, here)
+
+    def combined(self, weights: np.ndarray) -> Known:
+        """Weighted sums of the lines of the bridge; the error is linearized.
+
+        Parameters
+        ----------
+        weights : ndarray, shape (J, K)
+        """
+        parts, rows = self.parts, sparse.csr_array(weights)
+        support = self.units.support(abs(rows) @ parts.members)
+        return self.of_lines(weights @ parts.estimate, parts.scores.combine(rows), support)
 
     @cached_property
     def degrees_of_freedom(self) -> np.ndarray:

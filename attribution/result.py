@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Attribution", "Total"]
 
 SCHEMA = "kpi-attribution/1"
+EFFECTS = ("mix", "joint", "rate", "interaction", "sampling", "entry", "exit")
 _MOST_COVARYING = 500
 
 
@@ -325,6 +326,32 @@ class Attribution:
         dof = int(evidence.degrees_of_freedom[used].min())
         V = evidence.covariance[np.ix_(used, used)]
         return wald(self._parts.estimate[used], V, R[:, used], q, dof, text)
+
+    def combined(self, parts: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+        """Return sums of rows of `effects`, each with its interval.
+
+        Parameters
+        ----------
+        parts : dict of str to sequence of str
+            Name -> the effects that it sums: ``{"mix": ["mix", "joint"], "rate": ["rate"]}``.
+
+        Returns
+        -------
+        DataFrame
+            `part, estimate, std_error, conf_low, conf_high, p_value`. A part without any row is
+            exactly 0.
+        """
+        import pandas as pd
+
+        effects = [line.effect for line in self._parts.lines]
+        for effect in (e for named in parts.values() for e in named):
+            check_option("parts", effect, EFFECTS)
+        weights = np.array([[float(e in named) for e in effects] for named in parts.values()])
+        found = self._evidence.combined(weights).found
+        names = ["estimate", "std_error", "conf_low", "conf_high", "p_value"]
+        frame = pd.DataFrame({"part": list(parts)} | {x: getattr(found, x) for x in names})
+        frame.loc[~weights.any(axis=1), names[:-1]] = 0.0
+        return frame
 
     def lack_of_fit(self) -> pd.DataFrame:
         """Test for each pair of dimensions whether the rates in use miss a two-way term.

@@ -2,10 +2,11 @@
 
 tables.py opens what the user has as one SQL view; contract.py says what the data must satisfy and
 names what breaks it; grouping.py runs the GROUP BY and codes its result as small integers;
-counts.py finds the counts in a table of volumes.
+counts.py finds the counts in a table of volumes; records.py reads a small table as it is.
 """
 
 from attribution.source.counts import count_column
 from attribution.source.grouping import Grouped, Request, group
+from attribution.source.records import read_records
 
-__all__ = ["Grouped", "Request", "count_column", "group"]
+__all__ = ["Grouped", "Request", "count_column", "group", "read_records"]

@@ -1,0 +1,10 @@
+"""Scorecards: who does better or worse than the work explains, and whether targets are met.
+
+asking.py the question; scoring.py the numbers; card.py the result; table.py its tables; parts.py
+two entities as two periods; findings.py what to know; words.py what is shown.
+"""
+
+from attribution.cards.asking import scorecard
+from attribution.cards.card import Scorecard
+
+__all__ = ["Scorecard", "scorecard"]

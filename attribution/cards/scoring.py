@@ -1,0 +1,233 @@
+"""The numbers of a scorecard: a cube of one period in, one value per entity out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from attribution.cube import Cube
+from attribution.decompose.indirect import Indirect, indirect_standardization
+from attribution.errors import DataContractError, OptionError, listing
+from attribution.infer.comparison import (
+    Noise,
+    cluster_noise,
+    difference_interval,
+    effective_trials,
+    row_noise,
+)
+from attribution.infer.funnel import binomial_quantile, dispersion, normal_quantile
+from attribution.infer.ranks import joint_half_width, rank_intervals
+from attribution.infer.shrinkage import between_variance, shrink
+from attribution.metrics import Metric
+
+__all__ = ["FEWEST_ENTITIES", "Scores", "score"]
+
+# With fewer entities their spread says too little to widen limits by.
+FEWEST_ENTITIES = 5
+WINSORIZE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """One period of K entities; arrays of shape (K,) in KPI units.
+
+    Attributes
+    ----------
+    labels : tuple of tuple of str
+        The levels of the entity columns of each entity.
+    n : ndarray
+        Unweighted rows, or trials.
+    crude : ndarray
+        The KPI as it is.
+    compared : ndarray
+        The part of the denominator in cells where others work too.
+    overall : float
+        R_ref, the KPI of all entities.
+    found : Indirect
+    noise : Noise
+    conf_low, conf_high : ndarray
+        Of the difference (O - E) / volume.
+    phi, tau2, mean : float
+        Overdispersion of the entities (at least 1), variance and mean of their true differences.
+    deviation : ndarray
+        The standard deviation of the difference of an entity that is not special, widened.
+    shrunk : ndarray
+        The difference drawn in by its own noise.
+    enough : ndarray of bool
+        Entities with at least `min_n` rows, something to compare with and two clusters.
+    trials : bool
+        Whether limits are binomial.
+    """
+
+    labels: tuple[tuple[str, ...], ...]
+    n: np.ndarray
+    crude: np.ndarray
+    compared: np.ndarray
+    overall: float
+    found: Indirect
+    noise: Noise
+    conf_low: np.ndarray
+    conf_high: np.ndarray
+    phi: float
+    tau2: float
+    mean: float
+    deviation: np.ndarray
+    shrunk: np.ndarray
+    enough: np.ndarray
+    trials: bool
+
+    @property
+    def z(self) -> np.ndarray:
+        """Standard deviations from the expectation, before any widening, shape (K,)."""
+        sd = np.sqrt(self.noise.expected)
+        return np.divide(self.found.difference, sd, out=np.zeros_like(sd), where=sd > 0)
+
+    def limits(self, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the funnel limits of the difference at a level, such as 0.95."""
+        tail = (1 - level) / 2
+        if not self.trials:
+            half = normal_quantile(1 - tail) * self.deviation
+            return -half, half
+        n, p = effective_trials(self.found, self.noise)
+        scale = self.deviation / np.sqrt(p * (1 - p) / n)
+        low, high = (binomial_quantile(q, n, p) / n - p for q in (tail, 1 - tail))
+        return scale * low, scale * high
+
+    def ranks(self, conf_level: float, higher: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rank intervals, 1 the best; those who are too few may have any rank."""
+        low, high = np.ones(len(self.n), dtype=int), np.full(len(self.n), self.enough.sum())
+        some = self.enough
+        half = joint_half_width(
+            np.sqrt(self.noise.observed[some]), self.noise.degrees_of_freedom[some], conf_level
+        )
+        value = self.found.difference[some] * (1 if higher else -1)
+        low[some], high[some] = rank_intervals(value - half, value + half)
+        return low, np.maximum(high, 1)
+
+
+def score(
+    cube: Cube,
+    metric: Metric,
+    entities: int,
+    *,
+    conf_level: float,
+    min_n: int,
+    overdispersion: str | None,
+) -> Scores:
+    """Compare the entities of a cube of one period.
+
+    Parameters
+    ----------
+    cube : Cube
+        Of one period; its first dimensions tell the entities, the others the cells.
+    metric : Metric
+    entities : int
+        How many dimensions tell the entities.
+    conf_level, min_n, overdispersion
+        See `attribution.scorecard`.
+
+    Returns
+    -------
+    Scores
+
+    Raises
+    ------
+    DataContractError
+        A numerator without a denominator.
+    """
+    D, N, count = (cube.metric_sums(metric, r)[0] for r in ("denominator", "numerator", "count"))
+    _check_denominators(cube, metric, D, N)
+    seen = D > 0
+    sizes = [len(levels) for levels in cube.levels]
+    first, entity = _numbered(cube.codes[seen, :entities], sizes[:entities])
+    _, cell = _numbered(cube.codes[seen, entities:], sizes[entities:])
+    who, K = cube.codes[seen, :entities][first], len(first)
+    found = indirect_standardization(entity, cell, D[seen], N[seen], K)
+    noise = _noise(cube, metric, found, seen)
+    trials = metric.of_trials
+    low, high = difference_interval(found, noise, conf_level, trials and cube.clusters is None)
+
+    n = np.bincount(entity, count[seen], K)
+    some = found.volume > 0
+    enough = (n >= min_n) & some
+    if cube.clusters is not None:
+        enough &= noise.units >= 2
+    delta, expected = found.difference, noise.expected
+    phi, tau2, mean = 1.0, 0.0, 0.0
+    if enough.sum() >= FEWEST_ENTITIES:
+        z = delta[enough] / np.sqrt(expected[enough])
+        phi = max(dispersion(z, WINSORIZE), 1.0)
+    if enough.sum() > 1:
+        tau2, mean = between_variance(delta[enough], expected[enough])
+    variance = {
+        None: expected,
+        "multiplicative": phi * expected,
+        "additive": expected + tau2,
+    }[overdispersion]
+    return Scores(
+        labels=tuple(
+            tuple(levels[c] for levels, c in zip(cube.levels, row, strict=False)) for row in who
+        ),
+        n=n,
+        crude=np.bincount(entity, N[seen], K) / found.total,
+        compared=found.volume / found.total,
+        overall=found.overall,
+        found=found,
+        noise=noise,
+        conf_low=low,
+        conf_high=high,
+        phi=phi,
+        tau2=tau2,
+        mean=mean,
+        deviation=np.sqrt(variance),
+        shrunk=np.where(some, shrink(delta, np.where(some, expected, 1.0), tau2, mean), 0.0),
+        enough=enough,
+        trials=trials,
+    )
+
+
+def _numbered(codes: np.ndarray, sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Number the rows of codes that differ, in order: (first place of each, number of each row)."""
+    key, span = np.zeros(len(codes), dtype=np.int64), 1
+    for column, size in zip(codes.T, sizes, strict=True):
+        if span > 2**62 // size:
+            key, span = np.unique(key, return_inverse=True)[1], len(key)
+        key, span = key * size + column, span * size
+    if span > 4 * len(codes) + 1000:
+        _, first, number = np.unique(key, return_index=True, return_inverse=True)
+        return first, number
+    # Without sorting, where the keys are dense.
+    place = np.full(span, -1)
+    place[key[::-1]] = np.arange(len(key))[::-1]
+    there = place >= 0
+    return place[there], (np.cumsum(there) - 1)[key]
+
+
+def _noise(cube: Cube, metric: Metric, found: Indirect, seen: np.ndarray) -> Noise:
+    clusters = cube.clusters
+    if clusters is None:
+        roles = ("den_den", "num_den", "num_num", "count")
+        sums = (cube.metric_sums(metric, role)[0][seen] for role in roles)
+        return row_noise(found, *sums, trials=metric.of_trials)
+    if len(clusters.names) > 2:
+        raise OptionError(
+            f"cluster: {len(clusters.names)} columns; one, or two for two-way clustering."
+        )
+    kept = clusters.take(seen[clusters.segment])
+    entry = (np.cumsum(seen) - 1)[kept.segment]
+    moments = metric.moments(cube.weighted)
+    D, N = (kept.sums[moments[role].key] for role in ("denominator", "numerator"))
+    binomial = metric.of_trials and not cube.weighted
+    return cluster_noise(found, kept.codes, entry, D, N, binomial)
+
+
+def _check_denominators(cube: Cube, metric: Metric, D: np.ndarray, N: np.ndarray) -> None:
+    stray = np.flatnonzero((D == 0) & (N != 0))
+    if len(stray):
+        named = [cube.segment_name(int(c)) for c in stray]
+        raise DataContractError(
+            f"data: {len(named):,} segment{'s' * (len(named) > 1)} of {metric.label!r} with a "
+            f"numerator and no denominator: {listing(named, most=8)}. A rate needs both.",
+            [{"segment": name, "problem": "numerator without denominator"} for name in named],
+        )

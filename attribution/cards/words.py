@@ -1,0 +1,168 @@
+"""The words and the shown table of a scorecard, as text and as notebook HTML."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+from attribution.cards.parts import unit_name
+from attribution.formatting import Format
+from attribution.labels import plural
+
+if TYPE_CHECKING:
+    from attribution.cards.card import Scorecard
+
+__all__ = ["display_rows", "message", "notes", "summary", "summary_html"]
+
+
+def message(card: Scorecard) -> str:
+    """The headline: who stands out, or that nobody does."""
+    frame, form = card.table, card.format
+    nouns = plural(card.entity[0]) if len(card.entity) == 1 else f"{card.noun} entities"
+    judged = int(card.scores.enough.sum())
+    out = frame[frame["signal"].str.contains("worse|better")]
+    if not len(out):
+        return f"{card.metric.label}: none of {judged:,} {nouns} is outside the funnel limits"
+    worse = out[out["signal"].str.startswith("worse")]
+    shown = worse if len(worse) else out
+    which = "worse" if len(worse) else "better"
+    worst = shown.loc[(shown["adjusted"] - card.overall).abs().idxmax()]
+    gap = form.change(float(worst["adjusted"]) - card.overall)
+    return (
+        f"{card.metric.label}: {len(shown):,} of {judged:,} {nouns} {which} than their work "
+        f"explains, {worst['entity']} by {gap}"
+    )
+
+
+def summary(card: Scorecard, most: int) -> str:
+    """Return headline, table and findings as text.
+
+    Parameters
+    ----------
+    most : int
+        Entities shown, the least expected first.
+
+    Returns
+    -------
+    str
+    """
+    rows = display_rows(card, most)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    table = [
+        "  ".join(
+            [
+                f"{row[0]:<{widths[0]}}",
+                *(f"{x:>{w}}" for x, w in zip(row[1:], widths[1:], strict=True)),
+            ]
+        ).rstrip()
+        for row in rows
+    ]
+    left = len(card.table) - (len(rows) - 1)
+    if left > 0:
+        table.append(f"and {left:,} more")
+    found = card.check()
+    worth = found.loc[found["severity"].isin(["warning", "info"]), "message"].tolist()
+    return "\n".join([f"{message(card)}.", "", *table, "", *notes(card), *worth])
+
+
+def display_rows(card: Scorecard, most: int) -> list[tuple[str, ...]]:
+    """Return the table as it is shown, a header first; what is unknown is "n/a".
+
+    Parameters
+    ----------
+    most : int
+
+    Returns
+    -------
+    list of tuple of str
+    """
+    form, frame = card.format, card.table
+    frame = frame.reindex(frame["z"].abs().sort_values(ascending=False, kind="stable").index)
+    header: tuple[str, ...] = (
+        "",
+        "n",
+        "crude",
+        "adjusted",
+        "interval",
+        "limits 95 %",
+        "shrunk",
+        "rank",
+        "signal",
+    )
+    targeted = card.goals is not None
+    if targeted:
+        header = (*header, "target", "completion", "status")
+    rows: list[tuple[str, ...]] = [header]
+    for row in frame.head(most).to_dict(orient="records"):
+        shown: tuple[str, ...] = (
+            str(row["entity"]),
+            f"{row['n']:,}",
+            _level(form, row["crude"]),
+            _level(form, row["adjusted"]),
+            _between(form, row["conf_low"], row["conf_high"]),
+            _between(form, *_inside(card, row["limit_low_95"], row["limit_high_95"])),
+            _level(form, row["shrunk"]),
+            _rank(row["rank_low"], row["rank_high"]),
+            str(row["signal"]),
+        )
+        if targeted:
+            done = row["completion"]
+            percent = "n/a" if done != done else f"{100 * done:.1f} %"
+            shown = (*shown, _level(form, row["target"]), percent, str(row["status"]))
+        rows.append(shown)
+    return rows
+
+
+def _inside(card: Scorecard, low: float, high: float) -> tuple[float, float]:
+    """Limits as they are shown: no rate is below 0 or above 100 %."""
+    return (max(low, 0.0), min(high, 1.0)) if card.metric.of_trials else (low, high)
+
+
+def notes(card: Scorecard) -> list[str]:
+    """Return the small print: what is compared with what, n, noise, period."""
+    s = card.scores
+    cells = " × ".join(card.adjust_for) or "nothing"
+    widened = {
+        "multiplicative": f"widened by √φ, φ = {s.phi:.2f}",
+        "additive": f"widened by τ = {card.format.change(card.tau).lstrip('+')}",
+        None: "not widened",
+    }[card.overdispersion]
+    column = card.cube.provenance.get("period")
+    period = "" if column is None else f" {column.capitalize()} {' + '.join(card.current)}."
+    clusters = "rows" if card.cube.clusters is None else plural(unit_name(card.cube))
+    return [
+        f"All: {card.format.level(s.overall)}, n = {int(s.n.sum()):,}.{period} Adjusted for "
+        f"{cells}: each {card.noun} against the others at its own mix.",
+        f"Intervals {100 * card.conf_level:g} % over {clusters}; limits {widened}; ranks hold "
+        f"together with {100 * card.conf_level:g} %.",
+    ]
+
+
+def summary_html(card: Scorecard) -> str:
+    header, *rows = display_rows(card, 20)
+    cells = "".join(f"<th>{html.escape(x)}</th>" for x in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(x)}</td>" for x in row) + "</tr>" for row in rows
+    )
+    small = "".join(f"<p><small>{html.escape(x)}</small></p>" for x in notes(card))
+    return (
+        f"<p><b>{html.escape(message(card))}.</b></p><table><thead><tr>{cells}</tr></thead>"
+        f"<tbody>{body}</tbody></table>{small}"
+    )
+
+
+def _level(form: Format, value: float) -> str:
+    return form.level(value) if value == value else "n/a"
+
+
+def _between(form: Format, low: float, high: float) -> str:
+    if not (low == low and high == high):
+        return "n/a"
+    return f"{form.number(low)} to {form.number(high)}"
+
+
+def _rank(low: Any, high: Any) -> str:
+    try:
+        return f"{int(low)}–{int(high)}" if int(low) < int(high) else f"{int(low)}"
+    except (TypeError, ValueError):  # pandas' NA
+        return "n/a"

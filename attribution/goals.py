@@ -1,0 +1,228 @@
+"""Targets as users give them - a number, a mapping, a table - read, checked and judged against."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from attribution.errors import ColumnTypeError, DataContractError, OptionError, listing
+from attribution.labels import label_of
+from attribution.metrics import Metric
+from attribution.source import read_records
+
+__all__ = ["STATUSES", "check_target", "completion", "read_goals", "status", "target_columns"]
+
+STATUSES = (
+    "met",
+    "missed",
+    "not distinguishable",
+    "too few",
+    "no target",
+    "no data",
+    "no reference",
+)
+Labels = tuple[str, ...]
+
+
+def check_target(metric: Metric, value: object, of: str, parameter: str = "target") -> float:
+    """Return a target in KPI units, or say what is wrong with it.
+
+    Parameters
+    ----------
+    metric : Metric
+    value : object
+    of : str
+        Whose target it is, for the message.
+    parameter : str
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    OptionError
+        Not a finite number; for a rate, not between 0 and 1.
+
+    Examples
+    --------
+    >>> from attribution.metrics import Rate
+    >>> check_target(Rate("correct"), 95, "'Manila'")
+    Traceback (most recent call last):
+    ...
+    attribution.errors.OptionError: target: 95 for 'Manila' is above 100 %. A target is in KPI \
+units: 0.95 is 95 %.
+    """
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    if type(value).__name__ == "Decimal":
+        number = float(value)  # pyright: ignore[reportArgumentType]
+    if not math.isfinite(number):
+        raise OptionError(f"{parameter}: {value!r} for {of} is not a number in KPI units.")
+    if metric.of_trials and number > 1:
+        hint = f"{number / 100:g} is {number:g} %" if number <= 100 else "0.95 is 95 %"
+        raise OptionError(
+            f"{parameter}: {value} for {of} is above 100 %. A target is in KPI units: {hint}."
+        )
+    if metric.of_trials and number < 0:
+        raise OptionError(f"{parameter}: {value} for {of} is negative, which no rate can be.")
+    return number
+
+
+def target_columns(table: object) -> object:
+    """Return the table of a plan made by `attribution.targets`, or what was given."""
+    return getattr(table, "frame", table)
+
+
+def read_goals(
+    target: object, columns: Sequence[str], metric: Metric, parameter: str = "target"
+) -> float | dict[Labels, float]:
+    """Return one target for all, or one per entity.
+
+    Parameters
+    ----------
+    target : number, mapping or table
+        ``0.95``, ``{"Manila": 0.94}`` (a tuple of levels where several columns tell the entities),
+        or a table with those columns and "target".
+    columns : sequence of str
+        The columns that tell the entities.
+    metric : Metric
+    parameter : str
+
+    Returns
+    -------
+    float or dict
+
+    Raises
+    ------
+    DataContractError
+        An entity has two targets.
+    OptionError, ColumnNotFoundError, ColumnTypeError
+        A target is out of range; the table lacks a column.
+    """
+    if isinstance(target, Real) and not isinstance(target, bool):
+        return check_target(metric, target, "all", parameter)
+    if isinstance(target, Mapping):
+        rows = [(_labels(key, columns, parameter), value) for key, value in target.items()]
+    else:
+        table = target_columns(target)
+        read = read_records(table, [*columns, "target"], parameter=parameter, labels=columns)
+        keys = zip(*(map(label_of, read[c]) for c in columns), strict=True)
+        rows = list(zip(keys, read["target"], strict=True))
+    counted = Counter(key for key, _ in rows)
+    if twice := [" × ".join(key) for key, times in counted.items() if times > 1]:
+        raise DataContractError(
+            f"{parameter}: {len(twice):,} {'entities have' if len(twice) > 1 else 'entity has'} "
+            f"more than one target: {listing(twice, most=8)}. Keep one row each (of a plan with "
+            "versions, `plan.at(date)`).",
+            [{"segment": name, "problem": "more than one target"} for name in twice],
+        )
+    return {
+        key: check_target(metric, value, repr(" × ".join(key)), parameter) for key, value in rows
+    }
+
+
+def _labels(key: object, columns: Sequence[str], parameter: str) -> Labels:
+    several = key if isinstance(key, tuple) else (key,)
+    if len(several) != len(columns):
+        raise ColumnTypeError(
+            f"{parameter}: the key {key!r} should name {len(columns)} level"
+            f"{'s' * (len(columns) > 1)}, of {listing(columns)}."
+        )
+    return tuple(map(label_of, several))
+
+
+def status(
+    low: np.ndarray, high: np.ndarray, target: np.ndarray, higher: bool, enough: np.ndarray
+) -> np.ndarray:
+    """Return whether each target is met, as far as an interval can tell.
+
+    met: the whole interval is at the target or better; missed: all of it is worse.
+
+    Parameters
+    ----------
+    low, high : ndarray, shape (K,)
+        The interval of the KPI; NaN where there is nothing to judge.
+    target : ndarray, shape (K,)
+        NaN where there is none.
+    higher : bool
+        Whether higher is better.
+    enough : ndarray of bool, shape (K,)
+
+    Returns
+    -------
+    ndarray of str, shape (K,)
+
+    Examples
+    --------
+    >>> status(np.array([.94, .90, .90]), np.array([.97, .93, .97]), np.full(3, .94), True,
+    ...        np.array([True, True, True])).tolist()
+    ['met', 'missed', 'not distinguishable']
+    """
+    with np.errstate(invalid="ignore"):
+        good, bad = (low >= target, high < target) if higher else (high <= target, low > target)
+    return np.select(
+        [np.isnan(target), ~enough, good, bad],
+        ["no target", "too few", "met", "missed"],
+        default="not distinguishable",
+    ).astype(object)
+
+
+def completion(actual: np.ndarray, target: np.ndarray, higher: bool) -> np.ndarray:
+    """Return A / T, or T / A where lower is better; NaN where the ratio means nothing.
+
+    Parameters
+    ----------
+    actual, target : ndarray, shape (K,)
+    higher : bool
+
+    Returns
+    -------
+    ndarray, shape (K,)
+        NaN unless both are positive.
+
+    Examples
+    --------
+    >>> completion(np.array([0.9, 0.9]), np.array([0.95, 0.0]), True).round(3)
+    array([0.947,   nan])
+    >>> completion(np.array([31.0]), np.array([30.0]), False).round(3)
+    array([0.968])
+    """
+    over, under = (actual, target) if higher else (target, actual)
+    with np.errstate(invalid="ignore"):
+        sound = (actual > 0) & (target > 0)
+    return np.divide(over, under, out=np.full(np.shape(actual), np.nan), where=sound)
+
+
+def day(value: object, parameter: str) -> Any:
+    """Return a day from a date, or from a text "2026-09-01" or "2026-09".
+
+    Parameters
+    ----------
+    value : object
+    parameter : str
+
+    Returns
+    -------
+    datetime.date
+
+    Raises
+    ------
+    OptionError
+    """
+    if isinstance(value, dt.datetime):
+        return value.date()
+    if isinstance(value, dt.date):
+        return value
+    text = label_of(value)
+    try:
+        return dt.date.fromisoformat(text + "-01" if len(text) == 7 else text)
+    except ValueError:
+        raise OptionError(
+            f"{parameter}: {value!r} is not a date, as in '2026-09-01' or '2026-09'."
+        ) from None

@@ -1,0 +1,451 @@
+"""at.scorecard: entities compared at the work each of them had."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import attribution as at
+from attribution.errors import (
+    ColumnNotFoundError,
+    DataContractError,
+    DataQualityWarning,
+    IdentificationError,
+    OptionError,
+)
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+COLUMNS = [
+    *("entity", "n", "observed", "expected", "ratio", "adjusted", "std_error"),
+    *("conf_low", "conf_high", "limit_low_95", "limit_high_95", "limit_low_998"),
+    *("limit_high_998", "shrunk", "rank_low", "rank_high", "target", "completion", "status"),
+]
+NUMBERS = [c for c in COLUMNS if c not in ("entity", "status", "target", "completion")]
+
+
+def reviews(seed=0, sites=8, moderators=12, n=60, bad=0.0, months=("2026-08", "2026-09")):
+    """Moderators of sites with unlike work; the first site is worse by `bad`."""
+    rng, rows = np.random.default_rng(seed), []
+    queues, level = ["ads", "live", "spam"], {"ads": 0.95, "live": 0.90, "spam": 0.85}
+    for s in range(sites):
+        share = rng.dirichlet([3, 3, 3])
+        for m in range(moderators):
+            for month in months:
+                for queue, k in zip(queues, rng.multinomial(n, share), strict=True):
+                    p = level[queue] - (bad if s == 0 else 0)
+                    rows.append((month, f"S{s}", f"m{s}-{m}", queue, k, rng.binomial(k, p)))
+    return pd.DataFrame(rows, columns=["month", "site", "moderator_id", "queue", "n", "ok"])
+
+
+def by_hand(frame, entity, cells):
+    """Leave-one-out indirect standardization in pandas."""
+    x = frame.groupby([entity, *cells])[["n", "ok"]].sum().reset_index()
+    x = x[x.n > 0]
+    total = (
+        x.groupby(cells)[["n", "ok"]].transform("sum")
+        if cells
+        else x[["n", "ok"]] * 0 + x[["n", "ok"]].sum()
+    )
+    x["E"] = x.n * (total.ok - x.ok) / (total.n - x.n)
+    return x.groupby(entity)[["n", "ok", "E"]].sum()
+
+
+@pytest.mark.parametrize("cells", [[], ["queue"], ["queue", "month"]])
+@pytest.mark.parametrize("cluster", [None, "moderator_id"])
+def test_the_columns_and_their_arithmetic(cells, cluster):
+    data = reviews()
+    card = at.scorecard(data, "ok / n", "site", adjust_for=cells, cluster=cluster, target=0.9)
+    frame, wanted = card.frame, by_hand(data, "site", cells)
+    assert list(frame.columns[: len(COLUMNS)]) == COLUMNS
+    assert frame["entity"].tolist() == wanted.index.tolist()
+    assert frame["n"].tolist() == wanted["n"].tolist()
+    assert frame["observed"].to_numpy() == pytest.approx(wanted["ok"].to_numpy())
+    assert frame["expected"].to_numpy() == pytest.approx(wanted["E"].to_numpy())
+    assert frame["ratio"].to_numpy() == pytest.approx((wanted.ok / wanted.E).to_numpy())
+    overall = data.ok.sum() / data.n.sum()
+    assert card.overall == pytest.approx(overall)
+    adjusted = overall + (wanted.ok - wanted.E) / wanted.n
+    assert frame["adjusted"].to_numpy() == pytest.approx(adjusted.to_numpy())
+    assert np.isfinite(frame[NUMBERS].astype(float)).all(axis=None)
+    inner = frame["limit_low_95"].gt(frame["limit_low_998"]) & frame["limit_high_95"].lt(
+        frame["limit_high_998"]
+    )
+    assert inner.all()
+    assert (frame["rank_low"] <= frame["rank_high"]).all()
+    assert set(frame["status"]) <= {"met", "missed", "not distinguishable"}
+
+
+def test_success_and_failure_mirror_each_other():
+    data = reviews().assign(bad=lambda x: x.n - x.ok)
+    up = at.scorecard(data, at.Rate("ok", "n"), "site", adjust_for="queue", target=0.9).frame
+    down = at.scorecard(
+        data, at.Rate("bad", "n", better="lower"), "site", adjust_for="queue", target=0.1
+    ).frame
+    for one, other in [
+        ("adjusted", "adjusted"),
+        ("conf_low", "conf_high"),
+        ("limit_low_95", "limit_high_95"),
+        ("limit_high_998", "limit_low_998"),
+        ("shrunk", "shrunk"),
+    ]:
+        assert up[one].to_numpy() == pytest.approx(1 - down[other].to_numpy(), abs=1e-9)
+    for same in ("status", "rank_low", "rank_high", "signal"):
+        assert up[same].tolist() == down[same].tolist()
+
+
+def test_splitting_a_cell_in_halves_of_equal_rates_changes_nothing():
+    data = reviews()
+    halves = pd.concat([data.assign(half=h, n=data.n * 2, ok=data.ok * 2) for h in "ab"])
+    whole = at.scorecard(
+        data.assign(n=data.n * 4, ok=data.ok * 4), "ok / n", "site", adjust_for="queue"
+    )
+    split = at.scorecard(halves, "ok / n", "site", adjust_for=["queue", "half"])
+    names = ["observed", "expected", "adjusted"]
+    assert split.frame[names].to_numpy() == pytest.approx(whole.frame[names].to_numpy())
+
+
+def test_a_worse_site_is_found_and_shrinks_less_than_a_small_one():
+    data = reviews(bad=0.06, n=80)
+    card = at.scorecard(data, "ok / n", "site", adjust_for="queue", cluster="moderator_id")
+    frame = card.frame.set_index("entity")
+    assert frame.loc["S0", "signal"].startswith("worse")
+    assert (frame["signal"] == "as expected").sum() >= 6
+    assert "S0" in card.message
+    assert frame.loc["S0", "rank_low"] > 1
+    gap = (frame["shrunk"] - card.overall) / (frame["adjusted"] - card.overall)
+    assert gap["S0"] < 1
+
+
+def test_status_comes_from_the_interval():
+    data = reviews(n=120)
+    plain = at.scorecard(data, "ok / n", "site", adjust_for="queue").frame
+    low, high = plain["conf_low"], plain["conf_high"]
+    target = {
+        "S0": low[0] - 0.001,
+        "S1": high[1] + 0.001,
+        "S2": (low[2] + high[2]) / 2,
+        "S9": 0.9,
+    }
+    card = at.scorecard(data, "ok / n", "site", adjust_for="queue", target=target)
+    status = card.frame.set_index("entity")["status"]
+    assert status[["S0", "S1", "S2", "S3", "S9"]].tolist() == [
+        "met",
+        "missed",
+        "not distinguishable",
+        "no target",
+        "no data",
+    ]
+    codes = set(card.check()["code"])
+    assert {"target_without_data", "data_without_target"} <= codes
+    text = str(card) + card._repr_html_()
+    assert "nan" not in text.lower()
+    assert "inf" not in text.lower().replace("info", "")
+
+
+def test_completion_is_oriented_and_never_infinite():
+    data = reviews()
+    up = at.scorecard(data, "ok / n", "site", target=0.9).frame
+    assert up["completion"].to_numpy() == pytest.approx((up.adjusted / 0.9).to_numpy())
+    data["bad"] = data.n - data.ok
+    lower = at.Rate("bad", "n", better="lower")
+    down = at.scorecard(data, lower, "site", target=0.1).frame
+    assert down["completion"].to_numpy() == pytest.approx((0.1 / down.adjusted).to_numpy())
+    zero = at.scorecard(data, lower, "site", target=0.0)
+    assert zero.frame["completion"].isna().all()
+    assert "n/a" in str(zero)
+
+
+def test_few_rows_are_neither_judged_nor_ranked():
+    data = pd.concat(
+        [
+            reviews(),
+            pd.DataFrame([("2026-09", "tiny", "x", "ads", 20, 20)], columns=reviews().columns),
+        ]
+    )
+    frame = at.scorecard(data, "ok / n", "site", adjust_for="queue", target=0.5).frame
+    tiny = frame.set_index("entity").loc["tiny"]
+    assert tiny["status"] == tiny["signal"] == "too few"
+    assert (tiny["rank_low"], tiny["rank_high"]) == (1, 8)
+    assert np.isfinite([tiny[c] for c in ("adjusted", "std_error", "shrunk")]).all()
+    assert tiny["std_error"] > 0
+    lenient = at.scorecard(data, "ok / n", "site", adjust_for="queue", target=0.5, min_n=20).frame
+    assert lenient.set_index("entity").loc["tiny", "status"] == "met"
+
+
+def test_one_moderator_is_no_site():
+    data = reviews()
+    data.loc[data.site == "S0", "moderator_id"] = "only"
+    card = at.scorecard(
+        data, "ok / n", "site", adjust_for="queue", cluster="moderator_id", target=0.9
+    )
+    row = card.frame.set_index("entity").loc["S0"]
+    assert row["status"] == "too few"
+    assert np.isfinite(row["std_error"])
+    assert "borrowed_noise" in set(card.check()["code"])
+
+
+def test_an_entity_alone_in_its_cells_has_no_reference():
+    data = reviews()
+    alone = data.assign(queue=data.queue.where(data.site != "S0", "own queue"))
+    card = at.scorecard(alone, "ok / n", "site", adjust_for="queue", target=0.9)
+    row = card.frame.set_index("entity").loc["S0"]
+    assert row["status"] == "no reference"
+    assert row["compared"] == 0
+    assert pd.isna(row["adjusted"])
+    assert "nan" not in str(card).lower()
+    assert "no_reference" in set(card.check()["code"])
+    # The others are as if it were not there, but for the KPI of all.
+    rest = at.scorecard(alone[alone.site != "S0"], "ok / n", "site", adjust_for="queue", target=0.9)
+    names = ["observed", "expected", "ratio", "std_error"]
+    others = card.frame.set_index("entity").drop("S0")[names]
+    assert others.to_numpy() == pytest.approx(rest.frame[names].to_numpy())
+
+
+def test_partly_alone_is_compared_where_it_can_be():
+    data = reviews()
+    extra = data[data.site == "S0"].assign(queue="own queue")
+    plain = at.scorecard(data, "ok / n", "site", adjust_for="queue")
+    card = at.scorecard(pd.concat([data, extra]), "ok / n", "site", adjust_for="queue")
+    row, before = (c.frame.set_index("entity").loc["S0"] for c in (card, plain))
+    assert row["compared"] == pytest.approx(0.5)
+    assert row["observed"] == before["observed"]
+    assert row["adjusted"] - card.overall == pytest.approx(before["adjusted"] - plain.overall)
+    assert "partly_compared" in set(card.check()["code"])
+
+
+def test_nothing_to_compare_with_is_an_error():
+    data = reviews()
+    with pytest.raises(IdentificationError, match="'S0': none has another"):
+        at.scorecard(data[data.site == "S0"], "ok / n", "site", adjust_for="queue")
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "words"),
+    [
+        ({"S0": 95}, OptionError, "95 for 'S0' is above 100 %.*0.95 is 95 %"),
+        ({"S0": float("nan")}, OptionError, "not a number"),
+        ({"S0": -0.1}, OptionError, "negative"),
+        ("high", Exception, "target"),
+        (
+            pd.DataFrame({"site": ["S0", "S0"], "target": [0.9, 0.95]}),
+            DataContractError,
+            "more than one target: 'S0'",
+        ),
+        (
+            pd.DataFrame({"sites": ["S0"], "target": [0.9]}),
+            ColumnNotFoundError,
+            "Did you mean 'sites'",
+        ),
+        ({("S0", "ads"): 0.9}, TypeError, "should name 1 level"),
+    ],
+)
+def test_targets_that_cannot_be(target, error, words):
+    with pytest.raises(error, match=words):
+        at.scorecard(reviews(), "ok / n", "site", target=target)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"adjust_for": "site"}, OptionError, "adjust_for: 'site' tells the entities"),
+        (
+            {"adjust_for": "quue"},
+            ColumnNotFoundError,
+            "adjust_for: no column 'quue'. Did you mean 'queue'",
+        ),
+        ({"overdispersion": "phi"}, OptionError, "overdispersion: 'phi' is not one of"),
+        ({"min_n": 0}, OptionError, "min_n"),
+        ({"conf_level": 95}, OptionError, "conf_level"),
+        ({"current": "2026-09"}, OptionError, "current: needs period="),
+        ({"period": "month", "current": "2026-10"}, ValueError, "no period '2026-10'"),
+    ],
+)
+def test_options_that_cannot_be(options, error, words):
+    with pytest.raises(error, match=words):
+        at.scorecard(reviews(), "ok / n", "site", **options)
+    with pytest.raises(ColumnNotFoundError, match="entity: no column 'sit'. Did you mean 'site'"):
+        at.scorecard(reviews(), "ok / n", "sit")
+
+
+def test_several_columns_tell_the_entities():
+    card = at.scorecard(reviews(), "ok / n", ["site", "queue"], target={("S0", "ads"): 0.9})
+    assert card.frame.loc[0, ["entity", "site", "queue"]].tolist() == ["S0 × ads", "S0", "ads"]
+    assert card.frame["status"].iloc[0] != "no target"
+    assert len(card.frame) == 24
+
+
+def test_a_moderator_as_entity_is_not_its_own_cluster():
+    data = reviews()
+    one = at.scorecard(data, "ok / n", "moderator_id", adjust_for="queue", cluster="moderator_id")
+    other = at.scorecard(data, "ok / n", "moderator_id", adjust_for="queue")
+    pd.testing.assert_frame_equal(one.frame, other.frame)
+
+
+@pytest.mark.parametrize("overdispersion", ["multiplicative", "additive", None])
+def test_limits_widen_with_overdispersion(overdispersion):
+    rng = np.random.default_rng(5)
+    data = reviews(sites=20)
+    shift = pd.Series(rng.normal(0, 0.05, 20), index=[f"S{i}" for i in range(20)])
+    data["ok"] = rng.binomial(data.n, np.clip(0.9 + data.site.map(shift), 0, 1))
+    card = at.scorecard(data, "ok / n", "site", adjust_for="queue", overdispersion=overdispersion)
+    assert card.phi > 3
+    width = (card.frame["limit_high_95"] - card.frame["limit_low_95"]).mean()
+    plain = at.scorecard(data, "ok / n", "site", adjust_for="queue", overdispersion=None).frame
+    raw = (plain["limit_high_95"] - plain["limit_low_95"]).mean()
+    wanted = {"multiplicative": np.sqrt(card.phi), None: 1.0}
+    if overdispersion in wanted:
+        assert width / raw == pytest.approx(wanted[overdispersion])
+    else:
+        assert width > 1.5 * raw
+    assert "overdispersion" in set(card.check()["code"])
+
+
+@pytest.mark.parametrize("cluster", [None, "moderator_id"])
+def test_ratio_and_mean(cluster):
+    rng = np.random.default_rng(6)
+    data = reviews(n=4, moderators=30)
+    data = data[data.n > 0].assign(seconds=lambda x: x.n * rng.gamma(4, 10, len(x)))
+    ratio = at.Ratio("seconds", "n", name="AHT", better="lower", unit="s")
+    card = at.scorecard(data, ratio, "site", adjust_for="queue", cluster=cluster, target=40)
+    frame = card.frame
+    difference = (frame.observed - frame.expected) / data.groupby("site").n.sum().to_numpy()
+    assert frame["adjusted"].to_numpy() == pytest.approx((card.overall + difference).to_numpy())
+    assert np.isfinite(frame[NUMBERS].astype(float)).all(axis=None)
+    best = frame.loc[frame["adjusted"].idxmin()]
+    assert best["rank_low"] == 1
+    mean = at.scorecard(data, at.Mean("seconds"), "site", adjust_for="queue", cluster=cluster).frame
+    assert np.isfinite(mean[NUMBERS].astype(float)).all(axis=None)
+
+
+def test_change_of_an_entity_is_its_attribution_and_adds_up():
+    data = reviews()
+    card = at.scorecard(
+        data, "ok / n", "site", adjust_for="queue", cluster="moderator_id", period="month"
+    )
+    assert (card.baseline, card.current) == (("2026-08",), ("2026-09",))
+    september = by_hand(data[data.month == "2026-09"], "site", ["queue"])
+    assert card.frame["expected"].to_numpy() == pytest.approx(september["E"].to_numpy())
+    change = card.change("S3")
+    wanted = at.explain(
+        data[data.site == "S3"],
+        "ok / n",
+        by="queue",
+        period="month",
+        baseline="2026-08",
+        current="2026-09",
+        cluster="moderator_id",
+    )
+    assert change.effects["estimate"].tolist() == pytest.approx(wanted.effects["estimate"].tolist())
+    assert change.effects["std_error"].tolist() == pytest.approx(
+        wanted.effects["std_error"].tolist()
+    )
+    frame = card.changes()
+    parts = frame[["mix", "performance", "turnover"]].sum(axis=1)
+    assert parts.to_numpy() == pytest.approx(frame["change"].to_numpy(), abs=1e-12)
+    row = frame.set_index("entity").loc["S3"]
+    rate = wanted.effects.set_index("effect").loc["rate"]
+    assert row["performance_std_error"] == pytest.approx(rate["std_error"])
+
+
+def test_two_entities_compared_are_the_two_groups_explained():
+    data = reviews()
+    card = at.scorecard(data, "ok / n", "site", adjust_for="queue", cluster="moderator_id")
+    found = card.compare("S1", "S2")
+    wanted = at.explain(
+        data,
+        "ok / n",
+        by="queue",
+        period="site",
+        baseline="S1",
+        current="S2",
+        cluster="moderator_id",
+    )
+    for column in ("estimate", "std_error", "conf_low"):
+        assert found.effects[column].tolist() == pytest.approx(wanted.effects[column].tolist())
+    with pytest.raises(OptionError, match="no 'S99'"):
+        card.compare("S1", "S99")
+
+
+def test_over_time_scores_every_period_by_itself():
+    data = reviews(months=("2026-07", "2026-08", "2026-09"))
+    whole = at.scorecard(data, "ok / n", "site", adjust_for="queue", period="month", target=0.9)
+    frame = whole.over_time()
+    assert frame["period"].unique().tolist() == ["2026-07", "2026-08", "2026-09"]
+    last = frame[frame["period"] == "2026-09"].drop(columns="period").reset_index(drop=True)
+    pd.testing.assert_frame_equal(last, whole.frame)
+    now, past = data[data.month == "2026-09"], data[data.month != "2026-09"]
+    parted = at.scorecard(
+        now, "ok / n", "site", adjust_for="queue", period="month", target=0.9, history=past
+    )
+    pd.testing.assert_frame_equal(parted.over_time(), frame)
+
+
+def test_clusters_of_several_entities_are_said():
+    data = reviews()
+    data.loc[data.index[:3], "moderator_id"] = "m5-0"
+    card = at.scorecard(data, "ok / n", "site", adjust_for="queue", cluster="moderator_id")
+    found = card.check().set_index("code").loc["cluster_in_several"]
+    assert found["facts"]["count"] == 1
+
+
+def test_results_pickle_compare_and_do_not_change():
+    card = at.scorecard(reviews(), "ok / n", "site", adjust_for="queue", target=0.9)
+    again = pickle.loads(pickle.dumps(card))
+    assert again == card
+    pd.testing.assert_frame_equal(again.frame, card.frame)
+    frame = card.frame
+    frame["adjusted"] = 0
+    assert (card.frame["adjusted"] > 0).all()
+    assert len(repr(card)) < 200
+
+
+def test_rows_in_any_order_and_form_are_the_same_card():
+    data = reviews()
+    one = at.scorecard(data, "ok / n", "site", adjust_for="queue", cluster="moderator_id").frame
+    other = at.scorecard(
+        data.sample(frac=1, random_state=0),
+        "ok / n",
+        "site",
+        adjust_for="queue",
+        cluster="moderator_id",
+    ).frame
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_identifiers_are_what_was_asked_for():
+    many = pd.DataFrame({"who": np.arange(10_500), "n": 30, "ok": 27})
+    frame = at.scorecard(many, "ok / n", "who").frame
+    assert len(frame) == 10_500
+    with pytest.warns(DataQualityWarning, match="10,500 levels"):
+        at.Cube.from_data(many, "ok / n", by="who", period=None)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="real data are not here")
+def test_workers_of_a_labeling_market():
+    """38 workers with n >= 25, 3 beyond 3.09 standard deviations, 2 after phi."""
+    data = pd.read_csv(SHARED / "adult_content_mturk" / "gold_labels.csv")
+    card = at.scorecard(data, at.Rate("correct"), "worker_id", adjust_for="gold", min_n=25)
+    frame = card.frame[card.frame["n"] >= 25]
+    assert len(frame) == 38
+    assert (frame["z"].abs() > 3.09).sum() == 3
+    outside = (frame["adjusted"] < frame["limit_low_998"]) | (
+        frame["adjusted"] > frame["limit_high_998"]
+    )
+    assert outside.sum() == 2
+    assert frame["signal"].str.contains("99.8").sum() == 2
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="real data are not here")
+def test_a_tie_in_the_league_table_that_is_none():
+    """9E and WN are both on time in 75.1 %; at equal hours WN is 3.7 pp worse (SE 0.53)."""
+    data = pd.read_csv(SHARED / "nycflights13" / "on_time_by_segment.csv")
+    card = at.scorecard(data, "on_time / flights", "carrier", adjust_for="dep_hour_band")
+    crude = card.frame.set_index("entity")["crude"]
+    assert round(crude["9E"], 3) == round(crude["WN"], 3) == 0.751
+    rate = card.compare("9E", "WN").effects.set_index("effect").loc["rate"]
+    assert rate["estimate"] == pytest.approx(-0.037, abs=5e-4)
+    assert rate["std_error"] == pytest.approx(0.0053, abs=1e-4)
