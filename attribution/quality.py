@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from attribution.decompose import Decomposition
+from attribution.decompose import Decomposition, margin_rates
 from attribution.evidence import THIN_ROWS
 from attribution.formatting import Format
 from attribution.infer import FEWEST_UNITS
 from attribution.labels import MISSING
+from attribution.recoding import recodings
 from attribution.tables import too_few
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["findings"]
 
 _FEW_CLUSTERS = 12
+_MANY_LEVELS = 1_000
 _NEARLY_ALL = 0.8
 _RECODED_RATIO = 50.0
 _RECODED_SHARE = 0.01
-_RENAME_SHARE = 1.25
 
 
 def findings(change: Attribution) -> list[dict[str, Any]]:
@@ -50,7 +51,7 @@ def findings(change: Attribution) -> list[dict[str, Any]]:
     found += _rates_in_use(parts, cube)
     found += _missing_levels(cube, volume)
     found += _cells(change, volume, n)
-    found += _renames(parts, cube, D, N, format)
+    found += _recodings(change, volume, D, N, n)
     found += _recoded(parts, cube, volume)
     found += _counts(change, D)
     found += _clusters(change)
@@ -216,54 +217,33 @@ def _counts(change: Attribution, D: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
-def _renames(
-    parts: Decomposition, cube: Cube, D: np.ndarray, N: np.ndarray, format: Format
+def _recodings(
+    change: Attribution, volume: np.ndarray, D: np.ndarray, N: np.ndarray, n: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Pairs of a leaving and an entering level of about the same share and rate."""
-    design, exists, found = parts.design, parts.turnover.exists, []
-    margins_D, margins_N = design.matrix.T @ D.T, design.matrix.T @ N.T
-    spread = _rate_spread(D, N)
-    for d, name in enumerate(cube.dimensions):
-        block = design.block(d)
-        gone = [i for i in range(block.start, block.stop) if exists[0, i] and not exists[1, i]]
-        new = [i for i in range(block.start, block.stop) if exists[1, i] and not exists[0, i]]
-        for old in gone:
-            for fresh in new:
-                share_old = margins_D[old, 0] / D[0].sum()
-                share_new = margins_D[fresh, 1] / D[1].sum()
-                rate_old = margins_N[old, 0] / margins_D[old, 0]
-                rate_new = margins_N[fresh, 1] / margins_D[fresh, 1]
-                alike = max(share_old, share_new) <= _RENAME_SHARE * min(share_old, share_new)
-                if alike and abs(rate_new - rate_old) <= max(0.25 * spread, 0.02 * abs(rate_old)):
-                    labels = cube.levels[d]
-                    a, b = labels[old - block.start], labels[fresh - block.start]
-                    found.append(
-                        _finding(
-                            "probable_rename",
-                            "warning",
-                            f"{name}: {a!r} left with {100 * share_old:.1f} % of the volume at "
-                            f"{format.level(rate_old)} and {b!r} entered with "
-                            f"{100 * share_new:.1f} % at {format.level(rate_new)}. If it was "
-                            f"renamed: mapping={{{name!r}: {{{a!r}: {b!r}}}}}.",
-                            dimension=name,
-                            old=a,
-                            new=b,
-                            mapping={name: {a: b}},
-                            share_baseline=share_old,
-                            share_current=share_new,
-                            rate_baseline=rate_old,
-                            rate_current=rate_new,
-                        )
-                    )
+    """Levels that were probably renamed, split or merged, with the mapping to paste."""
+    X, evidence, design = change._parts.design.matrix, change._evidence, change._parts.design
+
+    def std_errors(d: int) -> np.ndarray:
+        if len(change.cube.levels[d]) > _MANY_LEVELS:
+            return np.zeros((2, len(change.cube.levels[d])))
+        member = X[:, design.block(d)].T
+        support = change._units.support(sparse.hstack([member, member]))
+        both = [margin_rates(D, N, member, t) for t in (0, 1)]
+        known = [evidence.of(*both[t], support.in_period(t)) for t in (0, 1)]
+        return np.stack([x.found.std_error for x in known])
+
+    proposed, found = recodings(change.cube, volume, D, N, n, std_errors), []
+    for one in proposed:
+        code = f"probable_{one.kind}" if one.clear else "unclear_recoding"
+        found.append(_finding(code, "warning", one.describe(change.format), **one.facts))
+    clear = [one for one in proposed if one.clear]
+    if len(clear) > 1:
+        merged: dict[str, dict[str, str]] = {}
+        for one in clear:
+            merged.setdefault(one.dimension, {}).update(one.mapping[one.dimension])
+        message = f"All probable changes of coding at once: mapping={merged!r}."
+        found.append(_finding("proposed_mapping", "info", message, mapping=merged))
     return found
-
-
-def _rate_spread(D: np.ndarray, N: np.ndarray) -> float:
-    """The standard deviation of rates between cells, weighted by volume."""
-    seen = D > 0
-    r = np.divide(N, D, out=np.zeros_like(N), where=seen)
-    mean = np.average(r[seen], weights=D[seen])
-    return float(np.sqrt(np.average((r[seen] - mean) ** 2, weights=D[seen])))
 
 
 def _recoded(parts: Decomposition, cube: Cube, D: np.ndarray) -> list[dict[str, Any]]:
