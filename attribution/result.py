@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from attribution.infer import PermutationTest
     from attribution.infer.hypotheses import LinearTest
     from attribution.plots import Plots
+    from attribution.reports.sentences import Narrative
 
 __all__ = ["Attribution", "Total"]
 
@@ -626,6 +627,43 @@ class Attribution:
         from attribution.summary import summary
 
         return summary(self)
+
+    def narrative(self, length: str = "paragraph", format: str = "text") -> Narrative:
+        """Say in plain English why the KPI changed, where, and what cannot be said.
+
+        Parameters
+        ----------
+        length : {"headline", "paragraph", "page"}
+            One sentence; a paragraph; a page with what moved, what to check first and what cannot
+            be said.
+        format : {"text", "markdown", "html"}
+            Labels are escaped.
+
+        Returns
+        -------
+        Narrative
+            A text. Its `sentences` keep the cells that their numbers come from.
+
+        Raises
+        ------
+        OptionError
+            Another length or format.
+        """
+        from attribution.reports.narrative import narrative
+
+        return narrative(self, length, format)
+
+    def to_prompt(self) -> str:
+        """Return the answer as compact JSON for a language model: all it may quote, and how.
+
+        Returns
+        -------
+        str
+            Numbers as displayed, with units; sentences; rules of reading; a `schema` version.
+        """
+        from attribution.reports.prompt import to_prompt
+
+        return to_prompt(self)
 
     def __str__(self) -> str:
         return self.summary()

@@ -1,0 +1,147 @@
+"""The facts that sentences quote: numbers of one attribution as cells, rounded to add up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from attribution.breakdown import Breakdown, Level
+from attribution.bridge import Bar, Bridge
+from attribution.formatting import p_text
+from attribution.quality import findings
+from attribution.reports.sentences import Cell, Words
+
+if TYPE_CHECKING:
+    from attribution.result import Attribution
+
+__all__ = ["Facts", "Line"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One bar of the bridge with its displayed value, in displayed units."""
+
+    bar: Bar
+    shown: float
+    share: float
+
+    @property
+    def kind(self) -> str:
+        """The effect: "Mix", "New", "Gone", "Rate" ..."""
+        return self.bar.label.partition(": ")[0]
+
+    @property
+    def name(self) -> str:
+        """What it is of: a dimension or a level; "" for the rate effect."""
+        return self.bar.label.partition(": ")[2]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One attribution as its sentences see it: every table is worked out once."""
+
+    change: Attribution
+
+    @cached_property
+    def bridge(self) -> Bridge:
+        """The bars."""
+        return self.change.bridge()
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        """The bars with their displayed values."""
+        shares = self.change.effects["share_of_change"].tolist()
+        pairs = zip(self.bridge.bars, self.bridge.shown(), strict=True)
+        return [Line(bar, shown, shares[bar.rows[0]]) for bar, shown in pairs]
+
+    @cached_property
+    def findings(self) -> list[dict[str, Any]]:
+        """What `check` says."""
+        return findings(self.change)
+
+    @cached_property
+    def breakdowns(self) -> dict[str, Breakdown]:
+        """The levels of every dimension."""
+        return {d: self.change.breakdown(d) for d in self.change.cube.dimensions}
+
+    # -- numbers -----------------------------------------------------------------------------
+
+    def line(self, line: Line) -> Cell:
+        """The displayed value of a bar, with its unit."""
+        return Cell("effects", line.bar.rows, "estimate", line.bar.value, self.moved(line.shown))
+
+    def summed(self, lines: Iterable[Line]) -> Cell:
+        """The displayed sum of bars."""
+        lines = list(lines)
+        rows = tuple(row for x in lines for row in x.bar.rows)
+        value = sum(x.bar.value for x in lines)
+        return Cell("effects", rows, "estimate", value, self.moved(sum(x.shown for x in lines)))
+
+    def moved(self, shown: float) -> str:
+        """A displayed change as text with its unit."""
+        f = self.bridge.format
+        return f.change(shown / f.factor)
+
+    def effect(self, line: Line) -> Words:
+        """What a bar did in words: "worsened Accuracy by 1.17 pp"."""
+        if line.shown == 0:
+            return ("left ", self.bridge.metric, " where it was (", self.line(line), ")")
+        word = "improved" if self.bridge.good(line.shown) else "worsened"
+        size = self.line(line)
+        return (f"{word} {self.bridge.metric} by ", size._replace(shown=size.shown.lstrip("+−")))
+
+    def p(self, line: Line) -> Words:
+        """The adjusted p-value of a bar in brackets, or nothing."""
+        text = p_text(line.bar.p_adjusted)
+        if not text:
+            return ""
+        return (" (", Cell("effects", line.bar.rows, "p_adjusted", line.bar.p_adjusted, text), ")")
+
+    def share(self, line: Line) -> Words:
+        """The share of the change, where one may be given."""
+        if not line.share > 0:  # null, or against the change
+            return ""
+        text = f"{100 * line.share:.0f} %"
+        cell = Cell("effects", line.bar.rows, "share_of_change", line.share, text)
+        return (", ", cell, " of the change")
+
+    def part(self, made: Breakdown, level: Level, name: str) -> Cell:
+        """The displayed part of a level."""
+        part = level.parts[made.parts.index(name)]
+        table = f"levels:{made.dimension}"
+        return Cell(table, level.rows, name, part.value, self.moved(part.shown))
+
+    def ends(self, made: Breakdown, level: Level, what: str) -> tuple[Cell, Cell]:
+        """Share or rate of a level in both periods."""
+        values = level.share if what == "share" else level.rate
+        f, table = self.bridge.format, f"levels:{made.dimension}"
+        text = [f"{100 * x:.1f} %" if what == "share" else f.level(x) for x in values]
+        pairs = zip(("baseline", "current"), values, text, strict=True)
+        first, second = (Cell(table, level.rows, f"{what}_{w}", x, t) for w, x, t in pairs)
+        return first, second
+
+    def total(self, column: str, text: str) -> Cell:
+        """A number of the total."""
+        return Cell("total", (0,), column, getattr(self.change.total, column), text)
+
+    def finding(self, *codes: str) -> list[Cell]:
+        """The messages of the findings of these codes."""
+        return [
+            Cell("findings", (i,), "message", math.nan, f["message"])
+            for i, f in enumerate(self.findings)
+            if f["code"] in codes
+        ]
+
+    # -- judgment ----------------------------------------------------------------------------
+
+    @property
+    def alpha(self) -> float:
+        """The level below which a line is named for itself."""
+        return 1 - self.change.options.conf_level
+
+    def sure(self, p_adjusted: float) -> bool:
+        """Whether a line may be named for itself."""
+        return p_adjusted < self.alpha

@@ -1,0 +1,304 @@
+"""The narrative: plain words on why a KPI changed, each number traceable to a row.
+
+Accounting words: a change is "located in" a line, nothing here says what caused it. Unless the
+total is real, that comes first and lines are named only where they are significant themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from attribution.breakdown import Breakdown, Level
+from attribution.errors import check_option
+from attribution.formatting import p_text
+from attribution.reports.checklist import check_first
+from attribution.reports.facts import Facts, Line
+from attribution.reports.sentences import (
+    Cell,
+    Narrative,
+    Section,
+    Sentence,
+    joined,
+    sentence,
+    written,
+)
+from attribution.summary import headline, notes, verdict_is_known, verdict_text
+
+if TYPE_CHECKING:
+    from attribution.result import Attribution
+
+__all__ = ["narrative", "sections"]
+
+LENGTHS = ["headline", "paragraph", "page"]
+FORMATS = ["text", "markdown", "html"]
+# Lists in sentences end here: the table has the rest.
+_MOST_NAMED = 3
+
+
+def narrative(change: Attribution, length: str, format: str) -> Narrative:
+    """Return the words on an attribution; see `Attribution.narrative`.
+
+    Parameters
+    ----------
+    change : Attribution
+    length : str
+    format : str
+
+    Returns
+    -------
+    Narrative
+    """
+    check_option("length", length, LENGTHS)
+    check_option("format", format, FORMATS)
+    made = sections(change, length)
+    return Narrative(written(made, format), made)
+
+
+def sections(change: Attribution, length: str) -> tuple[Section, ...]:
+    """Return the sections of a narrative.
+
+    Parameters
+    ----------
+    change : Attribution
+    length : {"headline", "paragraph", "page"}
+
+    Returns
+    -------
+    tuple of Section
+    """
+    facts = Facts(change)
+    first = [_headline(facts)]
+    if length == "headline":
+        return (Section("", tuple(first)),)
+    first.append(_verdict(facts))
+    if length == "paragraph":
+        told = [*first, *_moved(facts), *_mix(facts)[:2], *_rates(facts)[:2], *_not_said(facts)[:1]]
+        return (Section("", tuple(told)),)
+    return (
+        Section("", tuple(first)),
+        Section("What moved", (*_moved(facts), *_mix(facts))),
+        Section("Where the rates moved", tuple(_rates(facts))),
+        Section("What to check first", tuple(check_first(facts)), listed=True),
+        Section("What cannot be said", tuple(_not_said(facts)), listed=True),
+        Section(
+            "Method",
+            tuple(sentence(Cell("provenance", (0,), "", math.nan, x)) for x in notes(change)),
+        ),
+    )
+
+
+def _headline(facts: Facts) -> Sentence:
+    total, f = facts.change.total, facts.bridge.format
+    ends = (
+        facts.total("baseline", f.level(total.baseline)),
+        facts.total("current", f.level(total.current)),
+    )
+    moved = Cell(
+        "total", (0,), "change", total.change, facts.moved(sum(x.shown for x in facts.lines))
+    )
+    return Sentence(headline(facts.change, facts.bridge) + ".", (*ends, moved))
+
+
+def _verdict(facts: Facts) -> Sentence:
+    total, f = facts.change.total, facts.bridge.format
+    text = verdict_text(facts.change)
+    if not verdict_is_known(facts.change):
+        return Sentence(text)
+    level = facts.change.options.conf_level
+    cells = [
+        Cell("provenance", (0,), "conf_level", level, f"{100 * level:g} %"),
+        facts.total("conf_low", f.number(total.conf_low, signed=True)),
+        facts.total("conf_high", f.number(total.conf_high, signed=True)),
+        facts.total("p_value", p_text(total.p_value)),
+        facts.total("detectable", f.change(total.detectable)),
+    ]
+    if facts.change.options.material is not None:
+        material = facts.change.options.material
+        cells.append(Cell("provenance", (0,), "material", material, f.change(material)))
+    return Sentence(text, tuple(cells))
+
+
+def _moved(facts: Facts) -> list[Sentence]:
+    """The bridge in words."""
+    if facts.change.verdict != "real":
+        return _offsetting(facts)
+    groups = [
+        ("mix (where the volume was)", ("Mix",)),
+        ("rates within segments", ("Rate",)),
+        ("mix and rates together (interaction)", ("Interaction",)),
+        ("levels that are new or gone", ("New", "Gone")),
+        ("the sample against the full counts", ("Sampling",)),
+    ]
+    parts = []
+    for name, kinds in groups:
+        lines = [x for x in facts.lines if x.kind in kinds]
+        if lines:
+            parts.append((facts.summed(lines), " ", name))
+    told = [sentence("The change is made up of ", joined(parts), ".")]
+    by_dimension = [x for x in facts.lines if x.kind == "Mix" and x.name]
+    if len(by_dimension) > 1:
+        ordered = sorted(by_dimension, key=lambda x: -abs(x.bar.value))
+        shown = [(_mix_name(x), " ", facts.line(x), facts.p(x)) for x in ordered]
+        told.append(sentence("Mix by dimension: ", joined(shown), "."))
+    return told
+
+
+def _offsetting(facts: Facts) -> list[Sentence]:
+    sure = [x for x in facts.lines if facts.sure(x.bar.p_adjusted)]
+    if not sure:
+        return [sentence("No line of the bridge stands out from noise.")]
+    shown = [(x.bar.label, " ", facts.line(x), facts.p(x)) for x in sure]
+    return [
+        sentence(
+            "Some movements are significant by themselves and offset others: ", joined(shown), "."
+        )
+    ]
+
+
+def _mix_name(line: Line) -> str:
+    return "how the dimensions pair up" if line.name == "jointly" else line.name
+
+
+def _mix(facts: Facts) -> list[Sentence]:
+    """For every line of mix that stands out, the levels it is located in."""
+    told = []
+    real = facts.change.verdict == "real"
+    for line in facts.lines:
+        if not facts.sure(line.bar.p_adjusted):
+            continue
+        if line.kind == "Mix" and line.name in facts.breakdowns:
+            told += _mix_of(facts, line, facts.breakdowns[line.name])
+        elif real and line.kind in ("New", "Gone"):
+            told.append(
+                sentence(
+                    f"{line.name} {'is new and' if line.kind == 'New' else 'is gone, which'} ",
+                    facts.effect(line),
+                    facts.p(line),
+                    ".",
+                )
+            )
+    return told
+
+
+def _mix_of(facts: Facts, line: Line, made: Breakdown) -> list[Sentence]:
+    levels = _standing_out(facts, made, "mix")
+    opening = sentence(
+        f"The mix of {line.name} ", facts.effect(line), facts.share(line), facts.p(line), "."
+    )
+    return [opening, *(_mix_level(facts, made, level) for level in levels)]
+
+
+def _mix_level(facts: Facts, made: Breakdown, level: Level) -> Sentence:
+    before, after = facts.ends(made, level, "share")
+    grew = level.share[1] > level.share[0]
+    part = level.parts[made.parts.index("mix")]
+    above = (part.value > 0) == grew
+    return sentence(
+        f"Within {made.dimension}, {level.label} {'grew' if grew else 'shrank'} from ",
+        before,
+        " to ",
+        after,
+        f" of the volume, and its rate is {'above' if above else 'below'} that of comparable "
+        "segments: ",
+        facts.part(made, level, "mix"),
+        ".",
+    )
+
+
+def _standing_out(facts: Facts, made: Breakdown, name: str) -> list[Level]:
+    """The levels whose part is significant, the largest first."""
+    at = made.parts.index(name)
+    sure = [x for x in made.levels if facts.sure(x.parts[at].p_adjusted)]
+    return sorted(sure, key=lambda x: -abs(x.parts[at].value))[:_MOST_NAMED]
+
+
+def _rates(facts: Facts) -> list[Sentence]:
+    """The rate effect, and the levels it stands out in, dimension by dimension."""
+    line = next((x for x in facts.lines if x.kind == "Rate"), None)
+    if line is None:
+        return []
+    real, sure = facts.change.verdict == "real", facts.sure(line.bar.p_adjusted)
+    told = []
+    if real or sure:
+        doubt = "" if sure else ", which is not distinguishable from noise by itself"
+        told.append(
+            sentence(
+                "At the same mix, rates within segments ",
+                facts.effect(line),
+                facts.share(line) if real and sure else "",
+                facts.p(line),
+                doubt,
+                ".",
+            )
+        )
+    named = []
+    for made in facts.breakdowns.values():
+        for level in _standing_out(facts, made, "rate"):
+            before, after = facts.ends(made, level, "rate")
+            named.append(
+                sentence(
+                    f"By {made.dimension}, ",
+                    facts.part(made, level, "rate"),
+                    f" is located in {level.label}, ",
+                    "whose observed rate went from ",
+                    before,
+                    " to ",
+                    after,
+                    ".",
+                )
+            )
+    if not named:
+        told.append(sentence("No single level's rate effect stands out from noise."))
+        return told
+    if not real:
+        told.append(
+            sentence("Some levels stand out, as movements that others offset within the total.")
+        )
+    if len(facts.breakdowns) > 1:
+        named.append(
+            sentence("Dimensions are alternative views of one rate effect and must not be added.")
+        )
+    return told + named
+
+
+def _not_said(facts: Facts) -> list[Sentence]:
+    """What the numbers do not allow, the most important first."""
+    change, f = facts.change, facts.bridge.format
+    dimensions = ", ".join(change.cube.dimensions)
+    told = [
+        sentence(
+            "This says where the change is located, not what caused it; rate means not explained "
+            f"by the mix of {dimensions}."
+            if dimensions
+            else "This says where the change is located, not what caused it."
+        )
+    ]
+    if not verdict_is_known(change):
+        told.append(sentence("Nothing is known of the noise, so no line can be told from it."))
+    elif change.verdict != "real":
+        smallest = facts.total("detectable", f.change(change.total.detectable).lstrip("+"))
+        told.append(
+            sentence("A change smaller than ", smallest, " could not be seen in these data.")
+        )
+    if not any(math.isfinite(line.share) for line in facts.lines):
+        told.append(
+            sentence(
+                "No line is given in percent of the change: the change is too small against its "
+                "noise, or against the movements behind it."
+            )
+        )
+    told += [
+        sentence(x)
+        for x in facts.finding(
+            "simpson",
+            "sign_depends_on_weights",
+            "aliased_levels",
+            "probable_rename",
+            "recoded_level",
+            "few_clusters",
+            "too_few_units",
+            "no_clusters",
+        )
+    ]
+    return told
