@@ -12,6 +12,7 @@
     factors         any function of named factors, attributed to them
     Tree            a KPI tree written as formulas; capacity_tree is one
     Bootstrap       how to bootstrap, for `explain(inference=...)`
+    review          the scripted monthly review: a configuration in, a folder of files out
     minimum_detectable_change   how small a change a sample can show
     Theme           fonts and colors of pictures, for a company to set once
     datasets        example data with known causes; real open data
@@ -48,6 +49,7 @@ _HOME = {
     "minimum_detectable_change": "attribution.power",
     "oaxaca": "attribution.regression",
     "scorecard": "attribution.cards",
+    "review": "attribution.monthly.job",
     "standardize": "attribution.groups",
 }
 _MODULES = ("datasets", "errors", "testing")
@@ -73,6 +75,7 @@ __all__ = [
     "minimum_detectable_change",
     "oaxaca",
     "scorecard",
+    "review",
     "standardize",
     "testing",
 ]
@@ -87,6 +90,7 @@ if TYPE_CHECKING:
     from attribution.hierarchy import Dimension
     from attribution.infer.bootstrap import Bootstrap
     from attribution.metrics import Mean, Rate, Ratio
+    from attribution.monthly.job import review
     from attribution.plots.theme import Theme
     from attribution.power import minimum_detectable_change
     from attribution.regression import Oaxaca, oaxaca

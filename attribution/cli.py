@@ -1,4 +1,4 @@
-"""The command `attribution`: explain, check, demo. Results go to stdout, messages to stderr."""
+"""The command `attribution`: explain, check, review, demo. Results to stdout, else stderr."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attribution import errors
+from attribution.progress import progress
 
 if TYPE_CHECKING:
     from attribution.result import Attribution
@@ -26,6 +27,7 @@ _USAGE = (
     errors.ExpressionError,
     errors.PeriodError,
     errors.MissingFileError,
+    errors.LockedError,
 )
 
 app = typer.Typer(
@@ -183,6 +185,62 @@ def check(
         return
     for finding in change.check().itertuples():
         print(f"[{finding.severity}] {finding.code}: {finding.message}")
+
+
+@app.command()
+def review(
+    config: Annotated[Path | None, typer.Argument(help="A TOML file; see --init.")] = None,
+    period: Annotated[
+        list[str] | None, typer.Option(help='"2026-09"; repeat it to fill in past periods.')
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Instead of the configuration's folder.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="A KPI's name; may be repeated.")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes side by side.")] = 1,
+    fail_on: Annotated[
+        str | None, typer.Option(help="breach, quality or any: what makes the exit code 1.")
+    ] = None,
+    notify: Annotated[
+        str | None, typer.Option(help="markdown: print the summary for a chat or e-mail.")
+    ] = None,
+    as_json: AsJson = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say what goes on.")] = False,
+    init: Annotated[bool, typer.Option("--init", help="Print a commented configuration.")] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print its JSON schema, for editors.")
+    ] = False,
+) -> None:
+    """Run the monthly review of a configuration and write a folder of files per period."""
+    from attribution.config import config_schema, example_config
+
+    if init or schema:
+        print(example_config() if init else config_schema())
+        return
+    if config is None or not period:
+        raise errors.OptionError("review: name a configuration and --period (or use --init).")
+    if notify is not None:
+        errors.check_option("notify", notify, ["markdown"])
+    from attribution.monthly.job import FAIL_ON
+    from attribution.monthly.job import review as reviewed
+
+    if fail_on is not None:
+        errors.check_option("fail_on", fail_on, FAIL_ON)
+    log = _say if verbose else None
+    work = (
+        reviewed(config, period=one, out=out, only=only or (), jobs=jobs, log=log) for one in period
+    )
+    done = list(progress(work, len(period), "periods"))
+    if as_json:
+        print(_as_json([one.to_dict() for one in done] if len(done) > 1 else done[0].to_dict()))
+    else:
+        print("\n\n".join(one.markdown() if notify else str(one) for one in done))
+    for one in done:
+        _say(f"Wrote {one.folder}/")
+    if code := max(one.exit_code(fail_on) for one in done):
+        raise typer.Exit(code)
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=1)
 
 
 @app.command()

@@ -14,6 +14,7 @@ __all__ = [
     "DataQualityWarning",
     "ExpressionError",
     "IdentificationError",
+    "LockedError",
     "MissingFileError",
     "OptionError",
     "PeriodError",
@@ -63,6 +64,10 @@ class PeriodError(AttributionError, ValueError):
 
 class IdentificationError(AttributionError, ValueError):
     """The question has no answer in these data: a total rename, two identical dimensions."""
+
+
+class LockedError(AttributionError):
+    """Another process is writing to the same folder."""
 
 
 class DataContractError(AttributionError, ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,11 @@ class Attribution:
     def _units(self) -> Units:
         return self._evidence.units
 
+    @cached_property
+    def _kept(self) -> dict[str, pd.DataFrame]:
+        """Tables of levels that were asked for before: every file quotes the same."""
+        return {}
+
     # -- frames ------------------------------------------------------------------------------
 
     @property
@@ -152,7 +158,9 @@ class Attribution:
         the totals of one dimension need not add up to the change.
         """
         d = self.cube.dimension_index(dimension)
-        return levels_table(self.cube, self.metric, self._evidence, d)
+        if dimension not in self._kept:
+            self._kept[dimension] = levels_table(self.cube, self.metric, self._evidence, d)
+        return self._kept[dimension].copy()
 
     def hierarchy(self, dimension: str) -> pd.DataFrame:
         """Return a dimension and all that it lies within, rolled up: one row per level.

@@ -49,7 +49,7 @@ def with_volume(cube: Cube, volume: object, periods: Sequence[object] | None) ->
         )
     except AttributionError as error:
         if not str(error).startswith("volume"):
-            error.args = (f"volume: {error}",)
+            error.args = (f"volume: {str(error).removeprefix('data: ')}",)
         raise
     _check_unique(counts)
     return _joined(cube, counts, counts.sums[column])
@@ -60,7 +60,8 @@ def _check_unique(counts: Cube) -> None:
     if len(repeated):
         named = [f"{counts.segment_name(c)} in {counts.periods[t]}" for t, c in repeated]
         raise DataContractError(
-            f"volume: {len(named):,} segments come more than once: {listing(named, most=6)}. "
+            f"volume: segments that come more than once ({len(named):,}): "
+            f"{listing(named, most=6)}. "
             "Sum them first: one row per period and segment.",
             [{"segment": name, "problem": "counted twice"} for name in named],
         )
@@ -120,7 +121,7 @@ def check_volume(cube: Cube) -> None:
         if len(absent):
             named = [f"{cube.segment_name(c)} in {cube.periods[t]}" for t, c in absent]
             raise DataContractError(
-                f"volume: {len(named):,} sampled segments have no count: "
+                f"volume: sampled segments without a count ({len(named):,}): "
                 f"{listing(named, most=6)}. The table holds every segment of the sample; if levels "
                 "are named differently, merge them (mapping=...).",
                 [{"segment": name, "problem": "not counted"} for name in named],
@@ -133,7 +134,7 @@ def check_volume(cube: Cube) -> None:
                 for t, c in above
             ]
             raise DataContractError(
-                f"volume: {len(named):,} segments hold more of the sample than was counted: "
+                f"volume: segments with more sampled than counted ({len(named):,}): "
                 f"{listing(named, most=6)}.",
                 [{"segment": name, "problem": "more sampled than counted"} for name in named],
             )

@@ -136,9 +136,9 @@ def test_a_weight_is_a_positive_number(case):
     ("value", "words"),
     [
         (1.2, "1 / inclusion_prob: inclusion probabilities above 1 in 1 row (7)"),
-        (0.0, "1 / inclusion_prob: null values in 1 row (7)"),
+        (0.0, "1 / inclusion_prob: zero or null probabilities in 1 row (7)"),
         (-0.5, "1 / inclusion_prob: negative values in 1 row (7)"),
-        (None, "1 / inclusion_prob: null values in 1 row (7)"),
+        (None, "1 / inclusion_prob: zero or null probabilities in 1 row (7)"),
     ],
 )
 def test_an_inclusion_probability_lies_between_0_and_1(value, words):
@@ -448,13 +448,13 @@ FIRST = COUNTS.iloc[0]
 NAME = f"{FIRST['queue']} × {FIRST['market']} in {FIRST['month']}"
 TABLES = {
     "lacks a sampled segment": (
-        COUNTS.iloc[1:], errors.DataContractError, ["1 sampled segments have no count", NAME]),
+        COUNTS.iloc[1:], errors.DataContractError, ["sampled segments without a count (1)", NAME]),
     "twice": (
         pd.concat([COUNTS, COUNTS.head(2)]), errors.DataContractError,
-        ["2 segments come more than once", NAME, "Sum them first"]),
+        ["segments that come more than once (2)", NAME, "Sum them first"]),
     "below the sample": (
         COUNTS.assign(decisions=COUNTS["decisions"].where(COUNTS.index > 0, 2)),
-        errors.DataContractError, ["1 segments hold more of the sample than was counted", NAME,
+        errors.DataContractError, ["segments with more sampled than counted (1)", NAME,
         "of 2)"]),
     "several numbers": (
         COUNTS.assign(hours=1.5), errors.OptionError,

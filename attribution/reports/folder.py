@@ -62,6 +62,8 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
             shutil.rmtree(previous)
         else:
             fresh.rename(target)
+    except OSError as error:
+        raise OptionError(f"out: {str(target)!r} cannot be written ({error.strerror}).") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return target

@@ -24,9 +24,11 @@ class Rule:
     holds: str
 
 
-def numeric_rules(column: str, sql: str, is_float: bool) -> list[Rule]:
-    """Return the rules of every number: not null and, for floats, finite."""
-    rules = [Rule(column, "null values", f"{sql} IS NOT NULL")]
+def numeric_rules(
+    column: str, sql: str, is_float: bool, missing: str = "null values"
+) -> list[Rule]:
+    """Return the rules of every number: not null (`missing` in words) and, for floats, finite."""
+    rules = [Rule(column, missing, f"{sql} IS NOT NULL")]
     if is_float:
         rules.append(Rule(column, "NaN values", f"coalesce(NOT isnan({sql}), true)"))
         rules.append(Rule(column, "infinite values", f"coalesce(NOT isinf({sql}), true)"))

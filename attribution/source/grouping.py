@@ -338,8 +338,12 @@ class _Scan:
         alias = {text: f"x{i}" for i, text in enumerate(measures)}
         rules: list[contract.Rule] = []
         for text, (_, kind) in measures.items():
-            shown = self.request.weight if text == _WEIGHT and self.request.weight else text
-            rules += contract.numeric_rules(shown, alias[text], kind in FLOATS)
+            shown, missing = text, "null values"
+            if text == _WEIGHT and self.request.weight is not None:
+                shown = self.request.weight
+                # 1 / 0 is null in SQL.
+                missing = "zero or null probabilities" if self.reciprocal(shown) else missing
+            rules += contract.numeric_rules(shown, alias[text], kind in FLOATS, missing)
         for cluster, name in enumerate(self.request.clusters):
             rules.append(contract.Rule(name, "null values", f"k{cluster} IS NOT NULL"))
         # A value that is no number breaks its own rule only.
@@ -357,11 +361,17 @@ class _Scan:
         """A weight is positive; written as 1 / p, p is a probability."""
         zero = contract.Rule(weight, "zero values", f"{exempt} OR {x} <> 0")
         rules = [_not_negative(weight, x, exempt), zero]
+        if self.reciprocal(weight):
+            problem = "inclusion probabilities above 1"
+            rules.append(contract.Rule(weight, problem, f"{exempt} OR {x} >= 1 - 1e-9"))
+        return rules
+
+    def reciprocal(self, weight: str) -> bool:
+        """Whether a weight is written as 1 / probability."""
         match ex.parse(weight, list(self.table.columns), "weight"):
             case ex.Binary(op="/", left=ex.Literal(value=1)):
-                problem = "inclusion probabilities above 1"
-                rules.append(contract.Rule(weight, problem, f"{exempt} OR {x} >= 1 - 1e-9"))
-        return rules
+                return True
+        return False
 
     def selection(
         self,

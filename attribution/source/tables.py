@@ -17,7 +17,15 @@ from attribution.errors import ColumnTypeError, MissingFileError, SourceError, n
 from attribution.expressions import quote_identifier, quote_literal
 from attribution.source.delimited import Reading, escape_glob, open_csv, refuse_repeated
 
-__all__ = ["ArrowOnly", "Table", "connect", "open_table", "reading_problem"]
+__all__ = [
+    "ArrowOnly",
+    "Table",
+    "connect",
+    "is_sql",
+    "open_table",
+    "reading_problem",
+    "single_select",
+]
 
 # After any comments. A path may begin with the same letters: "from_march.csv", "select/2026.csv".
 _SQL = re.compile(
@@ -82,8 +90,9 @@ def open_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
         return _described("relation", "", data, choose)
     if isinstance(data, str | os.PathLike):
         text = os.fspath(data)
-        if isinstance(data, str) and _SQL.match(text):
-            return _described("sql", " ".join(text.split()), _sql_relation(text), choose)
+        if isinstance(data, str) and is_sql(text):
+            relation = single_select(connect(), text)
+            return _described("sql", " ".join(text.split()), relation, choose)
         return _file_table(os.fsdecode(text), choose)
     return _frame_table(data, choose)
 
@@ -124,8 +133,34 @@ def _database(process: int) -> Any:
     return duckdb.connect(config={"python_enable_replacements": False})
 
 
-def _sql_relation(text: str) -> Any:
-    connection = connect()
+def is_sql(text: str) -> bool:
+    """Return whether a text is SQL and not a path.
+
+    Examples
+    --------
+    >>> is_sql("SELECT 1"), is_sql("from_march.csv")
+    (True, False)
+    """
+    return _SQL.match(text) is not None
+
+
+def single_select(connection: Any, text: str) -> Any:
+    """Return the relation of one SELECT statement on a connection.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+    text : str
+
+    Returns
+    -------
+    duckdb.DuckDBPyRelation
+
+    Raises
+    ------
+    SourceError
+        It is no SQL, or not exactly one SELECT statement.
+    """
     try:
         statements = connection.extract_statements(text)
     except duckdb.Error as error:

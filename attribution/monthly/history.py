@@ -1,0 +1,211 @@
+"""The history of a review: one DuckDB file that every run adds to and dashboards may read.
+
+| table | one row per |
+|---|---|
+| about | the version of these tables |
+| kpis | KPI and period: value, n, standard error of its change, digest of the sums |
+| effects | KPI, comparison, period and bar of the bridge |
+| levels | KPI, comparison, period, dimension and level |
+| causes | KPI, comparison, period and named cause |
+| restated | KPI and period whose value changed after it was reported, and when that was seen |
+
+A period's rows are replaced when it is run again. The file is locked while a review runs, so a
+second run on the same folder is refused; a run that is killed leaves the tables as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from attribution.errors import LockedError, OptionError, SourceError
+from attribution.formatting import significant
+
+__all__ = ["History", "Restated"]
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS about (version INTEGER);
+CREATE TABLE IF NOT EXISTS kpis (
+    kpi VARCHAR, period VARCHAR, value DOUBLE, n DOUBLE, digest VARCHAR,
+    PRIMARY KEY (kpi, period));
+CREATE TABLE IF NOT EXISTS effects (
+    kpi VARCHAR, comparison VARCHAR, baseline VARCHAR, period VARCHAR, position INTEGER,
+    effect VARCHAR, dimension VARCHAR, segment VARCHAR, estimate DOUBLE, std_error DOUBLE,
+    conf_low DOUBLE, conf_high DOUBLE, p_adjusted DOUBLE);
+CREATE TABLE IF NOT EXISTS levels (
+    kpi VARCHAR, comparison VARCHAR, baseline VARCHAR, period VARCHAR, dimension VARCHAR,
+    segment VARCHAR, n_baseline DOUBLE, n_current DOUBLE, rate_baseline DOUBLE,
+    rate_current DOUBLE, mix DOUBLE, rate DOUBLE, total DOUBLE, mix_p_adjusted DOUBLE,
+    rate_p_adjusted DOUBLE);
+CREATE TABLE IF NOT EXISTS causes (
+    kpi VARCHAR, comparison VARCHAR, baseline VARCHAR, period VARCHAR, segment VARCHAR,
+    contribution DOUBLE, conf_low DOUBLE, conf_high DOUBLE, p_adjusted DOUBLE);
+CREATE TABLE IF NOT EXISTS restated (
+    kpi VARCHAR, period VARCHAR, seen_in VARCHAR, was DOUBLE, now DOUBLE, n_was DOUBLE,
+    n_now DOUBLE, PRIMARY KEY (kpi, period, seen_in));
+"""
+
+
+@dataclass(frozen=True)
+class Restated:
+    """A period whose KPI is no longer what was reported.
+
+    Attributes
+    ----------
+    period : str
+    was, now : float
+    n_was, n_now : float
+    """
+
+    period: str
+    was: float
+    now: float
+    n_was: float
+    n_now: float
+
+
+class History:
+    """The history file of one review folder, held for the length of a run.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it is not there.
+
+    Raises
+    ------
+    LockedError
+        Another process holds it.
+    OptionError
+        Its folder cannot be written.
+    SourceError
+        It is no history, or one of a later version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import duckdb
+
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = duckdb.connect(str(path), config={"threads": 1})
+        except OSError as error:
+            raise OptionError(
+                f"out: {str(path.parent)!r} cannot be written ({error.strerror})."
+            ) from error
+        except duckdb.Error as error:
+            if "lock" in str(error) or "used by another process" in str(error):
+                raise LockedError(
+                    f"out: another review is writing to {str(path.parent)!r}; wait until it has "
+                    "finished, or name another folder."
+                ) from error
+            problem = str(error).strip().splitlines()[0]
+            raise SourceError(f"history: {str(path)!r} cannot be opened. {problem}") from error
+        self._connection.execute(_SCHEMA)
+        rows = self._connection.execute("SELECT version FROM about").fetchall()
+        if not rows:
+            self._connection.execute("INSERT INTO about VALUES (?)", [_VERSION])
+        elif rows[0][0] != _VERSION:
+            self.close()
+            raise SourceError(
+                f"history: {str(path)!r} has version {rows[0][0]}, this package writes {_VERSION}."
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def values(self, kpi: str) -> dict[str, tuple[float, float]]:
+        """Return value and n of a KPI by period, as last reported."""
+        rows = self._query("SELECT period, value, n FROM kpis WHERE kpi = ?", [kpi])
+        return {period: (value, n) for period, value, n in rows}
+
+    def restate(self, kpi: str, seen_in: str, values: dict[str, tuple[float, float]]) -> None:
+        """Note which reported periods before `seen_in` now have another value or n."""
+        for period, (was, n_was) in self.values(kpi).items():
+            if period == seen_in or period not in values:
+                continue
+            now, n_now = values[period]
+            if abs(now - was) > 1e-9 * max(abs(was), abs(now)) or n_now != n_was:
+                self._query(
+                    "INSERT OR REPLACE INTO restated VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    [kpi, period, seen_in, was, now, n_was, n_now],
+                )
+                self._query(
+                    "UPDATE kpis SET value = ?, n = ? WHERE kpi = ? AND period = ?",
+                    [now, n_now, kpi, period],
+                )
+
+    def restated(self, kpi: str, seen_in: str) -> list[Restated]:
+        """Return what a run of a period saw restated, also when it is run again."""
+        rows = self._query(
+            "SELECT period, was, now, n_was, n_now FROM restated WHERE kpi = ? AND seen_in = ? "
+            "ORDER BY period",
+            [kpi, seen_in],
+        )
+        return [Restated(*row) for row in rows]
+
+    def record(
+        self, kpi: str, period: str, value: float, n: float, digest: str, tables: dict[str, Any]
+    ) -> None:
+        """Replace what is kept of one KPI and period, all or nothing.
+
+        Parameters
+        ----------
+        kpi, period : str
+        value, n : float
+        digest : str
+            Of the sums.
+        tables : dict of str to DataFrame
+            "effects", "levels", "causes", with the columns of the tables of these names.
+        """
+        self._connection.begin()
+        try:
+            self._query(
+                "INSERT OR REPLACE INTO kpis VALUES (?, ?, ?, ?, ?)",
+                [kpi, period, significant(value), n, digest],
+            )
+            for name, frame in tables.items():
+                self._query(f"DELETE FROM {name} WHERE kpi = ? AND period = ?", [kpi, period])
+                if len(frame):
+                    self._connection.register("fresh", frame)
+                    columns = ", ".join(frame.columns)
+                    self._connection.execute(
+                        f"INSERT INTO {name} ({columns}) SELECT {columns} FROM fresh"
+                    )
+                    self._connection.unregister("fresh")
+        except BaseException:
+            self._connection.rollback()
+            raise
+        self._connection.commit()
+
+    def culprits(self, kpi: str, comparison: str, alpha: float) -> dict[str, set[tuple]]:
+        """Return, by period, the (dimension, segment, sign) of significant levels and causes.
+
+        The sign is that of a level's significant part, the rate before the mix; the dimension of
+        a named cause is "cause".
+        """
+        rows = self._query(
+            "SELECT period, dimension, segment, sign(CASE WHEN rate_p_adjusted < $alpha THEN rate "
+            "ELSE mix END) FROM levels WHERE kpi = $kpi AND comparison = $comparison AND "
+            "least(rate_p_adjusted, mix_p_adjusted) < $alpha UNION ALL "
+            "SELECT period, 'cause', segment, sign(contribution) FROM causes "
+            "WHERE kpi = $kpi AND comparison = $comparison AND p_adjusted < $alpha",
+            {"kpi": kpi, "comparison": comparison, "alpha": alpha},
+        )
+        found: dict[str, set[tuple]] = {}
+        for period, *culprit in rows:
+            found.setdefault(period, set()).add(tuple(culprit))
+        return found
+
+    def _query(self, sql: str, parameters: Sequence[object] | dict[str, object] = ()) -> list:
+        given = parameters if isinstance(parameters, dict) else list(parameters)
+        return self._connection.execute(sql, given).fetchall()

@@ -1,0 +1,282 @@
+"""review: the monthly variance review, from a configuration to a folder of files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from attribution.config import Kpi, ReviewConfig, load_config
+from attribution.cube import Cube
+from attribution.errors import OptionError, check_option
+from attribution.formatting import significant
+from attribution.monthly.actions import Action, followed_up, read_actions
+from attribution.monthly.history import History
+from attribution.monthly.runs import Failure, KpiReview, remembered, review_kpi
+from attribution.monthly.scans import Scan, cube_of, metric_of, scans
+
+__all__ = ["FAIL_ON", "Reviewed", "review"]
+
+FAIL_ON = ("breach", "quality", "any")
+_HISTORY = "history.duckdb"
+_CACHE = ".cache"
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """A review of one period; made by `attribution.review`.
+
+    Attributes
+    ----------
+    config : ReviewConfig
+    period : str
+    kpis : tuple of KpiReview
+        In the order of the configuration.
+    actions : tuple of Action
+    folder : Path or None
+        What was written; None for a review that writes nothing.
+    inputs : tuple of dict
+        Per scan: `source, rows, sha256, cached, periods, kpis`.
+    """
+
+    config: ReviewConfig
+    period: str
+    kpis: tuple[KpiReview, ...]
+    actions: tuple[Action, ...]
+    folder: Path | None
+    inputs: tuple[dict[str, Any], ...]
+
+    def __repr__(self) -> str:
+        states = [k.status for k in self.kpis]
+        return (
+            f"<Reviewed {self.config.review.title} {self.period}: {len(states)} KPIs, "
+            f"{states.count('breach')} breached, {states.count('failed')} failed>"
+        )
+
+    def __str__(self) -> str:
+        from attribution.monthly.messages import as_text
+
+        return as_text(self)
+
+    def kpi(self, name: str) -> KpiReview:
+        """Return one KPI's review.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        KpiReview
+
+        Raises
+        ------
+        OptionError
+            No such KPI.
+        """
+        names = [k.kpi.name for k in self.kpis]
+        check_option("kpi", name, names)
+        return self.kpis[names.index(name)]
+
+    def markdown(self) -> str:
+        """Return the executive summary, for chat or e-mail."""
+        from attribution.monthly.messages import as_markdown
+
+        return as_markdown(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        from attribution.monthly.messages import as_dict
+
+        return as_dict(self)
+
+    def exit_code(self, fail_on: str | None = None) -> int:
+        """Return the exit code of the command: 0, 1 (asked for), 3 (data) or 4 (internal).
+
+        Parameters
+        ----------
+        fail_on : {"breach", "quality", "any"}, optional
+            What makes it 1.
+
+        Returns
+        -------
+        int
+        """
+        if fail_on is not None:
+            check_option("fail_on", fail_on, FAIL_ON)
+        failures = [f for k in self.kpis for f in k.failures]
+        if any(f.internal for f in failures):
+            return 4
+        if any(k.failure is not None for k in self.kpis):
+            return 3
+        breached = any(k.breaches for k in self.kpis)
+        doubtful = any(f["severity"] == "warning" for k in self.kpis for f in k.findings)
+        asked = {"breach": breached, "quality": doubtful, "any": breached or doubtful}
+        return int(fail_on is not None and asked[fail_on])
+
+
+def review(
+    config: str | Path | Mapping[str, Any] | ReviewConfig,
+    *,
+    period: str,
+    out: str | Path | None = None,
+    only: Sequence[str] = (),
+    jobs: int = 1,
+    log: Callable[[str], None] | None = None,
+) -> Reviewed:
+    """Review all KPIs of a configuration in one period and write the folder of that period.
+
+    One scan per source; per KPI the comparisons, drill-downs, thresholds and findings; a history
+    that remembers earlier reviews. What fails for one KPI is shown in its place and stops no other.
+
+    Parameters
+    ----------
+    config : path, mapping or ReviewConfig
+        The TOML file, or what it would hold.
+    period : str
+        The label of the period: "2026-09".
+    out : path, optional
+        Instead of the configuration's folder. Relative to the working directory.
+    only : sequence of str
+        Names of KPIs; all by default. The others are left out of the files.
+    jobs : int
+        Processes that explain and draw KPIs side by side.
+    log : callable, optional
+        Gets a line of text as work goes on.
+
+    Returns
+    -------
+    Reviewed
+
+    Raises
+    ------
+    ConfigError, MissingFileError
+        The configuration is wrong.
+    OptionError
+        No KPI of a name in `only`, or the folder cannot be written.
+    LockedError
+        Another review is writing to the same folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import attribution as at
+    >>> ops = at.datasets.simulate_moderation("small", months=3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     ops.qa_reviews.to_parquet(f"{folder}/reviews.parquet")
+    ...     config = {
+    ...         "sources": {"qa": {"data": f"{folder}/reviews.parquet", "period": "month"}},
+    ...         "kpis": [{"name": "Accuracy", "metric": "correct / reviewed", "by": ["queue"]}],
+    ...         "output": {"pptx": False, "xlsx": False, "charts": False},
+    ...     }
+    ...     at.review(config, period="2025-03", out=f"{folder}/out")
+    <Reviewed KPI review 2025-03: 1 KPIs, 0 breached, 0 failed>
+    """
+    from attribution.monthly.output import write_folder
+
+    config, say = load_config(config), log or _silent
+    for name in only:
+        check_option("only", name, [kpi.name for kpi in config.kpis])
+    if jobs < 1:
+        raise OptionError(f"jobs: {jobs} is below 1.")
+    folder = Path(out if out is not None else config.review.folder)
+    started, timings = time.perf_counter(), []
+
+    def note(text: str) -> None:
+        timings.append(f"{time.perf_counter() - started:8.2f} s  {text}")
+        say(text)
+
+    actions = [] if config.actions is None else read_actions(config.actions)
+    with History(folder / _HISTORY) as history:
+        cubes, inputs = _scanned(config, only, folder / _CACHE, note)
+        found = _reviewed(cubes, config, period, jobs, note)
+        kpis = tuple(k if k.failure else remembered(k, history, config) for k in found)
+        actions = tuple(followed_up(actions, kpis))
+        done = Reviewed(config, period, kpis, actions, folder / period, tuple(inputs))
+        write_folder(done, jobs, note)
+        note(f"Wrote {folder / period}/")
+        with (folder / "run.log").open("a", encoding="utf-8") as file:
+            file.write(f"{period}\n" + "".join(f"{line}\n" for line in timings))
+    return done
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def _scanned(
+    config: ReviewConfig, only: Sequence[str], cache: Path, note: Callable[[str], None]
+) -> tuple[list[tuple[Kpi, Cube | Failure]], list[dict[str, Any]]]:
+    """The cube of every KPI, or why there is none, and what was read."""
+    held: dict[str, Cube | Failure] = {}
+    inputs = []
+    for scan in scans(config, only):
+        found = _scan(scan, config, cache)
+        for kpi, (cube, _) in found.items():
+            held[kpi] = cube
+            if isinstance(cube, Failure):
+                note(f"{kpi}: no data. {cube.message}")
+        cube, cached = next(iter(found.values()))
+        if isinstance(cube, Cube):
+            note(f"{scan.name}: {cube!r}{' (kept)' * cached}")
+            inputs.append(
+                {
+                    "source": scan.name,
+                    "rows": cube.provenance["rows"],
+                    "sha256": cube.digest(),
+                    "periods": list(cube.periods),
+                    "kpis": [kpi.name for kpi in scan.kpis],
+                }
+            )
+    return [(kpi, held[kpi.name]) for kpi in config.kpis if kpi.name in held], inputs
+
+
+def _scan(scan: Scan, config: ReviewConfig, cache: Path) -> dict[str, tuple[Cube | Failure, bool]]:
+    """Scan once for all KPIs; if that fails, once for each: a broken KPI stops no other."""
+    try:
+        cube, cached = cube_of(scan, config, cache)
+        return {kpi.name: (cube, cached) for kpi in scan.kpis}
+    except Exception as error:
+        if len(scan.kpis) == 1:
+            return {scan.kpis[0].name: (Failure.of(error), False)}
+    found: dict[str, tuple[Cube | Failure, bool]] = {}
+    for kpi in scan.kpis:
+        alone = replace(scan, kpis=(kpi,), by=tuple(kpi.by), name=f"{scan.name} {kpi.name}")
+        found |= _scan(alone, config, cache)
+    return found
+
+
+def _reviewed(
+    cubes: Sequence[tuple[Kpi, Cube | Failure]],
+    config: ReviewConfig,
+    period: str,
+    jobs: int,
+    note: Callable[[str], None],
+) -> list[KpiReview]:
+    """Review each KPI, in processes where that was asked for."""
+    done: dict[str, KpiReview] = {}
+    ready = [(kpi, cube) for kpi, cube in cubes if isinstance(cube, Cube)]
+    for kpi, cube in cubes:
+        if isinstance(cube, Failure):
+            done[kpi.name] = KpiReview(kpi, metric_of(kpi), period, failure=cube)
+    if jobs > 1 and len(ready) > 1:
+        # A fork would copy the engine's threads, and their locks with them.
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            tasks = [pool.submit(review_kpi, cube, kpi, config, period) for kpi, cube in ready]
+            results = [task.result() for task in tasks]
+    else:
+        results = [review_kpi(cube, kpi, config, period) for kpi, cube in ready]
+    for result in results:
+        done[result.kpi.name] = result
+        note(f"{result.kpi.name}: {_in_short(result)}")
+    return [done[kpi.name] for kpi, _ in cubes]
+
+
+def _in_short(result: KpiReview) -> str:
+    if result.failure is not None:
+        return f"no answer. {result.failure.message}"
+    return f"{significant(result.value)}, {result.status}"

@@ -1,0 +1,158 @@
+"""The summary of a review: text for a terminal, Markdown for a chat, values for a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attribution.formatting import significant
+from attribution.monthly.runs import Compared, KpiReview
+
+if TYPE_CHECKING:
+    from attribution.monthly.job import Reviewed
+
+__all__ = ["as_dict", "as_markdown", "as_text", "counts", "remarks", "tone"]
+
+SCHEMA = "kpi-attribution-review/1"
+_MARKS = {"failed": "\N{WARNING SIGN} ", "breach": "\N{LARGE RED CIRCLE} "}
+
+
+def counts(done: Reviewed) -> str:
+    """Return ``"6 KPIs: 1 breached, 1 without an answer."``."""
+    states = [k.status for k in done.kpis]
+    parts = [
+        f"{states.count(state)} {words}"
+        for state, words in (("breach", "breached"), ("failed", "without an answer"))
+        if state in states
+    ]
+    number = f"{len(states)} KPI{'s' * (len(states) != 1)}"
+    return f"{number}: {', '.join(parts)}." if parts else f"{number}, no threshold breached."
+
+
+def tone(answer: Compared) -> str:
+    """Return "good" or "bad" for a real change, "" for one that is not."""
+    change = answer.change
+    if change is None or change.verdict != "real":
+        return ""
+    return "good" if change.bridge().good(change.total.change) else "bad"
+
+
+def remarks(review: KpiReview) -> list[str]:
+    """Return what belongs beside the number: how usual the change is, and what stands out again."""
+    found = [str(c.context) for c in review.compared if c.context is not None]
+    if review.repeated:
+        found.append(f"Again: {'; '.join(r.words for r in review.repeated[:3])}.")
+    return found
+
+
+def _lines(review: KpiReview) -> list[str]:
+    """What a reader needs of one KPI."""
+    if review.failure is not None:
+        return [f"{review.kpi.name}: no answer. {review.failure.message}"]
+    lines = []
+    for answer in review.compared:
+        if answer.change is not None:
+            lines.append(f"{answer.change.bridge().message}.")
+        elif answer.failure is not None:
+            against = f"{review.kpi.name} against the {answer.comparison.words}"
+            lines.append(f"{against}: no answer. {answer.failure.message}")
+    lines += [f"Breach: {text}." for text in review.breaches]
+    return [*lines, *remarks(review)]
+
+
+def as_text(done: Reviewed) -> str:
+    """Return the summary as text.
+
+    Parameters
+    ----------
+    done : Reviewed
+
+    Returns
+    -------
+    str
+    """
+    parts = [f"{done.config.review.title}, {done.period}. {counts(done)}"]
+    parts += ["\n".join([lines[0], *(f"  {x}" for x in lines[1:])]) for lines in _all(done)]
+    return "\n\n".join(parts)
+
+
+def as_markdown(done: Reviewed) -> str:
+    """Return the summary as Markdown.
+
+    Parameters
+    ----------
+    done : Reviewed
+
+    Returns
+    -------
+    str
+    """
+    parts = [f"**{_safe(done.config.review.title)}, {_safe(done.period)}.** {counts(done)}", ""]
+    for review, lines in zip(done.kpis, _all(done), strict=True):
+        parts.append(f"- {_MARKS.get(review.status, '')}{_safe(lines[0])}")
+        parts += [f"  - {_safe(line)}" for line in lines[1:]]
+    wanted = [a for a in done.actions if not a.status.startswith("closed")]
+    if wanted:
+        parts += ["", "**Actions**", ""]
+        for a in wanted:
+            what = ": ".join(x for x in (a.kpi, a.cause) if x)
+            parts.append(f"- {_safe(what)} ({_safe(a.owner or 'no owner yet')}, {_safe(a.status)})")
+    return "\n".join(parts)
+
+
+def _all(done: Reviewed) -> list[list[str]]:
+    return [_lines(review) for review in done.kpis]
+
+
+def _safe(text: str) -> str:
+    """Text whose labels cannot become markup or mention anybody."""
+    for mark in "\\`*_[]<>#|":
+        text = text.replace(mark, f"\\{mark}")
+    return text.replace("@", "@\N{ZERO WIDTH SPACE}")
+
+
+def as_dict(done: Reviewed) -> dict[str, Any]:
+    """Return a review as plain values, with every attribution whole.
+
+    Parameters
+    ----------
+    done : Reviewed
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        "schema": SCHEMA,
+        "title": done.config.review.title,
+        "period": done.period,
+        "kpis": [_kpi(review) for review in done.kpis],
+        "actions": [vars(action) for action in done.actions],
+        "inputs": list(done.inputs),
+    }
+
+
+def _kpi(review: KpiReview) -> dict[str, Any]:
+    return {
+        "name": review.kpi.name,
+        "status": review.status,
+        "value": _number(review.value),
+        "n": _number(review.n),
+        "breaches": list(review.breaches),
+        "failure": None if review.failure is None else review.failure.message,
+        "findings": [{k: f[k] for k in ("code", "severity", "message")} for f in review.findings],
+        "restated": [vars(r) for r in review.restated],
+        "repeated": [vars(r) for r in review.repeated],
+        "comparisons": [
+            {
+                "comparison": answer.comparison.words,
+                "failure": None if answer.failure is None else answer.failure.message,
+                "attribution": None if answer.change is None else answer.change.to_dict(),
+                "drills": {title: part.to_dict() for title, part in answer.drills},
+            }
+            for answer in review.compared
+        ],
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else significant(value)

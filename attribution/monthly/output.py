@@ -1,0 +1,213 @@
+"""The files of one review: an index, a report per KPI, one deck, one workbook, pictures, tables.
+
+Written to a temporary sibling and renamed, so that at any moment the previous output is whole. The
+same inputs give the same bytes: nothing in the folder knows when or how fast it was made.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attribution.monthly.actions import write_actions
+from attribution.monthly.messages import as_dict, counts, remarks, tone
+from attribution.monthly.runs import KpiReview
+from attribution.reports.folder import replace_folder
+
+if TYPE_CHECKING:
+    from attribution.monthly.job import Reviewed
+
+__all__ = ["slug", "write_folder"]
+
+
+def slug(name: str) -> str:
+    """Return a name that is safe as a file name on any system.
+
+    Examples
+    --------
+    >>> slug("AHT (s) / p90"), slug("准确率")
+    ('aht-s-p90', '准确率')
+    """
+    return re.sub(r"[^\w]+", "-", name.casefold()).strip("-")[:80] or "kpi"
+
+
+def _slugs(done: Reviewed) -> dict[str, str]:
+    """A file name for every KPI, no two alike."""
+    found: dict[str, str] = {}
+    for kpi in done.kpis:
+        name, number = slug(kpi.kpi.name), 2
+        while name in found.values():
+            name, number = f"{slug(kpi.kpi.name)}-{number}", number + 1
+        found[kpi.kpi.name] = name
+    return found
+
+
+def write_folder(done: Reviewed, jobs: int, note: Callable[[str], None]) -> None:
+    """Write the folder of a period.
+
+    Parameters
+    ----------
+    done : Reviewed
+    jobs : int
+        Processes that draw.
+    note : callable
+        Gets a line of text per part.
+    """
+
+    def write(folder: Path) -> None:
+        names = _slugs(done)
+        answered = [k for k in done.kpis if k.main is not None]
+        if done.config.output.charts:
+            (folder / "charts").mkdir()
+        for k in answered:
+            _write_kpi(k, folder, names[k.kpi.name], done)
+            note(f"{k.kpi.name}: files written")
+        (folder / "summary.md").write_text(done.markdown() + "\n", encoding="utf-8")
+        write_actions(done.actions, folder / "actions.csv")
+        (folder / "review.json").write_text(_json(as_dict(done)), encoding="utf-8")
+        (folder / "manifest.json").write_text(_json(_manifest(done)), encoding="utf-8")
+        files = sorted(p.name for p in folder.iterdir() if p.is_file() and p.suffix != ".html")
+        (folder / "index.html").write_text(_index(done, names, files), encoding="utf-8")
+
+    if done.folder is not None:
+        replace_folder(done.folder, write)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def _write_kpi(k: KpiReview, folder: Path, name: str, done: Reviewed) -> None:
+    from attribution.plots import save
+
+    change = k.main
+    if change is not None and done.config.output.charts:
+        for suffix in ("png", "svg"):
+            save(change.plot.waterfall(), folder / "charts" / f"{name}-bridge.{suffix}")
+
+
+def _manifest(done: Reviewed) -> dict[str, Any]:
+    """Everything that the folder depends on, and how far parts are from their totals."""
+    from attribution import __version__
+
+    residuals = {
+        k.kpi.name: max(
+            abs(float(c.change.effects["estimate"].sum()) - c.change.total.change)
+            for c in k.compared
+            if c.change is not None
+        )
+        for k in done.kpis
+        if k.main is not None
+    }
+    return {
+        "version": __version__,
+        "period": done.period,
+        "seed": done.config.review.seed,
+        "inputs": list(done.inputs),
+        "residuals": {name: float(f"{x:.1g}") for name, x in residuals.items()},
+        # As written in the file: variables of the environment by their names.
+        "config": done.config.model_dump(mode="json"),
+    }
+
+
+def _index(done: Reviewed, names: dict[str, str], files: Sequence[str]) -> str:
+    import jinja2
+
+    from attribution import __version__
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("attribution.monthly", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("index.html.jinja").render(
+        title=done.config.review.title,
+        period=done.period,
+        counts=counts(done),
+        files=files,
+        tiles=[_tile(k, names) for k in done.kpis],
+        restated=_restated(done),
+        actions=done.actions,
+        findings=[{"kpi": k.kpi.name, **f} for k in done.kpis for f in k.findings],
+        version=__version__,
+    )
+
+
+def _tile(k: KpiReview, names: dict[str, str]) -> dict[str, Any]:
+    import markupsafe
+
+    answers = []
+    for c in k.compared:
+        answer = {"words": c.comparison.words, "failure": c.failure and c.failure.message}
+        if c.change is not None:
+            f = c.change.format
+            shown = [round(x * f.factor, f.decimals) / f.factor for x in _ends(c.change)]
+            answer |= {
+                "change": f.change(shown[1] - shown[0]),
+                "verdict": c.change.verdict,
+                "tone": tone(c),
+            }
+        answers.append(answer)
+    return {
+        "name": k.kpi.name,
+        "status": k.status,
+        "failure": k.failure and k.failure.message,
+        "value": k.format.level(k.value),
+        "link": None,
+        "answers": answers,
+        "breaches": k.breaches,
+        "remarks": remarks(k),
+        "sparkline": markupsafe.Markup(_sparkline(k)),
+    }
+
+
+def _ends(change: Any) -> tuple[float, float]:
+    return change.total.baseline, change.total.current
+
+
+def _sparkline(k: KpiReview) -> str:
+    """The KPI over its periods as a small line; gaps where it has no value."""
+    points = [(i, v) for i, (v, _) in enumerate(k.values.values()) if v == v]
+    if len(points) < 2:
+        return ""
+    low, high = min(v for _, v in points), max(v for _, v in points)
+    last, span = max(len(k.values) - 1, 1), (high - low) or 1.0
+    at = [f"{2 + 196 * i / last:.1f},{36 - 32 * (v - low) / span:.1f}" for i, v in points]
+    f, periods = k.format, list(k.values)
+    text = f"{periods[0]} to {periods[-1]}, from {f.level(low)} to {f.level(high)}"
+    x, y = at[-1].split(",")
+    return (
+        f'<svg viewBox="0 0 200 40" role="img" aria-label="{_escaped(text)}" '
+        'preserveAspectRatio="none"><polyline fill="none" stroke="currentColor" '
+        f'stroke-width="1.5" vector-effect="non-scaling-stroke" points="{" ".join(at)}"/>'
+        f'<circle cx="{x}" cy="{y}" r="2" fill="currentColor"/></svg>'
+    )
+
+
+def _escaped(text: str) -> str:
+    import html
+
+    return html.escape(text, quote=True)
+
+
+def _restated(done: Reviewed) -> list[dict[str, str]]:
+    rows = []
+    for k in done.kpis:
+        f = k.format
+        rows += [
+            {
+                "kpi": k.kpi.name,
+                "period": r.period,
+                "was": f.level(r.was),
+                "now": f.level(r.now),
+                "n_was": f"{r.n_was:,.0f}",
+                "n_now": f"{r.n_now:,.0f}",
+            }
+            for r in k.restated
+        ]
+    return rows

@@ -1,0 +1,207 @@
+"""One scan per source: all KPIs that share rows share a GROUP BY, and files are scanned once.
+
+KPIs that agree in source, conditions, clusters, weights and volumes are sums over the same rows, so
+one cube holds them all; each KPI rolls it up to its own dimensions. A cube of files is kept under
+the paths, sizes and times of the files and all that was asked, so that a rerun reads no rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from attribution import __version__, hierarchy
+from attribution.config import Dimension, Kpi, ReviewConfig, Source, resolved
+from attribution.cube import Cube
+from attribution.errors import AttributionError
+from attribution.metrics import Metric, as_metric
+from attribution.source import files_of, open_database, repeated_rows
+
+__all__ = ["REPEATED", "Scan", "cube_of", "metric_of", "scans"]
+
+REPEATED = "repeated_rows"
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One GROUP BY and the KPIs it serves.
+
+    Attributes
+    ----------
+    name : str
+        The source's, with a number where a source needs several scans.
+    source : Source
+    kpis : tuple of Kpi
+    by : tuple of str
+        The dimensions of any of them.
+    where : str or None
+    weight : str or None
+    cluster : tuple of str
+    volume : str or None
+    """
+
+    name: str
+    source: Source
+    kpis: tuple[Kpi, ...]
+    by: tuple[str, ...]
+    where: str | None
+    weight: str | None
+    cluster: tuple[str, ...]
+    volume: str | None
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics of its KPIs."""
+        return [metric_of(kpi) for kpi in self.kpis]
+
+    def asked(self, dimensions: Mapping[str, Dimension]) -> dict[str, Any]:
+        """Return the arguments of `Cube.from_data` beside the data and the metrics."""
+        above = {name: d.within for name, d in dimensions.items() if d.within is not None}
+        mapping = {name: dict(d.mapping) for name, d in dimensions.items() if d.mapping}
+        return {
+            "by": [hierarchy.Dimension(name, within=above.get(name)) for name in self.by],
+            "period": self.source.period,
+            "where": self.where,
+            "weight": self.weight,
+            "cluster": list(self.cluster) or None,
+            "volume": None if self.volume is None else resolved(self.volume, "volume"),
+            "mapping": {d: m for d, m in mapping.items() if d in self.by} or None,
+            "on_invalid": self.source.on_invalid,
+        }
+
+
+def metric_of(kpi: Kpi) -> Metric:
+    """Return the metric of a KPI under its name, orientation and unit.
+
+    Examples
+    --------
+    >>> metric_of(Kpi(name="Accuracy", metric="correct / reviewed", by=["queue"])).label
+    'Accuracy'
+    """
+    metric = as_metric(kpi.metric)
+    unit = metric.unit if kpi.unit is None else kpi.unit
+    return replace(metric, name=kpi.name, better=kpi.better, unit=unit)
+
+
+def scans(config: ReviewConfig, only: Sequence[str] = ()) -> list[Scan]:
+    """Return the scans that the KPIs need, each KPI in one of them.
+
+    Parameters
+    ----------
+    config : ReviewConfig
+    only : sequence of str
+        Names of KPIs; all by default.
+
+    Returns
+    -------
+    list of Scan
+    """
+    groups: dict[tuple, list[Kpi]] = {}
+    for kpi in config.kpis:
+        if only and kpi.name not in only:
+            continue
+        name = config.source_of(kpi)
+        source = config.sources[name]
+        where = _both(source.where, kpi.where)
+        weight = source.weight if kpi.weight is None else kpi.weight or None
+        cluster = source.cluster if kpi.cluster is None else kpi.cluster
+        names = () if cluster is None else (cluster,) if isinstance(cluster, str) else cluster
+        key = (name, where, weight, tuple(names), kpi.volume)
+        groups.setdefault(key, []).append(kpi)
+    per_source = [key[0] for key in groups]
+    found = []
+    for i, ((name, where, weight, cluster, volume), kpis) in enumerate(groups.items()):
+        number = per_source[: i + 1].count(name)
+        label = name if per_source.count(name) == 1 else f"{name} {number}"
+        by = tuple(dict.fromkeys(d for kpi in kpis for d in kpi.by))
+        source = config.sources[name]
+        found.append(Scan(label, source, tuple(kpis), by, where, weight, cluster, volume))
+    return found
+
+
+def _both(first: str | None, second: str | None) -> str | None:
+    given = [text for text in (first, second) if text]
+    return f"({given[0]}) and ({given[1]})" if len(given) == 2 else given[0] if given else None
+
+
+def cube_of(scan: Scan, config: ReviewConfig, cache: Path) -> tuple[Cube, bool]:
+    """Return the cube of a scan and whether it came from the cache.
+
+    Parameters
+    ----------
+    scan : Scan
+    config : ReviewConfig
+        For the mappings of its dimensions.
+    cache : Path
+        A folder.
+
+    Returns
+    -------
+    cube : Cube
+    cached : bool
+
+    Raises
+    ------
+    AttributionError
+        The source cannot be opened or breaks the contract.
+    """
+    asked = scan.asked(config.dimensions)
+    key = _key(scan, asked)
+    kept = cache / f"{scan.name}-{key}.cube" if key else None
+    if kept is not None and kept.exists():
+        try:
+            return Cube.load(kept), True
+        except AttributionError:
+            kept.unlink()  # of another version, or cut short: scan again
+    with _opened(scan.source) as data:
+        cube = Cube.from_data(data, scan.metrics, **asked)
+        if scan.source.key is not None:
+            names = [scan.source.key] if isinstance(scan.source.key, str) else scan.source.key
+            cube = _with_repeated(cube, names, repeated_rows(data, names))
+    if kept is not None:
+        cache.mkdir(parents=True, exist_ok=True)
+        for stale in cache.glob(f"{scan.name}-*.cube"):
+            stale.unlink()
+        cube.save(kept)
+    return cube, False
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[object]:
+    if source.data is not None:
+        yield resolved(source.data, "data")
+    elif source.database is not None and source.query is not None:
+        with open_database(resolved(source.database, "database"), source.query) as relation:
+            yield relation
+
+
+def _with_repeated(cube: Cube, key: Sequence[str], rows: int) -> Cube:
+    if not rows:
+        return cube
+    finding = {
+        "code": REPEATED,
+        "severity": "warning",
+        "message": f"{rows:,} rows repeat the {' and '.join(key)} of another row; they count "
+        "twice.",
+        "facts": {"key": list(key), "rows": rows},
+    }
+    return replace(cube, findings=(*cube.findings, finding))
+
+
+def _key(scan: Scan, asked: Mapping[str, Any]) -> str | None:
+    """What a kept cube depends on: files by path, size and time, and all that was asked."""
+    source = scan.source
+    place = source.data if source.data is not None else source.database
+    files = files_of(resolved(place, "source")) if place is not None else None
+    wanted = source.cache if source.cache is not None else source.database is None
+    if not wanted or not files:
+        return None
+    read = [files, files_of(resolved(scan.volume, "volume")) if scan.volume else None]
+    question = [asked, source.query, source.key, scan.metrics]
+    text = json.dumps([__version__, read, question], default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,108 @@
+"""Sources that outlive a scan: which files a path means, a database file, rows that come twice."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from attribution.errors import ColumnNotFoundError, MissingFileError, SourceError, listing, nearest
+from attribution.source.delimited import Reading
+from attribution.source.tables import is_sql, open_table, single_select
+
+__all__ = ["files_of", "open_database", "repeated_rows"]
+
+
+def files_of(data: str) -> list[tuple[str, int, int]] | None:
+    """Return path, size and time stamp (ns) of the files that a path or glob means.
+
+    Parameters
+    ----------
+    data : str
+
+    Returns
+    -------
+    list of (str, int, int), or None
+        Sorted; None for SQL text, which may read anything.
+    """
+    if is_sql(data):
+        return None
+    paths = [data] if os.path.exists(data) else sorted(glob.glob(data, recursive=True))
+    stats = [(path, os.stat(path)) for path in paths]
+    return [(path, found.st_size, found.st_mtime_ns) for path, found in stats]
+
+
+@contextmanager
+def open_database(path: str, query: str) -> Iterator[Any]:
+    """Open a DuckDB file for reading only and yield one query over it.
+
+    Parameters
+    ----------
+    path : str
+    query : str
+        One SELECT statement.
+
+    Yields
+    ------
+    DuckDBPyRelation
+
+    Raises
+    ------
+    MissingFileError, SourceError
+        No such file, not a database, or not exactly one SELECT statement.
+    """
+    if not Path(path).exists():
+        folder = Path(path).parent
+        beside = [p.name for p in folder.glob("*")] if folder.is_dir() else []
+        raise MissingFileError(f"database: no file {path!r}.{nearest(Path(path).name, beside)}")
+    try:
+        connection = duckdb.connect(path, read_only=True)
+    except duckdb.Error as error:
+        problem = str(error).strip().splitlines()[0]
+        raise SourceError(f"database: {path!r} cannot be opened. {problem}") from error
+    try:
+        yield single_select(connection, query)
+    finally:
+        connection.close()
+
+
+def repeated_rows(data: object, key: Sequence[str]) -> int:
+    """Return how many rows repeat the key of another row.
+
+    Parameters
+    ----------
+    data : table
+        Anything `open_table` opens.
+    key : sequence of str
+        The columns that tell rows apart.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ColumnNotFoundError
+        There is no such column.
+    """
+
+    def every(names: list[str]) -> Reading:
+        for column in key:
+            if column not in names:
+                raise ColumnNotFoundError(
+                    f"key: no column {column!r}.{nearest(column, names)} "
+                    f"Columns: {listing(names, most=30)}."
+                )
+        return Reading(tuple(key), frozenset(key))
+
+    table = open_table(data, every)
+    columns = ", ".join(table.columns[name] for name in key)
+    rows, distinct = table.query(
+        f"SELECT sum(n), count(*) FROM (SELECT count(*) AS n FROM source GROUP BY {columns})"
+    ).fetchall()[0]
+    return int((rows or 0) - distinct)

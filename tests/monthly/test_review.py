@@ -1,0 +1,379 @@
+"""The monthly review: what it says, what it writes, and that one failure stops nothing else."""
+
+import copy
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import attribution as at
+from attribution.errors import LockedError, MissingFileError, OptionError
+
+
+def run(config, period="2026-06", **options):
+    return at.review(config, period=period, **options)
+
+
+def digests(folder):
+    """The content of every file of a folder."""
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(Path(folder).rglob("*"))
+        if p.is_file()
+    }
+
+
+def changed(config, **of_kpi):
+    """The configuration with other values for its first KPI."""
+    new = copy.deepcopy(config)
+    new["kpis"][0] |= of_kpi
+    return new
+
+
+# -- what it says -----------------------------------------------------------------------------
+
+
+def test_every_kpi_is_compared_and_adds_up(config):
+    done = run(config)
+    accuracy, aht = done.kpis
+    change = accuracy.compared[0].change
+    assert (change.cube.periods[0], change.cube.periods[1]) == ("2026-05", "2026-06")
+    assert change.effects["estimate"].sum() == pytest.approx(change.total.change, abs=1e-12)
+    rolled = aht.compared[1].change
+    assert rolled.cube.periods[0] == "2026-03 + 2026-04 + 2026-05"
+    assert done.kpi("Accuracy") is accuracy
+    with pytest.raises(OptionError, match="Did you mean 'Accuracy'"):
+        done.kpi("Acuracy")
+
+
+def test_a_change_equals_that_of_explain(config, table):
+    asked = at.explain(
+        table, at.Rate("correct", "reviewed", name="Accuracy"), by=["queue", "market"],
+        period="month", baseline="2026-05", current="2026-06", cluster="moderator_id",
+    )  # fmt: skip
+    assert run(config).kpis[0].main.effects["estimate"].tolist() == pytest.approx(
+        asked.effects["estimate"].tolist(), abs=1e-12
+    )
+
+
+def test_a_breach_needs_the_level_or_a_real_change_for_the_worse(config):
+    quiet, fallen = run(config, "2026-05"), run(config, "2026-06")
+    assert quiet.kpis[0].status == "ok"
+    below, worse = fallen.kpis[0].breaches
+    assert "is below 90.00 %" in below
+    assert "is worse by more than 2.00 pp" in worse
+    assert (quiet.exit_code("breach"), fallen.exit_code("breach")) == (0, 1)
+    assert fallen.exit_code() == 0
+
+
+def test_lower_is_better_breaches_upwards(config):
+    config["kpis"][1]["breach"] = {"above": 1.0}
+    assert "is above 1.00 s" in run(config).kpis[1].breaches[0]
+
+
+def test_a_repeated_culprit_is_named_with_its_run(config, make_reviews, tmp_path):
+    months = [f"2026-{m:02d}" for m in range(1, 8)]
+    falling = make_reviews(months, fallen=months[4:])
+    # Live falls month after month, so that it stands out three times.
+    for i, month in enumerate(months[4:]):
+        wrong = (falling["month"] == month) & (falling["queue"] == "Live")
+        falling.loc[wrong & (falling["row"] % 10 < 3 * (i + 1) - 1), "correct"] = 0
+    falling.to_parquet(tmp_path / "reviews.parquet")
+    for month in months[4:]:
+        done = run(config, month)
+    repeated = done.kpis[0].repeated
+    assert ("queue", "Live", 3, -1) in [
+        (r.dimension, r.segment, r.periods, r.direction) for r in repeated
+    ]
+    assert "queue Live: third period running" in str(done)
+
+
+def test_drill_downs_are_attributions_of_a_part(config):
+    done = run(changed(config, drill=["queue=Live by market", "top 1"]))
+    drills = dict(done.kpis[0].compared[0].drills)
+    assert list(drills) == ["queue: Live, by market", "queue: Live"]
+    part = drills["queue: Live, by market"]
+    assert part.cube.dimensions == ("market",)
+    assert part.total.change < -0.1
+
+
+def test_a_month_before_the_history_has_no_comparison_and_says_so(config):
+    done = run(config, "2026-01")
+    assert done.kpis[0].value > 0.9
+    assert "no rows of '2025-12'" in done.kpis[0].compared[0].failure.message
+    assert done.kpis[0].failure is None
+
+
+def test_later_months_do_not_change_an_earlier_review(config, table, tmp_path):
+    first = run(config, "2026-04")
+    table[table["month"] <= "2026-04"].to_parquet(tmp_path / "reviews.parquet")
+    again = run(config, "2026-04", out=tmp_path / "other")
+    left_out = {
+        "manifest.json",
+        "review.json",
+    }  # they hold the digest and rows of all that was read
+    before, after = digests(first.folder), digests(again.folder)
+    assert {k: v for k, v in before.items() if k not in left_out} == {
+        k: v for k, v in after.items() if k not in left_out
+    }
+
+
+# -- what it writes ---------------------------------------------------------------------------
+
+
+def test_the_folder_holds_what_it_promises(config):
+    config["output"] = {}
+    done = run(config)
+    names = {p.name for p in done.folder.iterdir()}
+    assert {"index.html", "summary.md", "manifest.json", "review.json", "actions.csv"} <= names
+    manifest = json.loads((done.folder / "manifest.json").read_text())
+    assert manifest["inputs"][0]["rows"] == 14_000
+    assert max(manifest["residuals"].values()) < 1e-12
+    index = (done.folder / "index.html").read_text()
+    assert "Accuracy" in index
+    assert "http" not in index.replace("http://www.w3.org", "")
+
+
+def test_the_same_inputs_give_the_same_bytes(config, tmp_path):
+    config["output"]["charts"] = True
+    first = digests(run(config).folder)
+    assert digests(run(config).folder) == first
+    assert digests(run(config, jobs=2).folder) == first
+    assert (tmp_path / "out" / "run.log").read_text().count("2026-06\n") == 3
+
+
+def test_labels_cannot_become_markup(config, table, tmp_path):
+    marked = table.replace({"queue": {"Live": "<img src=x onerror=alert(1)>"}})
+    marked.to_parquet(tmp_path / "reviews.parquet")
+    config["kpis"][0]["name"] = "<b>Accuracy</b>"
+    done = run(config)
+    index = (done.folder / "index.html").read_text()
+    assert "<img src=x" not in index
+    assert "<b>" not in index
+    assert "\\<b\\>" in (done.folder / "summary.md").read_text()
+
+
+def test_a_rerun_reads_no_rows(config, tmp_path):
+    run(config, "2026-05")
+    lines = []
+    run(config, "2026-06", log=lines.append)
+    assert any("(kept)" in line for line in lines)
+    os.utime(tmp_path / "reviews.parquet", ns=(1, 1))
+    lines.clear()
+    run(config, "2026-06", log=lines.append)
+    assert not any("(kept)" in line for line in lines)
+
+
+def test_one_scan_serves_all_kpis_of_a_source(config):
+    lines = []
+    run(config, log=lines.append)
+    assert len([line for line in lines if line.startswith("qa: <Cube")]) == 1
+
+
+def test_a_restated_month_is_shown_with_what_changed(config, table, tmp_path):
+    run(config, "2026-05")
+    late = table.copy()
+    late.loc[(late["month"] == "2026-05") & (late["queue"] == "Ads"), "correct"] = 1
+    late.to_parquet(tmp_path / "reviews.parquet")
+    done = run(config, "2026-06")
+    (restated,) = done.kpis[0].restated
+    assert restated.period == "2026-05"
+    assert restated.now > restated.was
+    assert "Restated months" in (done.folder / "index.html").read_text()
+    assert run(config, "2026-06").kpis[0].restated == (restated,)
+
+
+def test_the_history_has_a_documented_form(config, tmp_path):
+    for month in ("2026-05", "2026-06"):
+        run(config, month)
+    with duckdb.connect(str(tmp_path / "out" / "history.duckdb"), read_only=True) as connection:
+        kpis = connection.sql("SELECT kpi, period FROM kpis ORDER BY ALL").fetchall()
+        total = connection.sql(
+            "SELECT sum(estimate) FROM effects WHERE kpi = 'Accuracy' AND period = '2026-06'"
+        ).fetchall()[0][0]
+    assert kpis == [(k, p) for k in ("AHT", "Accuracy") for p in ("2026-05", "2026-06")]
+    assert total == pytest.approx(run(config).kpis[0].main.total.change, abs=1e-9)
+
+
+# -- actions ----------------------------------------------------------------------------------
+
+
+def test_actions_are_proposed_carried_and_closed(config, tmp_path):
+    fallen = run(config)
+    assert [(a.kpi, a.cause, a.status) for a in fallen.actions][:1] == [
+        ("Accuracy", "queue: Live", "proposed")
+    ]
+    path = tmp_path / "actions.csv"
+    text = (fallen.folder / "actions.csv").read_text().splitlines()
+    path.write_text("\n".join([text[0], "Accuracy,queue: Live,team A,P0,2026-08-01,open"]) + "\n")
+    config["actions"] = str(path)
+    same = run(config).actions[0]
+    assert (same.owner, same.status) == ("team A", "open")
+    closed = run(config, "2026-07").actions[0]
+    assert (closed.owner, closed.status) == ("team A", "closed: no longer stands out")
+
+
+def test_a_list_of_actions_with_faults_names_them(config, tmp_path):
+    path = tmp_path / "actions.csv"
+    config["actions"] = str(path)
+    with pytest.raises(MissingFileError, match=r"actions: no file"):
+        run(config)
+    path.write_text("cause,owner,prio,due,status\n")
+    with pytest.raises(at.errors.DataContractError, match="lacks the column 'priority'"):
+        run(config)
+    path.write_text("cause,owner,priority,due,status\nx,y,P9,,open\n")
+    with pytest.raises(at.errors.DataContractError, match=r"line 2: priority 'P9'"):
+        run(config)
+
+
+# -- what goes wrong --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kpi", "words"),
+    [
+        ({"metric": "corect / reviewed"}, "no column 'corect'"),
+        ({"by": ["queue", "marked"]}, "no column 'marked'"),
+        ({"where": "queue == 'None'"}, "leaves no rows"),
+        ({"metric": "ratio(correct / (reviewed - 1))"}, "is 0 in"),
+    ],
+)
+def test_a_kpi_that_fails_stops_no_other(config, kpi, words):
+    done = run(changed(config, **kpi))
+    failed, other = done.kpis
+    assert words in " ".join(f.message for f in failed.failures)
+    assert other.main is not None
+    assert words.split("'")[0] in (done.folder / "index.html").read_text()
+    assert done.exit_code() in (0, 3)
+
+
+def test_a_source_that_is_gone_is_said_in_each_place(config, tmp_path):
+    (tmp_path / "reviews.parquet").unlink()
+    done = run(config)
+    assert [k.status for k in done.kpis] == ["failed", "failed"]
+    assert all("no file matches" in k.failure.message for k in done.kpis)
+    assert done.exit_code() == 3
+
+
+def test_a_missing_period_is_named(config):
+    done = run(config, "2026-09")
+    assert "no rows of '2026-09'" in done.kpis[0].failure.message
+    assert "'2026-07'" in done.kpis[0].failure.message
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_half_loaded_month_is_a_finding_or_an_error(config, table, tmp_path, strict):
+    table[(table["month"] != "2026-06") | (table["row"] % 4 == 0)].to_parquet(
+        tmp_path / "reviews.parquet"
+    )
+    config["quality"] = {"half_loaded": "error" if strict else "finding"}
+    done = run(config)
+    first = done.kpis[0]
+    if strict:
+        assert "is it complete?" in first.failure.message
+        assert done.exit_code() == 3
+    else:
+        assert "half_loaded" in [f["code"] for f in first.findings]
+        assert done.exit_code("quality") == 1
+
+
+def test_rows_that_come_twice_are_found(config, table, tmp_path):
+    import pandas as pd
+
+    pd.concat([table, table.head(3)]).to_parquet(tmp_path / "reviews.parquet")
+    config["sources"]["qa"]["key"] = "row"
+    findings = run(config).kpis[0].findings
+    assert [f["message"] for f in findings if f["code"] == "repeated_rows"] == [
+        "3 rows repeat the row of another row; they count twice."
+    ]
+    config["quality"] = {"duplicates": "error"}
+    assert "3 rows repeat" in run(config).kpis[0].failure.message
+
+
+def test_only_the_named_kpis_run(config):
+    assert [k.kpi.name for k in run(config, only=["AHT"]).kpis] == ["AHT"]
+    with pytest.raises(OptionError, match="Did you mean 'AHT'"):
+        run(config, only=["AHTT"])
+
+
+def test_fifty_kpis_are_one_scan(config):
+    first = config["kpis"][0]
+    config["kpis"] = [first | {"name": f"Accuracy {i}", "by": ["queue"]} for i in range(50)]
+    done = run(config)
+    assert len(done.kpis) == 50
+    assert len(done.inputs) == 1
+
+
+def test_a_failure_while_writing_leaves_the_previous_output_whole(config, monkeypatch):
+    done = run(config)
+    before = digests(done.folder)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("attribution.monthly.output.write_actions", full)
+    with pytest.raises(OptionError, match="No space left on device"):
+        run(config)
+    assert digests(done.folder) == before
+    assert [p.name for p in done.folder.parent.iterdir() if p.name.startswith(".2026-06")] == []
+
+
+_SLOW = """
+import sys, time
+import attribution.monthly.output as output
+from attribution.monthly.job import review
+write = output.write_actions
+def slowly(*arguments):
+    print("writing", flush=True)
+    time.sleep(60)
+output.write_actions = slowly
+review(sys.argv[1], period="2026-06")
+"""
+
+
+def test_a_killed_run_leaves_the_previous_output_whole_and_two_runs_exclude_each_other(
+    config, tmp_path
+):
+    done = run(config)
+    before = digests(done.folder)
+    path = tmp_path / "review.toml"
+    path.write_text(_toml(config))
+    command = [sys.executable, "-c", _SLOW, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "writing\n"
+        with pytest.raises(LockedError, match="another review is writing"):
+            run(config)
+        process.send_signal(signal.SIGKILL)
+    assert digests(done.folder) == before
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            again = run(config)
+            break
+        except LockedError:
+            time.sleep(0.1)
+    assert digests(again.folder) == before
+
+
+def _toml(config):
+    """A configuration as TOML: JSON's values are TOML's."""
+    lines = []
+    for section in ("review", "output"):
+        lines.append(f"[{section}]")
+        lines += [f"{k} = {json.dumps(v)}" for k, v in config[section].items()]
+    lines.append("[sources.qa]")
+    lines += [f"{k} = {json.dumps(v)}" for k, v in config["sources"]["qa"].items()]
+    for kpi in config["kpis"]:
+        lines.append("[[kpis]]")
+        lines += [f"{k} = {json.dumps(v)}" for k, v in kpi.items() if k != "breach"]
+        if "breach" in kpi:
+            lines.append("[kpis.breach]")
+            lines += [f"{k} = {json.dumps(v)}" for k, v in kpi["breach"].items()]
+    return "\n".join(lines) + "\n"
