@@ -4,7 +4,7 @@
 
     explain         why a KPI changed between two periods           -> Attribution
     Cube            the sums behind it, to scan once and ask often
-    Rate, Ratio, Mean           what a KPI is
+    Rate, Ratio, Mean, Quantile what a KPI is
     Dimension       a dimension within another one: market within region
     scorecard       sites or moderators compared fairly, with noise, ranks and targets
     standardize     many groups at the same mix, pairwise effects transitive
@@ -36,6 +36,7 @@ _HOME = {
     "Cube": "attribution.cube",
     "Dimension": "attribution.hierarchy",
     "Mean": "attribution.metrics",
+    "Quantile": "attribution.metrics",
     "Rate": "attribution.metrics",
     "Oaxaca": "attribution.regression",
     "Ratio": "attribution.metrics",
@@ -61,6 +62,7 @@ __all__ = [
     "Dimension",
     "Mean",
     "Oaxaca",
+    "Quantile",
     "Rate",
     "Ratio",
     "Scorecard",
@@ -89,7 +91,7 @@ if TYPE_CHECKING:
     from attribution.groups import Standardized, standardize
     from attribution.hierarchy import Dimension
     from attribution.infer.bootstrap import Bootstrap
-    from attribution.metrics import Mean, Rate, Ratio
+    from attribution.metrics import Mean, Quantile, Rate, Ratio
     from attribution.monthly.job import review
     from attribution.plots.theme import Theme
     from attribution.power import minimum_detectable_change

@@ -31,7 +31,8 @@ from attribution.infer import (
     row_units,
 )
 from attribution.methods import positions
-from attribution.metrics import Metric
+from attribution.metrics import Metric, Quantile
+from attribution.quantiles import exact, has_density, linearized
 from attribution.result import Attribution, Total
 from attribution.seeds import seed_of
 
@@ -331,6 +332,9 @@ def _pairs(asked: Options) -> tuple[tuple[str, str], ...] | None:
 
 def _explain(cube: Cube, metric: Metric, options: Options) -> Attribution:
     """Decompose and infer over a cube of two periods."""
+    if isinstance(metric, Quantile):
+        _check_quantile(options)
+        cube = linearized(cube, metric)
     cube = _observed(cube, metric)
     _check_size(cube)
     D, N = cube.metric_sums(metric, "denominator"), cube.metric_sums(metric, "numerator")
@@ -346,6 +350,11 @@ def _explain(cube: Cube, metric: Metric, options: Options) -> Attribution:
     if options.finite_population:
         n = cube.metric_sums(metric, "count")
         evidence = replace(evidence, units=units.finite(n, _volume(cube, options)))
+    if isinstance(metric, Quantile):
+        parts, cube = exact(evidence.parts, cube, metric, options.seed)
+        evidence = replace(evidence, parts=parts)
+        if not has_density(cube, metric):
+            evidence = replace(evidence, units=units.unknown())
     total = _total(evidence)
     return Attribution(cube, metric, total, _verdict(total, options), evidence)
 
@@ -414,6 +423,17 @@ def _check_sampled(cube: Cube, D: np.ndarray, design: Design, options: Options) 
             f"rates: {never:,} counted segments were never sampled and have no observed rate. "
             "Use rates='additive' (or 'auto')."
         )
+
+
+def _check_quantile(options: Options) -> None:
+    """Refuse what has no meaning for a quantile, or no answer yet."""
+    if options.method != "midpoint":
+        raise OptionError(
+            f"method: {options.method!r} is for ratios; a quantile is divided by Shapley values, "
+            "which is method='midpoint'."
+        )
+    if options.inference != "analytic":
+        raise OptionError("inference: a quantile needs inference='analytic'.")
 
 
 def _observed(cube: Cube, metric: Metric) -> Cube:

@@ -19,7 +19,8 @@ from attribution.errors import ColumnTypeError, OptionError, PeriodError, listin
 from attribution.formatting import Format
 from attribution.infer.individuals import LEAST_CHANGES, changes_at, individual_limits
 from attribution.labels import is_null, label_of
-from attribution.metrics import Metric
+from attribution.metrics import Metric, Quantile
+from attribution.quantiles import period_quantiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -244,6 +245,8 @@ def _series(history: object, metric: Metric) -> tuple[list[str], np.ndarray]:
     """Period labels and KPI values in time order, NaN where there is none."""
     if isinstance(history, Cube):
         metric = history.metric_named(metric)
+        if isinstance(metric, Quantile):
+            return list(history.periods), period_quantiles(history, metric)
         D, N = (
             history.metric_sums(metric, role).sum(axis=1) for role in ("denominator", "numerator")
         )

@@ -27,7 +27,8 @@ from attribution.errors import (
     nearest,
 )
 from attribution.labels import label_of, natural_key
-from attribution.metrics import Contract, Metric, as_metric
+from attribution.metrics import Contract, Metric, as_metric, quantiles_of
+from attribution.sketch import Sketch
 from attribution.source import Grouped, Request, group
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ class Cube:
         The same sums by cluster; None where rows are independent.
     weighted : bool
         Whether numerators and denominators are weighted sums.
-    sketches : dict
-        Distribution sketches per cell, for quantiles.
+    sketches : dict of str to Sketch
+        The distribution per cell of each value whose quantiles are asked for.
     provenance : dict
         Where the rows came from and how many there were.
     findings : tuple of dict
@@ -126,7 +127,7 @@ class Cube:
     sums: dict[str, np.ndarray]
     clusters: ClusterSums | None = None
     weighted: bool = False
-    sketches: dict[str, np.ndarray] = field(default_factory=dict)
+    sketches: dict[str, Sketch] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     findings: tuple[dict, ...] = ()
     hierarchy: dict[str, str] = field(default_factory=dict)
@@ -197,6 +198,11 @@ class Cube:
 
         _check_mapping(mapping)
         asked = declared(_ordered("by", by))
+        if volume is not None and quantiles_of(metrics):
+            raise OptionError(
+                "volume: full counts cannot be combined with a quantile yet; weigh the rows "
+                "(weight=...) by count over sample instead."
+            )
         request = Request(
             metrics=metrics,
             dimensions=asked.columns,
@@ -270,8 +276,19 @@ class Cube:
         Returns
         -------
         ndarray
+
+        Raises
+        ------
+        OptionError
+            A quantile, outside of an attribution.
         """
-        return self.sums[metric.moments(self.weighted)[role].key]
+        moment = metric.moments(self.weighted)[role]
+        if moment.derived and moment.key not in self.sums:
+            raise OptionError(
+                f"metric: {metric.label!r} is a quantile and no ratio of sums. It can be explained "
+                "between two periods (explain, Cube.explain)."
+            )
+        return self.sums[moment.key]
 
     def metric_named(self, metric: Metric | str | None) -> Metric:
         """Return the metric of this cube that is meant.
@@ -291,7 +308,12 @@ class Cube:
             if metric in (held, held.label):
                 return held
         wanted = as_metric(metric)
-        if self._checked(wanted) and all(m.key in self.sums for m in self._needed(wanted)):
+        known = all(value in self.sketches for value in quantiles_of([wanted]))
+        if (
+            known
+            and self._checked(wanted)
+            and all(m.key in self.sums for m in self._needed(wanted))
+        ):
             return wanted
         raise OptionError(
             f"metric: the cube holds no sums for {wanted.label!r}. "
@@ -309,7 +331,11 @@ class Cube:
 
     def _needed(self, metric: Metric) -> list:
         moments = metric.moments(self.weighted)
-        return [m for role, m in moments.items() if self.clusters is None or "_" not in role]
+        return [
+            m
+            for role, m in moments.items()
+            if (self.clusters is None or "_" not in role) and not m.derived
+        ]
 
     def digest(self) -> str:
         """Return the SHA-256 of the cube's sums and labels.
@@ -325,6 +351,9 @@ class Cube:
             values = self.sums[name].ravel()
             digits = 17 if (values == np.rint(values)).all() else 8
             sha.update(" ".join(f"{x:.{digits}g}" for x in values + 0.0).encode())
+        for value in sorted(self.sketches):
+            sha.update(value.encode())
+            sha.update(self.sketches[value].digest())
         return sha.hexdigest()
 
     def dimension_index(self, dimension: str, parameter: str = "dimension") -> int:
@@ -462,7 +491,7 @@ class Cube:
         """
         if keep.all():
             return self
-        clusters = self.clusters
+        clusters, cells = self.clusters, np.tile(keep, len(self.periods))
         if clusters is not None:
             renumbered = np.cumsum(keep, dtype=np.int32) - 1
             clusters = clusters.take(keep[clusters.segment])
@@ -472,6 +501,7 @@ class Cube:
             codes=self.codes[keep],
             sums={k: v[:, keep] for k, v in self.sums.items()},
             clusters=clusters,
+            sketches={k: x.take(cells) for k, x in self.sketches.items()},
         )
 
     def rollup(self, dimensions: Sequence[str]) -> Cube:
@@ -566,7 +596,12 @@ class Cube:
             clusters = replace(clusters, period=target[clusters.period].astype(np.int32))
             if any(len(members) > 1 for members in groups.values()):
                 clusters = _summed(clusters)
-        pooled = replace(self, periods=tuple(groups), sums=sums, clusters=clusters)
+        S = len(self.codes)
+        cell = np.where(target[:, None] >= 0, target[:, None] * S + np.arange(S), -1).ravel()
+        sketches = {k: x.added(cell, len(groups) * S) for k, x in self.sketches.items()}
+        pooled = replace(
+            self, periods=tuple(groups), sums=sums, clusters=clusters, sketches=sketches
+        )
         _check_conserved(self, pooled, target)
         return pooled
 
@@ -613,8 +648,16 @@ class Cube:
         if clusters is not None:
             clusters = replace(clusters, segment=target[clusters.segment].astype(np.int32))
             clusters = _summed(clusters)
+        P = len(self.periods)
+        cell = (np.arange(P)[:, None] * len(unique) + target).ravel()
         regrouped = replace(
-            self, dimensions=dimensions, levels=levels, codes=unique, sums=sums, clusters=clusters
+            self,
+            dimensions=dimensions,
+            levels=levels,
+            codes=unique,
+            sums=sums,
+            clusters=clusters,
+            sketches={k: x.added(cell, P * len(unique)) for k, x in self.sketches.items()},
         )
         _check_conserved(self, regrouped, np.arange(len(self.periods)))
         return regrouped
@@ -734,6 +777,16 @@ def _check_mapping(mapping: object) -> None:
 
 def _from_grouped(grouped: Grouped, request: Request) -> Cube:
     P, S = len(grouped.periods), len(grouped.codes)
+    sketches = {
+        value: Sketch.of(
+            (x.grid.low, x.grid.high, x.grid.rungs),
+            x.period.astype(np.int64) * S + x.segment,
+            x.bucket,
+            x.weight,
+            P * S,
+        )
+        for value, x in grouped.distributions.items()
+    }
     cell = grouped.period.astype(np.int64) * S + grouped.segment
     sums = {
         key: np.bincount(cell, weights=values, minlength=P * S).reshape(P, S)
@@ -767,6 +820,7 @@ def _from_grouped(grouped: Grouped, request: Request) -> Cube:
         sums=sums,
         clusters=clusters,
         weighted=request.weight is not None,
+        sketches=sketches,
         provenance=provenance,
         findings=tuple(grouped.findings),
     )
@@ -789,6 +843,11 @@ def _check_conserved(before: Cube, after: Cube, target: np.ndarray) -> None:
                 raise AttributionError(
                     f"cube: the sum {name!r} over {kind} is {sums} and should be {wanted}."
                 )
+    for name, sketch in before.sketches.items():
+        kept = np.repeat(target >= 0, len(before.codes))
+        wanted = sketch.weight[kept].sum(axis=0)
+        if not np.allclose(after.sketches[name].weight.sum(axis=0), wanted, rtol=1e-9):
+            raise AttributionError(f"cube: the distribution of {name!r} is not conserved.")
 
 
 def _summed(clusters: ClusterSums) -> ClusterSums:

@@ -14,6 +14,8 @@ from attribution.evidence import THIN_ROWS
 from attribution.formatting import Format
 from attribution.infer import FEWEST_UNITS
 from attribution.labels import MISSING
+from attribution.metrics import Quantile
+from attribution.quantiles import group_quantiles, has_density
 from attribution.recoding import recodings
 from attribution.tables import too_few
 
@@ -51,13 +53,17 @@ def findings(change: Attribution) -> list[dict[str, Any]]:
     found += _rates_in_use(parts, cube)
     found += _missing_levels(cube, volume)
     found += _cells(change, volume, n)
-    found += _recodings(change, volume, D, N, n)
+    found += _quantile(change)
+    # What a level was worth before it was merged is a sum; a quantile has none to compare.
+    ratio = not isinstance(change.metric, Quantile)
+    found += _recodings(change, volume, D, N, n) if ratio else []
     found += _recoded(parts, cube, volume)
     found += _counts(change, D)
     found += _clusters(change)
     found += _periods(cube)
     found += _simpson(change, D, N, format)
-    found += _signs(change, format)
+    # A quantile has one set of weights, those of the Shapley value.
+    found += _signs(change, format) if ratio else []
     return found + _identification(parts, cube)
 
 
@@ -217,6 +223,16 @@ def _counts(change: Attribution, D: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
+def _level_rates(change: Attribution, D: np.ndarray, N: np.ndarray) -> np.ndarray:
+    """The KPI of every level, shape (q, 2); 0 without volume."""
+    X, metric = change._parts.design.matrix, change.metric
+    if isinstance(metric, Quantile):
+        levels = sparse.csr_array(X.T)
+        return np.stack([group_quantiles(change.cube, metric, levels, t) for t in (0, 1)], axis=1)
+    volume, total = X.T @ D.T, X.T @ N.T
+    return np.divide(total, volume, out=np.zeros_like(total), where=volume > 0)
+
+
 def _recodings(
     change: Attribution, volume: np.ndarray, D: np.ndarray, N: np.ndarray, n: np.ndarray
 ) -> list[dict[str, Any]]:
@@ -278,8 +294,50 @@ def _recoded(parts: Decomposition, cube: Cube, D: np.ndarray) -> list[dict[str, 
     return found
 
 
+def _quantile(change: Attribution) -> list[dict[str, Any]]:
+    """How exact a quantile is: its bucket, its permutations, its density."""
+    facts, f = change.cube.provenance.get("distribution"), change.format
+    if facts is None or not isinstance(change.metric, Quantile):
+        return []
+    widths = [high - low for low, high in facts["bucket"]]
+    exact = max(widths) == 0
+    message = "Quantiles are exact, of the values themselves."
+    if not exact:
+        ends = " and ".join(f"{f.number(a)} to {f.number(b)}" for a, b in facts["bucket"])
+        message = (
+            f"Quantiles are interpolated in the buckets of a sketch: they lie in {ends} for sure."
+        )
+    found = [_finding("quantile_sketch", "info", message, exact=exact, bucket=facts["bucket"])]
+    if facts["sampling_error"] > 0:
+        found.append(
+            _finding(
+                "sampled_permutations",
+                "info",
+                f"Mix and {facts['players'] - 1:,} segments are too many players for every "
+                "permutation: those drawn leave a standard error of at most "
+                f"{f.change(facts['sampling_error']).lstrip('+')} on a bar.",
+                players=facts["players"],
+                std_error=facts["sampling_error"],
+            )
+        )
+    if None in facts["density"]:
+        found.append(
+            _finding(
+                "no_density",
+                "warning",
+                "No interval can be given: all values around the quantile are one and the same, "
+                "so that it has no density. A rate of rows above a threshold "
+                f"(at.Rate('{change.metric.value} > ...')) has one.",
+                density=facts["density"],
+            )
+        )
+    return found
+
+
 def _clusters(change: Attribution) -> list[dict[str, Any]]:
     units = change._units
+    if not has_density(change.cube, change.metric):
+        return []  # nothing is known of the noise, however many clusters there are
     if not units.clustered:
         return [
             _finding(
@@ -392,14 +450,13 @@ def _simpson(
     X, total = parts.design.matrix, change.total.change
     if total == 0:
         return []
-    margin_D, margin_N = X.T @ D.T, X.T @ N.T
+    margin_D, rate = X.T @ D.T, _level_rates(change, D, N)
     for d, name in enumerate(cube.dimensions):
         block = parts.design.block(d)
         both = (margin_D[block] > 0).all(axis=1)
         if both.sum() < 2:
             continue
-        rates = margin_N[block][both] / margin_D[block][both]
-        moves = rates[:, 1] - rates[:, 0]
+        moves = (rate[block, 1] - rate[block, 0])[both]
         against = int((np.sign(moves) == -np.sign(total)).sum())
         if against >= _NEARLY_ALL * len(moves):
             fell = "fell" if total > 0 else "rose"

@@ -21,7 +21,7 @@ from attribution.evidence import Evidence, Options
 from attribution.formatting import Format, significant
 from attribution.infer import Units, half_width
 from attribution.methods import Pathways, compare_methods, pathway_matrix
-from attribution.metrics import Metric
+from attribution.metrics import Metric, Quantile
 from attribution.seeds import seed_of
 from attribution.tables import effects_table, levels_table, line_names, segments_table, too_few
 
@@ -243,6 +243,7 @@ class Attribution:
         OptionError
             Another method than midpoint, or an order that does not name each dimension once.
         """
+        self._check_ratio("compare_methods")
         return compare_methods(self.cube, self._evidence, self.effects, order)
 
     def pathways(self) -> Pathways:
@@ -260,6 +261,7 @@ class Attribution:
         IdentificationError
             The baseline's empty cells leave no table with the current margins: no matrix.
         """
+        self._check_ratio("pathways")
         return pathway_matrix(self.cube, self._evidence)
 
     # -- standard errors as everyone expects -------------------------------------------------
@@ -408,6 +410,7 @@ class Attribution:
         """
         from attribution.infer import permutation_test
 
+        self._check_ratio("permutation_test")
         units = self._units
         if not units.clustered or units.overlap is not None:
             raise OptionError("cluster: a permutation test needs one cluster column.")
@@ -444,6 +447,11 @@ class Attribution:
         from attribution.context import usual_change
 
         return usual_change(self, history, lag=lag)
+
+    def _check_ratio(self, question: str) -> None:
+        """Refuse what is worked out from a ratio of sums, and would miss a quantile's curvature."""
+        if isinstance(self.metric, Quantile):
+            raise OptionError(f"{question}: it needs a ratio of sums, not a quantile.")
 
     def _line_keys(self) -> list[tuple[str, str | None, str | None]]:
         """Effect, dimension and segment of the rows of `effects`."""

@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from attribution.cube import ClusterSums, Cube
 from attribution.errors import MissingFileError, SourceError
-from attribution.metrics import Mean, Rate, Ratio
+from attribution.metrics import Mean, Quantile, Rate, Ratio
+from attribution.sketch import Sketch
 
 __all__ = ["load_cube", "save_cube"]
 
 _FORMAT = 1
-_METRICS = {"Mean": Mean, "Rate": Rate, "Ratio": Ratio}
+_METRICS = {"Mean": Mean, "Quantile": Quantile, "Rate": Rate, "Ratio": Ratio}
 # A zip notes when each member was written; the same cube must give the same bytes.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -38,7 +40,8 @@ def save_cube(cube: Cube, path: str | Path) -> None:
     path = Path(path)
     arrays = {"codes": cube.codes}
     arrays |= {f"sums/{i}": v for i, v in enumerate(cube.sums.values())}
-    arrays |= {f"sketches/{i}": v for i, v in enumerate(cube.sketches.values())}
+    for i, sketch in enumerate(cube.sketches.values()):
+        arrays |= {f"sketches/{i}/{part}": x for part, x in _sketch_arrays(sketch).items()}
     header = {
         "format": _FORMAT,
         "metrics": [{"kind": type(m).__name__, **asdict(m)} for m in cube.metrics],
@@ -116,6 +119,25 @@ def _write(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     archive.writestr(member, content, zipfile.ZIP_DEFLATED)
 
 
+def _sketch_arrays(sketch: Sketch) -> dict[str, np.ndarray]:
+    counts = sketch.weight
+    return {
+        "low": sketch.low,
+        "high": sketch.high,
+        "rungs": sketch.rungs,
+        "data": counts.data,
+        "indices": counts.indices,
+        "indptr": counts.indptr,
+    }
+
+
+def _sketch(arrays: dict[str, np.ndarray], prefix: str) -> Sketch:
+    low, indptr = arrays[prefix + "low"], arrays[prefix + "indptr"]
+    stored = (arrays[prefix + "data"], arrays[prefix + "indices"], indptr)
+    counts = sparse.csr_array(stored, shape=(len(indptr) - 1, len(low)))
+    return Sketch(low, arrays[prefix + "high"], counts, arrays[prefix + "rungs"])
+
+
 def _cube(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Cube:
     clusters = None
     if held := header["clusters"]:
@@ -135,7 +157,7 @@ def _cube(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Cube:
         sums={k: arrays[f"sums/{i}"] for i, k in enumerate(header["sums"])},
         clusters=clusters,
         weighted=header["weighted"],
-        sketches={k: arrays[f"sketches/{i}"] for i, k in enumerate(header["sketches"])},
+        sketches={k: _sketch(arrays, f"sketches/{i}/") for i, k in enumerate(header["sketches"])},
         provenance=header["provenance"],
         findings=tuple(header["findings"]),
         hierarchy=header.get("hierarchy", {}),

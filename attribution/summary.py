@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attribution.formatting import p_text
 from attribution.quality import findings
+from attribution.quantiles import has_density
 
 if TYPE_CHECKING:
     from attribution.bridge import Bar, Bridge
@@ -63,6 +64,8 @@ def verdict_text(change: Attribution) -> str:
     """Return the verdict as a sentence with the interval and what the data could show."""
     f, total, options = change.format, change.total, change.options
     interval = f.interval(total.conf_low, total.conf_high)
+    if not interval and not has_density(change.cube, change.metric):
+        return "No standard error can be computed: the quantile has no density (see the findings)."
     if not interval:
         return (
             "No standard error can be computed: fewer than two independent units stand behind a "

@@ -13,7 +13,8 @@ from attribution.decompose import Line, margin_rates, margin_shares
 from attribution.evidence import Evidence, Known
 from attribution.gradient import Gradient
 from attribution.labels import plural
-from attribution.metrics import Metric
+from attribution.metrics import Metric, Quantile
+from attribution.quantiles import inferred_quantiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,7 +204,11 @@ def _table(
         estimated = cube.volume is None
         share = evidence.of(value, in_share, here) if estimated else evidence.certain(value)
         share = share.where(exists[:, t])
-        rate = evidence.of(*margin_rates(D, N, member, t), here).where(sampled[:, t])
+        if isinstance(metric, Quantile):
+            rate = inferred_quantiles(cube, metric, evidence, member, t, here)
+        else:
+            rate = evidence.of(*margin_rates(D, N, member, t), here)
+        rate = rate.where(sampled[:, t])
         columns |= known_columns(f"share_{when}", share) | known_columns(f"rate_{when}", rate)
 
     total = apart[0] + sum(x for x, _ in estimates.values())

@@ -148,6 +148,11 @@ class Units:
         """G - 1."""
         return self.count - 1
 
+    def unknown(self) -> Units:
+        """Return the units as ones that tell nothing of the noise: every standard error is NaN."""
+        overlap = None if self.overlap is None else replace(self.overlap, count=1)
+        return Units(tuple(replace(way, count=1) for way in self.ways), overlap)
+
     def delete_one(self, cells: np.ndarray, thin: np.ndarray) -> Units:
         """Return the units with residuals as leaving out one unit at a time gives them.
 

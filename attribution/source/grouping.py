@@ -24,10 +24,17 @@ from attribution.errors import (
     nearest,
 )
 from attribution.labels import label_of, natural_key
-from attribution.metrics import Metric, Moment
+from attribution.metrics import Metric, Moment, factors_of, quantiles_of
 from attribution.source import contract
 from attribution.source.dates import PeriodColumn, period_column
 from attribution.source.delimited import Reading
+from attribution.source.distributions import (
+    Distribution,
+    Grid,
+    count_buckets,
+    counted,
+    find_grid,
+)
 from attribution.source.tables import ArrowOnly, Table, connect, open_table, reading_problem
 from attribution.source.types import (
     FLOATS,
@@ -85,6 +92,8 @@ class Grouped:
         Where they came from.
     findings : list of dict
         `code, severity, message, facts` of what the scan noticed.
+    distributions : dict of str to Distribution
+        Those of the values whose quantiles are asked for.
     """
 
     periods: list[str]
@@ -99,6 +108,7 @@ class Grouped:
     kind: str
     name: str
     findings: list[dict] = field(default_factory=list)
+    distributions: dict[str, Distribution] = field(default_factory=dict)
 
 
 def group(data: object, request: Request) -> Grouped:
@@ -155,8 +165,7 @@ def _columns_read(names: list[str], request: Request) -> Reading:
         roles += [(name, "the weight column") for name in weighing]
         measured += weighing
     for metric in request.metrics:
-        factors = [f for moment in metric.moments(False).values() for f in moment.factors]
-        for part in dict.fromkeys(factors):
+        for part in factors_of(metric):
             measured += ex.columns_of(ex.parse(part, names, "metric"))
     where = request.where
     filtered = [] if where is None else ex.columns_of(ex.parse(where, names, "where"))
@@ -215,20 +224,32 @@ class _Scan:
     def run(self) -> Grouped:
         self.when.check(self.table)
         resolved = self.resolve_periods()
+        weighted = self.request.weight is not None
         moments = list(
             dict.fromkeys(
                 moment
                 for metric in self.request.metrics
-                for role, moment in metric.moments(self.request.weight is not None).items()
+                for role, moment in metric.moments(weighted).items()
                 # With clusters the second moments come from the cluster sums.
-                if not (self.request.clusters and "_" in role)
+                if not (self.request.clusters and "_" in role) and not moment.derived
             )
         )
-        measures = self.measures(moments)
+        measures = self.measures()
+        alias = {text: f"x{i}" for i, text in enumerate(measures)}
+        kinds = {text: kind for text, (_, kind) in measures.items()}
+        weight = alias.get(_WEIGHT)
         rules = self.rules(measures)
+        grids = {
+            value: find_grid(self.table, measures[value][0], alias[value], self.condition(), qs)
+            for value, qs in quantiles_of(self.request.metrics).items()
+        }
+        sums = {moment.key: _sum(moment, alias, kinds) for moment in moments}
+        powers = [int(weighted)] + [2] * (weighted and not self.request.clusters)
+        for value, grid in grids.items():
+            sums |= grid.sums_above(value, weight, powers)
         selection = self.selection(measures, resolved)
         with connect() as workspace:
-            found = self.collect(workspace, selection, moments, measures, contract.all_hold(rules))
+            found = self.collect(workspace, selection, sums, weight, contract.all_hold(rules))
             findings = self.unselected(resolved)
             dropped = found["broken"]
             if dropped:
@@ -237,13 +258,20 @@ class _Scan:
                 if self.request.on_invalid == "raise":
                     raise contract.contract_error(broken)
                 selection = f"SELECT * FROM ({selection}) WHERE {contract.all_hold(rules)}"
-                found = self.collect(workspace, selection, moments, measures, "true")
+                found = self.collect(workspace, selection, sums, weight, "true")
                 findings.append(_dropped(dropped, broken))
             if not found["groups"]:
                 raise self.nothing_found(resolved, dropped)
             if self.request.weight is not None:
                 findings += _light_weights(workspace, self.request.weight)
-            grouped = _coded(workspace, self, moments, resolved, findings)
+            if not dropped and all(grid.rows == found["rows"] for grid in grids.values()):
+                # The table has no other periods: comparing every row's would double the work.
+                selection = self.selection(measures, {})
+            spread = {
+                value: (grid, count_buckets(self.table, selection, self.cell_keys, grid, weight))
+                for value, grid in grids.items()
+            }
+            grouped = _coded(workspace, self, list(sums), resolved, findings, spread)
         if missing := [v for v, label in grouped.resolved.items() if label not in grouped.periods]:
             raise self.absent(missing, resolved)
         return grouped
@@ -281,9 +309,14 @@ class _Scan:
             )
         return sql
 
-    def measures(self, moments: Sequence[Moment]) -> dict[str, tuple[str, str]]:
+    @property
+    def cell_keys(self) -> list[str]:
+        """The short names of the period and the dimensions."""
+        return ["period", *(f"d{i}" for i in range(len(self.request.dimensions)))]
+
+    def measures(self) -> dict[str, tuple[str, str]]:
         """Each metric expression and the weight: text -> (SQL, type), numbers only."""
-        texts = list(dict.fromkeys(f for m in moments for f in m.factors))
+        texts = list(dict.fromkeys(f for m in self.request.metrics for f in factors_of(m)))
         measured = {t: self.measure(t, "metric") for t in texts}
         if self.request.weight is not None:
             measured[_WEIGHT] = self.measure(self.request.weight, "weight")
@@ -403,33 +436,29 @@ class _Scan:
         self,
         workspace: Any,
         selection: str,
-        moments: Sequence[Moment],
-        measures: dict[str, tuple[str, str]],
+        sums: dict[str, str],
+        weight: str | None,
         holds: str,
     ) -> dict[str, int]:
         """Run the GROUP BY and keep its result as the table `grouped` of `workspace`."""
-        alias = {text: f"x{i}" for i, text in enumerate(measures)}
-        keys = ["period"]
-        keys += [f"d{i}" for i in range(len(self.request.dimensions))]
-        keys += [f"k{i}" for i in range(len(self.request.clusters))]
-        kinds = {text: kind for text, (_, kind) in measures.items()}
-        sums = [f"{_sum(m, alias, kinds)} AS m{i}" for i, m in enumerate(moments)]
-        weight = alias.get(_WEIGHT)
+        keys = [*self.cell_keys, *(f"k{i}" for i in range(len(self.request.clusters)))]
+        summed = [f"{sql} AS m{i}" for i, sql in enumerate(sums.values())]
+        summed.append(f"hash({', '.join(self.cell_keys)}) AS cell")
         if weight is not None:
-            sums += [f"count_if({weight} < 1 - 1e-9) AS light", f"sum({weight}) AS heft"]
+            summed += [f"count_if({weight} < 1 - 1e-9) AS light", f"sum({weight}) AS heft"]
         broken = f"count_if(NOT ({holds}))" if holds != "true" else "0"
         relation = self.table.query(
             f"SELECT {', '.join(keys)}, count(*) AS row_count, {broken} AS broken, "
-            f"{', '.join(sums)} FROM ({selection}) GROUP BY {', '.join(keys)}"
+            f"{', '.join(summed)} FROM ({selection}) GROUP BY {', '.join(keys)}"
         )
         # An Arrow stream is asked for more than once; materialized, the query runs only once.
         workspace.register("stream", ArrowOnly(relation.materialize()))
         workspace.execute("CREATE OR REPLACE TEMP TABLE grouped AS FROM stream")
         workspace.unregister("stream")
-        groups, broken_rows = workspace.execute(
-            "SELECT count(*), coalesce(sum(broken), 0) FROM grouped"
+        groups, broken_rows, rows = workspace.execute(
+            "SELECT count(*), coalesce(sum(broken), 0), coalesce(sum(row_count), 0) FROM grouped"
         ).fetchall()[0]
-        return {"groups": int(groups), "broken": int(broken_rows)}
+        return {"groups": int(groups), "broken": int(broken_rows), "rows": int(rows)}
 
     def unselected(self, resolved: dict[str, str]) -> list[dict]:
         """Findings on rows that a filter leaves out because it cannot decide about them."""
@@ -582,9 +611,10 @@ def _light_weights(workspace: Any, weight: str) -> list[dict]:
 def _coded(
     workspace: Any,
     scan: _Scan,
-    moments: Sequence[Moment],
+    sums: Sequence[str],
     resolved: dict[str, str],
     findings: list[dict],
+    spread: dict[str, tuple[Grid, dict[str, np.ndarray]]],
 ) -> Grouped:
     """Replace the labels in `grouped` by integer codes and fetch it."""
     table, request, when = scan.table, scan.request, scan.when
@@ -603,7 +633,7 @@ def _coded(
     )
     fetched = workspace.execute(
         f"SELECT {', '.join(f'codes_{k}.code::INTEGER AS {k}' for k in keys)}, row_count, "
-        f"{', '.join(f'm{i}' for i in range(len(moments)))} FROM grouped {joins}"
+        f"{', '.join(['cell', *(f'm{i}' for i in range(len(sums)))])} FROM grouped {joins}"
     ).fetchnumpy()
     coded = [ranks[i][fetched[name]] for i, name in enumerate(names)]
     codes, segment = _segments(coded[1:], [len(x) for x in labels[1:]], len(coded[0]))
@@ -628,11 +658,15 @@ def _coded(
         period=coded[0][order],
         segment=segment[order],
         clusters=clusters[:, order],
-        moments={m.key: fetched[f"m{i}"][order] for i, m in enumerate(moments)},
+        moments={key: fetched[f"m{i}"][order] for i, key in enumerate(sums)},
         rows=int(fetched["row_count"].sum()),
         kind=table.kind,
         name=table.name,
         findings=findings,
+        distributions={
+            value: counted(grid, found, fetched["cell"], coded[0], segment)
+            for value, (grid, found) in spread.items()
+        },
     )
 
 

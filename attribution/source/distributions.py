@@ -1,0 +1,204 @@
+"""The distribution of a value per period and segment: a histogram counted by the engine.
+
+    bucket of x = floor(log(x) / log(1.04)), the sign kept, 0 a bucket of its own
+
+The grid is fixed, so that histograms add up across segments, periods and tables, whatever engine
+counted them. A first pass over the value alone counts the buckets of the whole table and finds the
+smallest and largest value in each; a bucket that holds one value is exact. Up to 50,000 rows every
+value is a bucket of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from attribution.errors import SourceError
+from attribution.metrics import above
+from attribution.source.tables import Table
+
+__all__ = ["Distribution", "Grid", "count_buckets", "counted", "find_grid"]
+
+# Buckets are at most this much wider than their smallest value.
+WIDTH = 0.04
+EXACT_ROWS = 50_000
+# Buckets of positive numbers are counted from here, down to the smallest number there is.
+_ZERO = 40_000
+# Where clusters are counted apart: at the quantile and about as far as its p90 is from its p95.
+_RUNGS = (-0.75, 0.0, 0.75)
+# A bucket with more of the rows than this is counted from both of its sides.
+_LUMP = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The m buckets of a value.
+
+    Attributes
+    ----------
+    low, high : ndarray, shape (m,)
+        The smallest and the largest value in each, in order.
+    key : ndarray, shape (m,)
+        What the engine calls them: their number, or their value.
+    sql : str
+        That, as an expression.
+    value : str
+        The SQL of the value.
+    rungs : ndarray, shape (k,)
+        Thresholds, each the upper end of a bucket, at which rows above are summed by cluster.
+    rows : int
+        The rows that were counted to find it.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    key: np.ndarray
+    sql: str
+    value: str
+    rungs: np.ndarray
+    rows: int
+
+    def sums_above(self, text: str, weight: str | None, powers: Sequence[int]) -> dict[str, str]:
+        """Return the sums of rows above the rungs: name -> SQL."""
+        found = {}
+        for power in powers:
+            for rung in self.rungs:
+                over = f"{self.value} > {float(rung)!r}::DOUBLE"
+                heft = " * ".join([f"{weight}::DOUBLE"] * power)
+                summed = f"fsum(CASE WHEN {over} THEN {heft} ELSE 0 END)" if power else ""
+                found[above(text, rung, power)] = summed or f"count_if({over})::DOUBLE"
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """The counts of a grid by cell, one entry per bucket that a cell has.
+
+    Attributes
+    ----------
+    grid : Grid
+    period, segment, bucket : ndarray of int, shape (entries,)
+    weight : ndarray, shape (entries,)
+    """
+
+    grid: Grid
+    period: np.ndarray
+    segment: np.ndarray
+    bucket: np.ndarray
+    weight: np.ndarray
+
+
+def find_grid(
+    table: Table, sql: str, alias: str, condition: str | None, quantiles: Sequence[float]
+) -> Grid:
+    """Count the whole table by bucket and choose the grid.
+
+    Parameters
+    ----------
+    table : Table
+    sql : str
+        The value over `source`.
+    alias : str
+        What the value is called in the selection of rows.
+    condition : str, optional
+        That of the rows, in SQL. Periods do not matter: whichever are asked for, the grid is one.
+    quantiles : sequence of float
+        Those asked for.
+
+    Returns
+    -------
+    Grid
+    """
+    where = f" WHERE {condition}" if condition else ""
+    rows = f"(SELECT ({sql})::DOUBLE + 0.0 AS v FROM source{where})"
+
+    def counts(key: str) -> dict[str, np.ndarray]:
+        found = table.query(
+            f"SELECT {key} AS key, count(*) AS n, min(v) AS low, max(v) AS high FROM {rows} "
+            "WHERE isfinite(v) GROUP BY 1 ORDER BY 1"
+        ).fetchnumpy()
+        return {name: np.asarray(column) for name, column in found.items()}
+
+    found, bucket = counts(_bucket("v")), _bucket
+    if found["n"].sum() <= EXACT_ROWS:
+        found, bucket = counts("v"), "({} + 0.0)".format
+    elif found["low"].min() > 0:
+        bucket = _bucket_of_positive
+    value = f"{alias}::DOUBLE"
+    low, high = found["low"].astype(float), found["high"].astype(float)
+    rungs = _rungs(found["n"].astype(float), high, quantiles)
+    return Grid(low, high, found["key"], bucket(value), value, rungs, int(found["n"].sum()))
+
+
+def _bucket(v: str) -> str:
+    size = f"({_bucket_of_positive(f'abs({v})')})"
+    return f"CASE WHEN {v} = 0 THEN 0 ELSE sign({v}) * {size} END"
+
+
+def _bucket_of_positive(v: str) -> str:
+    return f"floor(ln({v}) / {math.log1p(WIDTH)!r})::INTEGER + {_ZERO}"
+
+
+def _rungs(n: np.ndarray, high: np.ndarray, quantiles: Sequence[float]) -> np.ndarray:
+    """Thresholds around the quantiles of the whole table."""
+    if not len(n):
+        return np.zeros(0)
+    share, chosen = n / n.sum(), set()
+    at = np.cumsum(share)
+    for q in quantiles:
+        odds = math.log(q / (1 - q))
+        for step in _RUNGS:
+            i = int(np.searchsorted(at, 1 / (1 + math.exp(-odds - step)) - 1e-12))
+            chosen.add(min(i, len(n) - 1))
+            if share[min(i, len(n) - 1)] > _LUMP and i:
+                chosen.add(i - 1)
+    return high[sorted(chosen)]
+
+
+def count_buckets(
+    table: Table, selection: str, keys: Sequence[str], grid: Grid, weight: str | None
+) -> dict[str, np.ndarray]:
+    """Count the selected rows by cell and bucket: `cell, key, weight`, cells by their hash.
+
+    Cells go by a 64-bit hash of period and levels, a third of the work of grouping by labels.
+    """
+    heft = f"fsum({weight}::DOUBLE)" if weight else "count(*)::DOUBLE"
+    found = table.query(
+        f"SELECT hash({', '.join(keys)}) AS cell, {grid.sql} AS key, {heft} AS weight "
+        f"FROM ({selection}) GROUP BY 1, 2"
+    ).fetchnumpy()
+    return {name: np.asarray(column) for name, column in found.items()}
+
+
+def counted(
+    grid: Grid,
+    found: dict[str, np.ndarray],
+    cell: np.ndarray,
+    period: np.ndarray,
+    segment: np.ndarray,
+) -> Distribution:
+    """Put counts by the hash of their cell where they belong.
+
+    Parameters
+    ----------
+    grid : Grid
+    found : dict of str to ndarray
+        As `count_buckets` returns them.
+    cell, period, segment : ndarray, shape (groups,)
+        The hash of each group of the scan, and where it belongs.
+
+    Raises
+    ------
+    SourceError
+        Two cells have one hash (one table in ten million, with a million cells).
+    """
+    hashes, first, inverse = np.unique(cell, return_index=True, return_inverse=True)
+    period_of, segment_of = period[first], segment[first]
+    if (period_of[inverse] != period).any() or (segment_of[inverse] != segment).any():
+        raise SourceError("data: two segments share a hash; rename a level and ask again.")
+    at = np.searchsorted(hashes, found["cell"])
+    bucket = np.searchsorted(grid.key, found["key"])
+    return Distribution(grid, period_of[at], segment_of[at], bucket, found["weight"])

@@ -1,0 +1,372 @@
+"""Quantiles: exact where they say so, Shapley on reweighted rows, noise from influence functions."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import attribution as at
+from attribution.errors import ColumnTypeError, DataContractError, DataQualityWarning, OptionError
+
+ASK = {"period": "month", "baseline": "2026-08", "current": "2026-09"}
+QUEUES = ["appeals", "chat", "video"]
+
+
+def tickets(seed: int = 0, n: int = 600, queues: int = 3, shift: float = 0.15) -> pd.DataFrame:
+    """Lognormal minutes: slower queues grow, the first one slows down; 40 moderators."""
+    rng = np.random.default_rng(seed)
+    names = [*QUEUES, *(f"q{i:02}" for i in range(3, queues))][:queues]
+    frames = []
+    for t, month in enumerate(("2026-08", "2026-09")):
+        share = np.linspace(2 - t, 1 + t, queues)
+        queue = rng.choice(queues, n + 100 * t, p=share / share.sum())
+        moderator = rng.integers(0, 40, len(queue))
+        log = 3 + 1.2 * queue / queues + shift * t * (queue == 0) + rng.normal(0, 0.5, len(queue))
+        frame = pd.DataFrame({"month": month, "queue": np.array(names)[queue]})
+        frame["site"] = np.where(moderator % 3 == 0, "north", "south")
+        frame["moderator"], frame["minutes"] = moderator, np.exp(log + 0.1 * (moderator % 5))
+        frame["weight"] = rng.integers(1, 4, len(queue)).astype(float)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def explained(data: pd.DataFrame, q: float = 0.9, by=("queue",), **more) -> at.Attribution:
+    return at.explain(data, at.Quantile("minutes", q, unit="min"), list(by), **{**ASK, **more})
+
+
+def brute_force(data: pd.DataFrame, q: float, weight: str | None = None) -> dict[str, float]:
+    """Shapley values of mix and queues with numpy's weighted quantile of reweighted rows."""
+    parts = [data[data["month"] == month] for month in ("2026-08", "2026-09")]
+    parts = [p.assign(w=p[weight] if weight else 1.0) for p in parts]
+    queues = sorted(data["queue"].unique())
+
+    def value(coalition: set[str]) -> float:
+        rows = []
+        for queue in queues:
+            shares = parts["mix" in coalition]
+            share = shares.loc[shares["queue"] == queue, "w"].sum() / shares["w"].sum()
+            own = parts[queue in coalition]
+            own = own[own["queue"] == queue]
+            rows.append(own.assign(w=own["w"] * share / own["w"].sum()))
+        rows = pd.concat(rows)
+        return float(
+            np.quantile(rows["minutes"], q, weights=rows["w"], method="inverted_cdf")
+        )  # fmt: skip
+
+    players, found = ["mix", *queues], {}
+    for player in players:
+        rest, found[player] = [p for p in players if p != player], 0.0
+        for size in range(len(players)):
+            for others in itertools.combinations(rest, size):
+                gain = value({*others, player}) - value(set(others))
+                found[player] += gain / (len(players) * math.comb(len(players) - 1, size))
+    return found
+
+
+# -- what is exact -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("q", [0.5137, 0.9041])
+@pytest.mark.parametrize("weight", [None, "weight"])
+def test_mix_and_queues_are_shapley_values_of_reweighted_rows(q: float, weight: str | None) -> None:
+    data = tickets()
+    change, wanted = explained(data, q, weight=weight), brute_force(data, q, weight)
+    effects = change.effects.set_index("effect")["estimate"]
+    assert effects["mix"] == pytest.approx(wanted["mix"], rel=1e-9)
+    levels = change.levels("queue").set_index("segment")
+    assert levels["rate"].to_dict() == pytest.approx({k: wanted[k] for k in QUEUES}, rel=1e-9)
+    assert levels["mix"].sum() == pytest.approx(effects["mix"], rel=1e-12)
+    assert change.segments()["rate"].sum() == pytest.approx(effects["rate"], rel=1e-12)
+
+
+def test_the_quantile_is_the_smallest_value_with_enough_below() -> None:
+    data = tickets()
+    change = explained(data, 0.9)
+    for value, (_, rows) in zip(
+        (change.total.baseline, change.total.current), data.groupby("month"), strict=True
+    ):
+        assert value == np.quantile(rows["minutes"], 0.9, method="inverted_cdf")
+    level = change.levels("queue").set_index("segment").loc["chat"]
+    rows = data[(data["queue"] == "chat") & (data["month"] == "2026-08")]["minutes"]
+    assert level["rate_baseline"] == np.quantile(rows, 0.9, method="inverted_cdf")
+    assert level["rate_baseline_conf_low"] < level["rate_baseline"] < rows.max()
+
+
+def test_weights_are_rows_counted_several_times() -> None:
+    data = tickets(n=300)
+    repeated = data.loc[data.index.repeat(data["weight"].astype(int))]
+    weighted, plain = explained(data, 0.9041, weight="weight"), explained(repeated, 0.9041)
+    pd.testing.assert_series_equal(weighted.effects["estimate"], plain.effects["estimate"])
+    assert weighted.total.std_error > 1.1 * plain.total.std_error  # rows repeat, evidence does not
+
+
+@pytest.mark.parametrize("queues", [3, 14, 120])
+def test_bars_add_up_and_reversed_time_flips_them(queues: int) -> None:
+    data, by = tickets(queues=queues, n=3000), ["queue", "site"]
+    change = explained(data, by=by, rates="additive")
+    back = explained(data, by=by, rates="additive", baseline="2026-09", current="2026-08")
+    assert change.effects["estimate"].sum() == pytest.approx(change.total.change, rel=1e-12)
+    np.testing.assert_allclose(back.effects["estimate"], -change.effects["estimate"], atol=1e-9)
+    for dimension in by:
+        levels = change.levels(dimension)
+        mix = change.effects.set_index(["effect", "dimension"])["estimate"][("mix", dimension)]
+        assert levels["mix"].sum() == pytest.approx(mix, abs=1e-9)
+        rate = change.effects.set_index("effect")["estimate"]["rate"]
+        assert levels["rate"].sum() == pytest.approx(rate, abs=1e-9)
+    assert (change.cube.provenance["distribution"]["sampling_error"] > 0) == (queues > 3)
+
+
+def test_order_and_names_change_nothing() -> None:
+    data = tickets(queues=14, n=2000)
+    renamed = data.sample(frac=1, random_state=1).replace({"queue": {"chat": "zz", "q05": "aa"}})
+    there, here = explained(renamed, by=["site", "queue"]), explained(data, by=["queue", "site"])
+    np.testing.assert_allclose(
+        there.effects["estimate"].to_numpy()[[1, 0, 2, 3]], here.effects["estimate"], atol=1e-9
+    )
+
+
+def test_no_change_is_all_zero() -> None:
+    data = tickets()
+    first = data[data["month"] == "2026-08"]
+    same = pd.concat([first, first.assign(month="2026-09")])
+    change = explained(same, by=["queue", "site"])
+    np.testing.assert_allclose(change.effects["estimate"], 0, atol=1e-9)
+
+
+def test_a_margin_that_did_not_move_gets_nothing() -> None:
+    data = tickets()
+    first = data[data["month"] == "2026-08"]
+    slower = first.assign(month="2026-09", minutes=first["minutes"] * 1.1)
+    effects = explained(pd.concat([first, slower]), by=["queue", "site"]).effects
+    assert effects["estimate"].round(9).tolist()[:3] == [0, 0, 0]
+    assert effects["estimate"].iloc[3] > 0
+
+
+def test_entering_and_leaving_levels_are_named_and_exact() -> None:
+    data = tickets(queues=5, n=2000)
+    gone = (data["month"] == "2026-09") & (data["queue"] == "chat")
+    new = (data["month"] == "2026-08") & data["queue"].isin(["video", "q03"])
+    kept = data[~gone & ~new]
+    change = explained(kept)
+    effects = change.effects.set_index(["effect", "segment"])["estimate"]
+    assert effects.index.tolist()[-3:] == [("exit", "chat"), ("entry", "q03"), ("entry", "video")]
+    stayed = kept[kept["queue"].isin(["appeals", "q04"])]
+    quantiles = [
+        stayed[stayed["month"] == m]["minutes"].quantile(0.9, interpolation="higher")
+        for m in ("2026-08", "2026-09")
+    ]
+    assert effects["exit"].sum() == pytest.approx(quantiles[0] - change.total.baseline, abs=0.2)
+    within = effects["mix"].sum() + effects["rate"].sum()
+    assert within == pytest.approx(quantiles[1] - quantiles[0], abs=0.4)
+    assert effects.sum() == pytest.approx(change.total.change, rel=1e-12)
+
+
+# -- the sketch ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is small: every table is counted in buckets."""
+    monkeypatch.setattr("attribution.source.distributions.EXACT_ROWS", 0)
+
+
+@pytest.mark.usefixtures("sketched")
+def test_a_sketch_holds_the_quantile_in_its_bucket() -> None:
+    data = tickets(n=3000)
+    data["minutes"] -= 20  # negative values, too
+    data.loc[::50, "minutes"] = 0.0
+    for q in (0.02, 0.3, 0.9, 0.99):
+        change = explained(data, q)
+        for t, (_, rows) in enumerate(data.groupby("month")):
+            truth = np.quantile(rows["minutes"], q, method="inverted_cdf")
+            low, high = change.cube.provenance["distribution"]["bucket"][t]
+            assert low <= truth <= high
+            assert high - low <= 0.0401 * max(abs(low), abs(high))
+            value = (change.total.baseline, change.total.current)[t]
+            assert low <= value <= high
+    finding = change.check().set_index("code").loc["quantile_sketch"]
+    assert "lie in" in finding["message"]
+
+
+@pytest.mark.usefixtures("sketched")
+def test_values_that_many_rows_share_are_exact_in_a_sketch(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tickets(n=3000)
+    data["minutes"] = data["minutes"].clip(upper=25).round()
+    change = explained(data, 0.4137)
+    monkeypatch.setattr("attribution.source.distributions.EXACT_ROWS", 50_000)
+    exact = explained(data, 0.4137)
+    pd.testing.assert_series_equal(change.effects["estimate"], exact.effects["estimate"])
+
+
+@pytest.mark.usefixtures("sketched")
+def test_sketches_add_up() -> None:
+    data = tickets(n=2000, queues=4)
+    data["half"] = data["month"] + np.where(data.index % 2, "a", "b")
+    metric, by = at.Quantile("minutes", 0.9), ["queue", "site"]
+    whole = at.Cube.from_data(data, metric, by, period="month", cluster="moderator")
+    halves = at.Cube.from_data(data, metric, by, period="half", cluster="moderator")
+    pooled = halves.pool({m: [f"{m}a", f"{m}b"] for m in ("2026-08", "2026-09")})
+    months = {"baseline": "2026-08", "current": "2026-09"}
+    assert pooled.explain(**months).effects.equals(whole.explain(**months).effects)
+    rolled = whole.rollup(["queue"]).explain(**months)
+    direct = explained(data, by=["queue"], cluster="moderator")
+    np.testing.assert_allclose(rolled.effects["estimate"], direct.effects["estimate"], atol=1e-9)
+    part = whole.explain(**months).within(site="north")
+    alone = explained(data[data["site"] == "north"], by=["queue"], cluster="moderator")
+    assert part.total.baseline == pytest.approx(alone.total.baseline, rel=0.01)
+    merged = whole.merge_levels("queue", {"q03": "video"})
+    assert merged.sketches["minutes"].weight.sum() == len(data)
+
+
+@pytest.mark.usefixtures("sketched")
+def test_a_saved_cube_answers_the_same(tmp_path) -> None:
+    metric = at.Quantile("minutes", 0.9, name="P90", better="lower", unit="min")
+    cube = at.Cube.from_data(tickets(), metric, ["queue"], period="month", weight="weight")
+    cube.save(tmp_path / "p90.cube")
+    loaded = at.Cube.load(tmp_path / "p90.cube")
+    assert loaded.metrics == cube.metrics
+    assert loaded.digest() == cube.digest()
+    asked = [c.explain(baseline="2026-08", current="2026-09") for c in (cube, loaded)]
+    assert asked[0] == asked[1] == pickle.loads(pickle.dumps(asked[0]))
+    median = loaded.explain("quantile(minutes, 0.5)", baseline="2026-08", current="2026-09")
+    assert median.metric.label == "p50 of minutes"
+    other = tickets()
+    other.loc[0, "minutes"] *= 2
+    changed = at.Cube.from_data(other, metric, ["queue"], period="month", weight="weight")
+    assert changed.digest() != cube.digest()
+
+
+def test_every_engine_counts_the_same(tmp_path) -> None:
+    import duckdb
+    import polars as pl
+
+    data = tickets()
+    path = tmp_path / "tickets.parquet"
+    data.to_parquet(path)
+    told = [
+        explained(source, by=["queue", "site"], cluster="moderator")
+        for source in (data, pl.from_pandas(data), str(path), duckdb.from_df(data))
+    ]
+    assert all(other == told[0] for other in told[1:])
+
+
+# -- noise ---------------------------------------------------------------------------------------
+
+
+def test_the_interval_agrees_with_resampled_rows() -> None:
+    data = tickets(n=1500)
+    change = explained(data)
+    rng, months = np.random.default_rng(1), [g["minutes"].to_numpy() for _, g in
+                                             data.groupby("month")]  # fmt: skip
+    draws = [
+        np.diff([np.quantile(rng.choice(m, len(m)), 0.9) for m in months])[0] for _ in range(400)
+    ]
+    assert change.total.std_error == pytest.approx(np.std(draws), rel=0.25)
+    clustered = explained(data, cluster="moderator")
+    assert clustered.total.std_error > 0
+
+
+def test_values_that_are_all_one_have_no_interval_and_say_why() -> None:
+    data = tickets().assign(minutes=5.0)
+    change = explained(data, by=["queue", "site"], cluster="moderator")
+    assert (change.total.baseline, change.total.change) == (5.0, 0.0)
+    assert np.isnan(change.total.std_error)
+    assert "no_density" in change.check()["code"].tolist()
+    assert "no density" in change.summary()
+    np.testing.assert_allclose(change.effects["estimate"], 0, atol=1e-12)
+
+
+def test_one_row_per_period_is_answered_without_an_interval() -> None:
+    data = pd.DataFrame({"month": ["2026-08", "2026-09"], "queue": "a", "minutes": [3.0, 7.0]})
+    change = explained(data)
+    assert change.total.change == change.effects["estimate"].sum() == 4.0
+    assert np.isnan(change.total.std_error)
+    change.summary()
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_truth() -> None:
+    """Lognormal minutes with moderators that differ: the total's 95 % interval covers 95 %."""
+    rng, covered, worlds = np.random.default_rng(5), 0, 300
+    for _ in range(worlds):
+        months = []
+        pace = rng.normal(0, 0.3, 60)
+        for month in ("2026-08", "2026-09"):
+            moderator = rng.integers(0, 60, 3000)
+            log = 3 + pace[moderator] + rng.normal(0, 0.1, 60)[moderator] + rng.normal(0, 0.7, 3000)
+            months.append(
+                pd.DataFrame({"month": month, "queue": "a", "moderator": moderator,
+                              "minutes": np.exp(log)})
+            )  # fmt: skip
+        total = explained(pd.concat(months), cluster="moderator").total
+        covered += total.conf_low <= 0 <= total.conf_high
+    assert 0.915 < covered / worlds < 0.98
+
+
+# -- bad input -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("q", [0, 1, -0.1, 1.5, float("nan"), "0.9", True, None])
+def test_q_is_a_number_between_0_and_1(q: object) -> None:
+    with pytest.raises(OptionError, match="q: .* is not a number between 0 and 1"):
+        at.Quantile("minutes", q)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_percentile_is_taken_for_what_it_is_meant_as() -> None:
+    with pytest.raises(OptionError, match=r"Did you mean 0\.95\?"):
+        at.Quantile("minutes", 95)
+
+
+@pytest.mark.parametrize("text", ["quantile(minutes)", "quantile(0.9)", "quantile(minutes, high)"])
+def test_a_text_form_that_is_no_quantile_says_how_to_write_one(text: str) -> None:
+    with pytest.raises(OptionError, match=r"quantile\(minutes, 0\.9\)"):
+        at.explain(tickets(), text, ["queue"], **ASK)
+
+
+def test_text_forms() -> None:
+    data = tickets()
+    change = at.explain(data, "quantile(minutes / 60, 0.9)", ["queue"], **ASK)
+    assert change.metric == at.Quantile("minutes / 60", 0.9)
+    assert change.total.change == pytest.approx(explained(data).total.change / 60, rel=1e-9)
+
+
+def test_a_text_column_and_values_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(ColumnTypeError, match="'queue' is text"):
+        at.explain(tickets(), at.Quantile("queue", 0.5), ["site"], **ASK)
+    data = tickets()
+    data.loc[3, "minutes"], data.loc[5, "minutes"] = np.inf, np.nan
+    with pytest.raises(DataContractError, match=r"infinite values in 1 row \(3\)"):
+        explained(data)
+    with pytest.warns(DataQualityWarning, match="2 rows break"):
+        change = explained(data, on_invalid="drop")
+    assert change.total == explained(data.drop(index=[3, 5])).total
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"method": "threefold"}, "method: 'threefold'"),
+        ({"inference": "bootstrap"}, "inference: a quantile"),
+        ({"volume": pd.DataFrame()}, "volume: full counts"),
+    ],
+)
+def test_what_a_quantile_cannot_be_asked_is_said(more: dict, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        explained(tickets(), **more)
+    change = explained(tickets(), cluster="moderator")
+    for question in (change.compare_methods, change.pathways, change.permutation_test):
+        with pytest.raises(OptionError, match="not a quantile"):
+            question()
+
+
+def test_the_past_of_a_quantile() -> None:
+    frames = [tickets(seed).assign(month=lambda x, k=seed: x["month"].str.slice(0, 5) + f"0{k + 1}")
+              for seed in range(9)]  # fmt: skip
+    cube = at.Cube.from_data(pd.concat(frames), "quantile(minutes, 0.9)", ["queue"], period="month")
+    change = cube.explain(baseline="2026-08", current="2026-09")
+    assert change.context(cube).of == 7
