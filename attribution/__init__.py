@@ -7,6 +7,7 @@
     Rate, Ratio, Mean, Quantile what a KPI is
     Dimension       a dimension within another one: market within region
     scorecard       sites or moderators compared fairly, with noise, ranks and targets
+    trend           every change over many periods, adding up       -> Trend
     standardize     many groups at the same mix, pairwise effects transitive
     oaxaca          regression decomposition of a difference of means
     factors         any function of named factors, attributed to them
@@ -52,6 +53,8 @@ _HOME = {
     "scorecard": "attribution.cards",
     "review": "attribution.monthly.job",
     "standardize": "attribution.groups",
+    "Trend": "attribution.trends",
+    "trend": "attribution.periods",
 }
 _MODULES = ("datasets", "errors", "testing")
 
@@ -69,6 +72,7 @@ __all__ = [
     "Standardized",
     "Theme",
     "Tree",
+    "Trend",
     "capacity_tree",
     "datasets",
     "errors",
@@ -80,6 +84,7 @@ __all__ = [
     "review",
     "standardize",
     "testing",
+    "trend",
 ]
 
 if TYPE_CHECKING:
@@ -93,11 +98,13 @@ if TYPE_CHECKING:
     from attribution.infer.bootstrap import Bootstrap
     from attribution.metrics import Mean, Quantile, Rate, Ratio
     from attribution.monthly.job import review
+    from attribution.periods import trend
     from attribution.plots.theme import Theme
     from attribution.power import minimum_detectable_change
     from attribution.regression import Oaxaca, oaxaca
     from attribution.result import Attribution
     from attribution.tree import Tree, capacity_tree
+    from attribution.trends import Trend
 
 
 def __getattr__(name: str) -> Any:

@@ -36,7 +36,7 @@ from attribution.quantiles import exact, has_density, linearized
 from attribution.result import Attribution, Total
 from attribution.seeds import seed_of
 
-__all__ = ["explain", "explain_cube", "explain_part"]
+__all__ = ["asked_options", "explain", "explain_cube", "explain_pair", "explain_part", "verdict"]
 
 _MOST_LEVELS = 5_000
 _TOTAL_FIELDS = ("std_error", "conf_low", "conf_high", "p_value")
@@ -188,7 +188,7 @@ def explain(
     0    mix     queue    -0.015
     1   rate      None     0.000
     """
-    options = _options(
+    options = asked_options(
         method=method,
         mix=mix,
         order=order,
@@ -218,7 +218,7 @@ def explain(
         mapping=mapping,
         on_invalid=on_invalid,
     )
-    return _explain(cube.between(baseline, current), cube.metrics[0], options)
+    return explain_pair(cube.between(baseline, current), cube.metrics[0], options)
 
 
 def explain_cube(
@@ -245,8 +245,8 @@ def explain_cube(
     -------
     Attribution
     """
-    asked = _options(**options)
-    return _explain(cube.between(baseline, current), cube.metric_named(metric), asked)
+    asked = asked_options(**options)
+    return explain_pair(cube.between(baseline, current), cube.metric_named(metric), asked)
 
 
 def explain_part(whole: Attribution, levels: Mapping[str, object]) -> Attribution:
@@ -260,15 +260,25 @@ def explain_part(whole: Attribution, levels: Mapping[str, object]) -> Attributio
     options = whole.options
     if options.order is not None:
         options = replace(options, order=tuple(d for d in options.order if d in left))
-    return _explain(part.rollup(left), whole.metric, options)
+    return explain_pair(part.rollup(left), whole.metric, options)
 
 
 def _at(cube: Cube, dimension: str) -> int:
     return cube.dimensions.index(dimension)
 
 
-def _options(**given: Any) -> Options:
-    """Check the options of a question, whoever asks it."""
+def asked_options(**given: Any) -> Options:
+    """Check the options of a question, whoever asks it.
+
+    Parameters
+    ----------
+    **given
+        Those of `explain` from `method` on.
+
+    Returns
+    -------
+    Options
+    """
     inner = ("seed", "bootstrap")
     allowed = [*(f.name for f in fields(Options) if f.name not in inner), "rng"]
     for name in given:
@@ -330,8 +340,25 @@ def _pairs(asked: Options) -> tuple[tuple[str, str], ...] | None:
     return tuple(pairs)
 
 
-def _explain(cube: Cube, metric: Metric, options: Options) -> Attribution:
-    """Decompose and infer over a cube of two periods."""
+def explain_pair(
+    cube: Cube, metric: Metric, options: Options, units: Units | None = None
+) -> Attribution:
+    """Decompose and infer over a cube of two periods.
+
+    Parameters
+    ----------
+    cube : Cube
+        Of two periods, baseline first.
+    metric : Metric
+    options : Options
+        Checked by `asked_options`.
+    units : Units, optional
+        Those of the segments that either period has, where the cube's own would be wrong.
+
+    Returns
+    -------
+    Attribution
+    """
     if isinstance(metric, Quantile):
         _check_quantile(options)
         cube = linearized(cube, metric)
@@ -342,7 +369,7 @@ def _explain(cube: Cube, metric: Metric, options: Options) -> Attribution:
     design = Design(cube.codes, sizes, cube.nested)
     _check_identified(cube, D if cube.volume is None else cube.volume, design)
     _check_sampled(cube, D, design, options)
-    units = _units(cube, metric, D, N)
+    units = units or _units(cube, metric, D, N)
     evidence = _evidence(cube, metric, units, options)
     if options.bootstrap is not None and (name := options.bootstrap.strata) is not None:
         level = cube.codes[:, cube.dimension_index(name, "strata")]
@@ -356,7 +383,7 @@ def _explain(cube: Cube, metric: Metric, options: Options) -> Attribution:
         if not has_density(cube, metric):
             evidence = replace(evidence, units=units.unknown())
     total = _total(evidence)
-    return Attribution(cube, metric, total, _verdict(total, options), evidence)
+    return Attribution(cube, metric, total, verdict(total, options), evidence)
 
 
 def _evidence(cube: Cube, metric: Metric, units: Units, options: Options) -> Evidence:
@@ -528,8 +555,18 @@ def _total(evidence: Evidence) -> Total:
     return Total(float(R[0]), float(R[1]), float(found.estimate[0]), **known)
 
 
-def _verdict(total: Total, options: Options) -> str:
-    """Say whether the total is more than noise."""
+def verdict(total: Total, options: Options) -> str:
+    """Say whether a total is more than noise: "real", "noise" or "inconclusive".
+
+    Parameters
+    ----------
+    total : Total
+    options : Options
+
+    Returns
+    -------
+    str
+    """
     if np.isnan(total.std_error):
         return "inconclusive"
     if total.conf_low > 0 or total.conf_high < 0:

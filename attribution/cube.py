@@ -34,6 +34,7 @@ from attribution.source import Grouped, Request, group
 if TYPE_CHECKING:
     from attribution.hierarchy import Dimension
     from attribution.result import Attribution
+    from attribution.trends import Trend
 
 __all__ = ["VOLUME", "ClusterSums", "Cube", "several"]
 
@@ -715,6 +716,25 @@ class Cube:
         from attribution.analysis import explain_cube
 
         return explain_cube(self, metric, **options)
+
+    def trend(self, metric: Metric | str | None = None, **options: Any) -> Trend:
+        """Explain the KPI over all periods of the cube; see `attribution.trend`.
+
+        Parameters
+        ----------
+        metric : Metric or str, optional
+            One of the cube's; the first by default.
+        **options
+            `periods, path, lag, against, window, gaps` of `attribution.trend` and the options of
+            `attribution.explain` from `method` on.
+
+        Returns
+        -------
+        Trend
+        """
+        from attribution.periods import trend_cube
+
+        return trend_cube(self, metric, **options)
 
     def between(self, baseline: object, current: object) -> Cube:
         """Return the cube of two periods, baseline first.

@@ -32,12 +32,11 @@ from attribution.infer import (
     Inference,
     Support,
     Units,
-    cluster_units,
     infer,
-    row_units,
     std_errors,
     stepwise,
 )
+from attribution.joint import units_over
 from attribution.labels import plural
 from attribution.metrics import Metric
 
@@ -161,7 +160,8 @@ def standardize(
     sizes = tuple(len(levels) for levels in cube.levels)
     _check_comparable(cube, D, Design(cube.codes, sizes, cube.nested))
     parts = standardize_populations(D, N, n, cube.codes, sizes, rates=rates, nested=cube.nested)
-    return Standardized(cube, cube.metrics[0], group, conf_level, parts, _units(cube, D, N))
+    units = units_over(cube, cube.metrics[0])
+    return Standardized(cube, cube.metrics[0], group, conf_level, parts, units)
 
 
 @dataclass(frozen=True, eq=False)
@@ -421,25 +421,3 @@ def _check_comparable(cube: Cube, D: np.ndarray, design: Design) -> None:
                 f"by: {a!r} and {b!r} are identical, level for level, in {cube.periods[k]!r} and "
                 f"{cube.periods[j]!r}, so their effects cannot be told apart. Drop one of them."
             )
-
-
-def _units(cube: Cube, D: np.ndarray, N: np.ndarray) -> Units:
-    """The clusters, or rows, over the cells of all groups (see `Standardized._place`)."""
-    metric, clusters, S = cube.metrics[0], cube.clusters, len(cube.codes)
-    if clusters is None:
-        roles = ("den_den", "num_den", "num_num", "count")
-        sums = [D, N, *(cube.metric_sums(metric, role) for role in roles)]
-        return row_units(*(np.stack([x.ravel(), np.zeros(x.size)]) for x in sums))
-    if len(clusters.names) > 2:
-        raise OptionError(
-            f"cluster: {len(clusters.names)} columns; one, or two for two-way clustering."
-        )
-    moments = metric.moments(cube.weighted)
-    return cluster_units(
-        clusters.codes,
-        np.zeros_like(clusters.period),
-        clusters.period.astype(np.int64) * S + clusters.segment,
-        clusters.sums[moments["denominator"].key],
-        clusters.sums[moments["numerator"].key],
-        len(cube.periods) * S,
-    )

@@ -326,13 +326,9 @@ def _delete_one(units: UnitSums, power: np.ndarray) -> UnitSums:
 
 
 def _delete_one_row(units: UnitSums, r: np.ndarray, power: np.ndarray) -> sparse.csr_array:
-    """The same for rows, all rows of a cell taken as equally large: the residual's Gram grows."""
-    n, cells = units.in_cell.ravel(), len(r)
-    gram = units.sums
-    first = gram.diagonal()[:cells]
-    along = gram.diagonal(cells)[:cells]
-    rest = gram.diagonal()[cells:]
-    dd, dn, nn = first**2, first * along, along**2 + rest**2
-    k = np.divide(n, n - 1, out=np.ones(cells), where=n > 1) ** power
-    dz, zz = dn - r * dd, nn - 2 * r * dn + r**2 * dd
-    return _gram_root(dd, r * dd + k * dz, r**2 * dd + 2 * r * k * dz + k**2 * zz)
+    """The same for rows, all rows of a cell taken as equally large: N + (k - 1)(N - r D)."""
+    n, width = units.in_cell.ravel(), len(r)
+    k = np.divide(n, n - 1, out=np.ones(width), where=n > 1) ** power
+    in_D, in_N = units.sums[:, :width], units.sums[:, width:]
+    in_N = in_N @ sparse.diags_array(k) - in_D @ sparse.diags_array((k - 1) * r)
+    return sparse.csr_array(sparse.hstack([in_D, in_N], format="csr"))

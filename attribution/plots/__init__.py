@@ -11,6 +11,9 @@
     waterfall   the bridge from baseline to current
     levels      mix and rate of every level of a dimension
     heatmap     pairs of levels of two dimensions
+    time_axis   columns in time order and their labels
+    trend_bars  contributions from period to period
+    trend_line  the KPI over time
 
 A new picture is one new file and a method of `Plots`. It takes ``theme=None``, which is
 ``Theme.in_use()``, makes its artists in ``theme.context()``, writes by a `Pen`, and hands its title
@@ -20,7 +23,7 @@ lines and small print to `Words`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attribution.plots.page import save
 from attribution.plots.theme import Theme
@@ -29,8 +32,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from attribution.result import Attribution
+    from attribution.trends import Trend
 
-__all__ = ["Plots", "save"]
+__all__ = ["Plots", "TrendPlots", "save"]
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,31 @@ class Plots:
 
         made = self.change.crossing(rows, columns, part)
         return heatmap(made, ax, max_levels=max_levels, theme=_look(theme, style))
+
+
+@dataclass(frozen=True)
+class TrendPlots:
+    """The pictures of a trend, as ``trend.plot``."""
+
+    trend: Trend
+
+    def bars(self, ax: Axes | None = None, *, theme: Theme | None = None) -> Axes:
+        """Draw the stacked contributions over time; see `attribution.plots.trend_bars`."""
+        from attribution.plots.trend_bars import trend_bars
+
+        return trend_bars(self.trend, ax, theme=theme)
+
+    def line(self, ax: Axes | None = None, *, theme: Theme | None = None) -> Axes:
+        """Draw the KPI over time with its intervals; see `attribution.plots.trend_line`."""
+        from attribution.plots.trend_line import trend_line
+
+        return trend_line(self.trend, ax, theme=theme)
+
+    def waterfall(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw what the path adds up to as a bridge; see `attribution.plots.waterfall`."""
+        from attribution.plots.waterfall import waterfall
+
+        return waterfall(self.trend.bridge(), ax, **options)
 
 
 def _look(theme: Theme | None, style: str | None) -> Theme:

@@ -40,6 +40,8 @@ class Theme:
         Steps by impact. Blue and orange stay apart for the color-blind and in grayscale print.
     current, baseline : str
         The totals: the current period solid dark, the earlier one solid lighter.
+    series : tuple of str
+        Kinds that are neither good nor bad: Paul Tol's "bright", safe for the color-blind.
     ink, quiet, paper : str
         Text and whiskers; small print and connectors; background.
     style : {"ibcs", "plain"}
@@ -89,6 +91,15 @@ class Theme:
     neutral: str = "#8c8c8c"
     current: str = "#3a3a3a"
     baseline: str = "#a8a8a8"
+    series: tuple[str, ...] = (
+        "#4477aa",
+        "#ccbb44",
+        "#228833",
+        "#66ccee",
+        "#aa3377",
+        "#bbbbbb",
+        "#ee6677",
+    )
     ink: str = "#222222"
     quiet: str = "#666666"
     paper: str = "#ffffff"

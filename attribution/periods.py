@@ -1,0 +1,520 @@
+"""trend: a KPI over all consecutive periods, from one scan; which periods are compared with which.
+
+The changes from period to period add up to the change from first to last with no linking factor
+(METHODS.md 4), but mix and rate then divide otherwise than end to end: the result names its path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from attribution.analysis import asked_options, explain_pair
+from attribution.calendars import Calendar, calendar_of, most_like
+from attribution.cube import Cube, several
+from attribution.errors import (
+    ColumnTypeError,
+    OptionError,
+    PeriodError,
+    check_option,
+    listing,
+)
+from attribution.evidence import Options
+from attribution.joint import Joint
+from attribution.labels import label_of
+from attribution.metrics import Metric, Quantile
+from attribution.result import Total
+from attribution.trends import Step, Trend, segments_of
+
+__all__ = ["trend", "trend_cube"]
+
+_PATHS = ("chained", "end-to-end", "year-over-year", "year-to-date")
+
+
+def trend(
+    data: object,
+    metric: Metric | str,
+    by: str | Sequence[str],
+    *,
+    period: str,
+    periods: Sequence[object] | Mapping[str, Sequence[object]] | None = None,
+    path: str = "chained",
+    lag: int | None = None,
+    against: Mapping[object, object] | None = None,
+    window: int | None = None,
+    gaps: str = "apart",
+    cluster: str | Sequence[str] | None = None,
+    weight: str | None = None,
+    volume: object = None,
+    where: str | None = None,
+    mapping: Mapping[str, Mapping[object, object]] | None = None,
+    on_invalid: str = "raise",
+    method: str = "midpoint",
+    mix: str = "adjusted",
+    order: Sequence[str] | None = None,
+    rates: str = "auto",
+    pairs: Sequence[tuple[str, str]] | None = None,
+    conf_level: float = 0.95,
+    adjust: str | None = "max-t",
+    material: float | None = None,
+    rng: object = None,
+) -> Trend:
+    """Explain a KPI over many periods: every change a bridge, from one scan, adding up over time.
+
+    ``R_T - R_1 = sum over t of (R_t - R_(t-1))``, each of them divided as by `explain`. Along the
+    year-to-date path ``K_1 - K_0 = sum_m (w_1m - w_0m)(R_m - K) + sum_m w_m (R_1m - R_0m)``: the
+    first sum is phasing (volume that moved between periods of different level), w the part of a
+    period in its year, R_m, K and w_m means over the two years.
+
+    Parameters
+    ----------
+    data : table
+        See `attribution.explain`.
+    metric : Metric or str
+        The KPI, ``at.Rate("correct", "reviewed")`` or ``"correct / reviewed"``.
+    by : str or sequence of str
+        The dimensions.
+    period : str
+        The period column, or a granularity of a date: ``"month of decided_at"``.
+    periods : sequence or mapping, optional
+        The periods in time order (all of them, in the order of their labels, by default); a mapping
+        pools them: ``{"H1": ["2026-01", ...], "H2": [...]}``.
+    path : {"chained", "end-to-end", "year-over-year", "year-to-date"}
+        What is compared with what. "chained": each period with the one before. "end-to-end": the
+        last with the first. "year-over-year": each with the same period of the year before.
+        "year-to-date": the same for the last period's year, weighted so that the changes, with
+        phasing, add up to the change of the year so far.
+    lag : int, optional
+        Compare each period with that many periods earlier; 12 is the year before for months.
+    against : mapping, optional
+        Period -> the period it is compared with.
+    window : int, optional
+        Rolling periods: each pools so many that follow each other.
+    gaps : {"apart", "bridge"}
+        A change over missing periods: one line "gap" that is not divided, or divided like any
+        other. `check` names what is missing either way.
+    cluster : str or sequence of str, optional
+        The column of units that are independent of each other, or two. None: rows are independent.
+    weight, volume, where, mapping, on_invalid : optional
+        See `attribution.explain`.
+    method, mix, order, rates, pairs, conf_level, adjust, material, rng : optional
+        See `attribution.explain`; they hold for each change. `material` is for `verdict`.
+
+    Returns
+    -------
+    Trend
+        With `effects`, `summed`, `frame`, `steps`, `end_to_end`, `compare_paths()`, `plot`.
+
+    Raises
+    ------
+    ColumnNotFoundError, ColumnTypeError, ExpressionError, OptionError
+        The request does not fit the table; the message names the nearest match.
+    PeriodError
+        Fewer than two periods, periods that cannot be put in order, or nothing to compare with.
+    DataContractError, IdentificationError, SourceError
+        As `attribution.explain`, for any of the changes.
+
+    References
+    ----------
+    Das Gupta, P. (1993). Standardization and Decomposition of Rates: A User's Manual. Census
+    P23-186, chapter 6 (why chained and direct effects differ).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> reviews = pd.DataFrame({
+    ...     "month": ["2026-01"] * 2 + ["2026-02"] * 2 + ["2026-03"] * 2,
+    ...     "queue": ["easy", "hard"] * 3,
+    ...     "reviewed": [800, 200, 500, 500, 500, 500],
+    ...     "correct": [760, 160, 475, 400, 470, 390],
+    ... })
+    >>> accuracy = trend(reviews, "correct / reviewed", by="queue", period="month")
+    >>> accuracy
+    <Trend correct / reviewed: 2 changes, 2026-01 → 2026-03 (−6.00 pp), chained>
+    >>> accuracy.effects[["period", "effect", "dimension", "estimate"]].round(3)
+        period effect dimension  estimate
+    0  2026-02    mix     queue    -0.045
+    1  2026-02   rate      None     0.000
+    2  2026-03    mix     queue     0.000
+    3  2026-03   rate      None    -0.015
+    """
+    if period is None:
+        raise ColumnTypeError("period: None is not text. It names what tells the periods apart.")
+    pools = _pools(periods)
+    if pools is not None:
+        read: list[object] | None = [x for members in pools.values() for x in members]
+    else:
+        read = None if periods is None else several(periods)
+    if against is not None and read is not None:
+        read += [x for pair in against.items() for x in pair]
+    cube = Cube.from_data(
+        data,
+        metric,
+        by,
+        period=period,
+        periods=None if read is None else list(dict.fromkeys(read)),
+        cluster=cluster,
+        weight=weight,
+        volume=volume,
+        where=where,
+        mapping=mapping,
+        on_invalid=on_invalid,
+    )
+    return trend_cube(
+        cube,
+        periods=periods,
+        path=path,
+        lag=lag,
+        against=against,
+        window=window,
+        gaps=gaps,
+        method=method,
+        mix=mix,
+        order=order,
+        rates=rates,
+        pairs=pairs,
+        conf_level=conf_level,
+        adjust=adjust,
+        material=material,
+        rng=rng,
+    )
+
+
+def trend_cube(
+    cube: Cube,
+    metric: Metric | str | None = None,
+    *,
+    periods: Sequence[object] | Mapping[str, Sequence[object]] | None = None,
+    path: str = "chained",
+    lag: int | None = None,
+    against: Mapping[object, object] | None = None,
+    window: int | None = None,
+    gaps: str = "apart",
+    **options: Any,
+) -> Trend:
+    """Explain a KPI over the periods of a cube, without reading data again; see `trend`.
+
+    Parameters
+    ----------
+    cube : Cube
+    metric : Metric or str, optional
+        One of the cube's; the first by default.
+    periods, path, lag, against, window, gaps : optional
+        See `trend`.
+    **options
+        The options of `attribution.explain` from `method` on.
+
+    Returns
+    -------
+    Trend
+    """
+    check_option("path", path, _PATHS)
+    check_option("gaps", gaps, ["apart", "bridge"])
+    if sum((path != "chained", lag is not None, against is not None)) > 1:
+        raise OptionError("path, lag, against: each says what is compared with what; give one.")
+    asked = asked_options(**options)
+    if asked.bootstrap is not None or asked.finite_population:
+        raise OptionError("trend: it needs inference='analytic' and no finite_population.")
+    kpi = cube.metric_named(metric)
+    if isinstance(kpi, Quantile):
+        raise OptionError(
+            f"metric: {kpi.label!r} is a quantile, whose changes have no joint noise over many "
+            "periods here. Explain two periods at a time: cube.explain(baseline=..., current=...)."
+        )
+    cube, findings = _chosen(cube, periods)
+    calendar = _calendar(cube.periods)
+    missing = {} if calendar is None else calendar.missing(cube.periods)
+    single, pooled = cube, None
+    if window is not None:
+        if missing:
+            raise PeriodError(
+                f"window: {_named(missing)} missing, so that windows would differ in length. "
+                "Choose periods=[...] without a gap."
+            )
+        cube, pooled = _rolled(cube, window)
+        calendar = None
+    _check_measured(cube, kpi)
+    places, name, more = _compared(cube, calendar, path, lag, against)
+    findings += more
+    joint = Joint.of(cube, kpi, single, pooled)
+    overlapping = pooled is not None and cube.clusters is None
+    steps = []
+    for pair in places:
+        between = _missing_between(cube, missing, pair, name)
+        change = None
+        if not between or gaps == "bridge":
+            change = _explained(cube, kpi, asked, pair, joint if overlapping else None)
+        steps.append(Step(pair, change, between))
+    findings += _gap_findings(steps, cube.periods, gaps)
+    total = _total(cube, kpi, asked, steps, name, joint if overlapping else None)
+    return Trend(cube, kpi, name, total, asked, tuple(findings), tuple(steps), joint)
+
+
+def _pools(periods: object) -> dict[str, list] | None:
+    if not isinstance(periods, Mapping):
+        return None
+    pools = {label_of(name): several(members) for name, members in periods.items()}
+    if empty := [name for name, members in pools.items() if not members]:
+        raise PeriodError(f"periods: {listing(empty)} pools no period.")
+    return pools
+
+
+def _chosen(cube: Cube, periods: object) -> tuple[Cube, list[dict[str, Any]]]:
+    """The cube of the periods that were asked for, in their order."""
+    pools = _pools(periods)
+    if pools is None:
+        asked = cube.periods if periods is None else several(periods)
+        labels = [cube.periods[cube.period_index(x, "periods")] for x in asked]
+        if twice := sorted({x for x in labels if labels.count(x) > 1}):
+            raise PeriodError(f"periods: {listing(twice)} more than once.")
+        pools = {label: [label] for label in labels}
+    named = {
+        name: [cube.periods[cube.period_index(x, "periods")] for x in members]
+        for name, members in pools.items()
+    }
+    if len(named) < 2:
+        there = listing(list(named)) or "none"
+        raise PeriodError(f"periods: a trend needs two of them at least; there is {there}.")
+    lengths = {name: len(members) for name, members in named.items()}
+    findings = []
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{name} ({k})" for name, k in lengths.items())
+        findings.append(
+            _finding(
+                "unequal_periods",
+                "info",
+                f"The periods pool different numbers of periods: {shown}. A ratio can be compared; "
+                "volumes cannot.",
+                lengths=lengths,
+            )
+        )
+    same = list(named) == list(cube.periods) and set(lengths.values()) == {1}
+    return cube if same else cube.pool(named), findings
+
+
+def _calendar(labels: Sequence[str]) -> Calendar | None:
+    """The calendar of the periods; refused where only some of them have one."""
+    calendar, like = calendar_of(labels), most_like(labels)
+    if calendar is None and like is not None:
+        odd = [x for x in labels if like.position(x) is None]
+        raise PeriodError(
+            f"period: {listing(odd, most=6)} cannot be put in order with the {like.unit}s "
+            f"{labels[0]!r} ... of the same column. Name the periods in time order (periods=[...])."
+        )
+    if calendar is None:
+        return None
+    at = [calendar.position(x) or 0 for x in labels]
+    # Someone who names periods in another order means that order.
+    return calendar if at == sorted(at) else None
+
+
+def _rolled(cube: Cube, window: object) -> tuple[Cube, np.ndarray]:
+    """The cube of windows of neighboring periods, and which periods each of them pools."""
+    P = len(cube.periods)
+    whole = isinstance(window, int | np.integer) and not isinstance(window, bool)
+    if not whole or not 2 <= window < P:  # pyright: ignore[reportOperatorIssue]
+        raise OptionError(
+            f"window: {window!r} is not a whole number of periods from 2 to {P - 1}, one fewer "
+            "than there are."
+        )
+    w, count = int(window), P - int(window) + 1  # pyright: ignore[reportArgumentType]
+    pooled = np.array([[t <= s < t + w for s in range(P)] for t in range(count)], dtype=float)
+    labels = tuple(f"{cube.periods[t]} to {cube.periods[t + w - 1]}" for t in range(count))
+    clusters = cube.clusters
+    if clusters is not None:
+        # Each entry belongs to every window that its period lies in.
+        window_of, entry = np.nonzero(pooled[:, clusters.period])
+        clusters = replace(
+            clusters,
+            codes=clusters.codes[:, entry],
+            period=window_of.astype(np.int32),
+            segment=clusters.segment[entry],
+            sums={k: v[entry] for k, v in clusters.sums.items()},
+        )
+    sums = {k: np.einsum("ts,s...->t...", pooled, v) for k, v in cube.sums.items()}
+    provenance = {**cube.provenance, "window": w}
+    rolled = replace(cube, periods=labels, sums=sums, clusters=clusters, provenance=provenance)
+    return rolled, pooled
+
+
+def _check_measured(cube: Cube, metric: Metric) -> None:
+    D = cube.metric_sums(metric, "denominator").sum(axis=1)
+    if empty := [p for p, d in zip(cube.periods, D, strict=True) if not d > 0]:
+        raise PeriodError(
+            f"periods: the denominator {metric.denominator or 'rows'!r} of {metric.label!r} is 0 "
+            f"in {listing(empty, most=6)}. Leave such periods out (periods=[...])."
+        )
+
+
+def _compared(
+    cube: Cube,
+    calendar: Calendar | None,
+    path: str,
+    lag: int | None,
+    against: Mapping[object, object] | None,
+) -> tuple[list[tuple[int, int]], str, list[dict[str, Any]]]:
+    """Which periods are compared: (baseline, current) places, the path's name, findings."""
+    P = len(cube.periods)
+    if against is not None:
+        pairs = [
+            (cube.period_index(old, "against"), cube.period_index(new, "against"))
+            for new, old in against.items()
+        ]
+        if not pairs:
+            raise PeriodError("against: an empty mapping. Map periods: {'2026-01': '2025-01'}.")
+        if same := [cube.periods[i] for i, j in pairs if i == j]:
+            raise PeriodError(f"against: {listing(same)} compared with itself.")
+        return sorted(pairs, key=lambda pair: pair[1]), "as mapped", []
+    if lag is not None:
+        if isinstance(lag, bool) or not isinstance(lag, int | np.integer) or not 1 <= lag < P:
+            raise OptionError(f"lag: {lag!r} is not a whole number from 1 to {P - 1} periods.")
+        if lag > 1:
+            return _earlier(cube, calendar, int(lag))
+    if path == "end-to-end":
+        return [(0, P - 1)], path, []
+    if path in ("year-over-year", "year-to-date"):
+        return _year_before(cube, calendar, path)
+    return [(t - 1, t) for t in range(1, P)], "chained", []
+
+
+def _earlier(cube: Cube, calendar: Calendar | None, lag: int):
+    """Each period against the one so many steps of the calendar, or of the list, before."""
+    labels, found, lacking = cube.periods, [], []
+    step = 1 if calendar is None else calendar.step([calendar.position(x) or 0 for x in labels])
+    for t, label in enumerate(labels):
+        if calendar is None:
+            if t >= lag:
+                found.append((t - lag, t))
+            continue
+        earlier = calendar.label((calendar.position(label) or 0) - lag * step)
+        if earlier in labels:
+            found.append((labels.index(earlier), t))
+        elif (calendar.position(earlier) or 0) > (calendar.position(labels[0]) or 0):
+            lacking.append((label, earlier))
+    if not found:
+        raise PeriodError(f"lag: no period has one {lag} periods before it.")
+    return found, f"lag {lag}", _no_baseline(lacking)
+
+
+def _year_before(cube: Cube, calendar: Calendar | None, path: str):
+    """Each period, or those of the last year, against the same one of the year before."""
+    labels = cube.periods
+    if calendar is None or calendar.unit == "number":
+        raise OptionError(
+            f"path: {path!r} needs periods of a calendar (days, weeks, months, quarters), not "
+            f"{listing(labels, most=4)}. Name the pairs with against={{'this': 'that'}}."
+        )
+    year = calendar.year_of(labels[-1])
+    wanted = [x for x in labels if path == "year-over-year" or calendar.year_of(x) == year]
+    pairs = [(calendar.a_year_before(x), x) for x in wanted]
+    found = [(labels.index(old), labels.index(new)) for old, new in pairs if old in labels]
+    first = calendar.position(labels[0]) or 0
+    lacking = [
+        (new, old or "that period of the year before")
+        for old, new in pairs
+        if old not in labels
+        and (path == "year-to-date" or old is None or (calendar.position(old) or 0) > first)
+    ]
+    if not found:
+        raise PeriodError(f"path: no period of {listing(labels, most=6)} has one a year before it.")
+    if path == "year-to-date":
+        _check_year(labels, calendar, year, lacking, found)
+    return found, path, _no_baseline(lacking)
+
+
+def _check_year(labels, calendar: Calendar, year: str, lacking: list, found: list) -> None:
+    """A year to date with a period missing on either side compares unlike with unlike."""
+    absent = [old for _, old in lacking]
+    own = [labels[j] for _, j in found]
+    beginning = [x for x in labels if calendar.year_of(x) == year]
+    start = next(
+        t
+        for t in range(calendar.position(beginning[-1]) or 0, -1, -1)
+        if calendar.year_of(calendar.label(t)) != year
+    )
+    due = [calendar.label(t) for t in range(start + 1, (calendar.position(beginning[-1]) or 0) + 1)]
+    absent += [x for x in due if x not in beginning]
+    if absent:
+        raise PeriodError(
+            f"path: year-to-date lacks {listing(absent, most=6)}. The years are compared over the "
+            "same periods; leave the counterparts out and map what is left (against=...), or take "
+            f"path='year-over-year'. There: {listing(own, most=14)}."
+        )
+
+
+def _no_baseline(lacking: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    if not lacking:
+        return []
+    shown = ", ".join(f"{new} (no {old})" for new, old in lacking[:6])
+    more = f" and {len(lacking) - 6} more" if len(lacking) > 6 else ""
+    message = f"Not compared, because what they are compared with is missing: {shown}{more}."
+    facts = {"periods": dict(lacking)}
+    return [_finding("missing_periods", "warning", message, **facts)]
+
+
+def _missing_between(cube: Cube, missing: Mapping, pair: tuple[int, int], name: str) -> tuple:
+    """What is missing between neighbors; comparisons over a year pass over periods anyway."""
+    if name != "chained":
+        return ()
+    return tuple(missing.get((cube.periods[pair[0]], cube.periods[pair[1]]), ()))
+
+
+def _explained(
+    cube: Cube, metric: Metric, options: Options, pair: tuple[int, int], joint: Joint | None
+):
+    there = segments_of(cube, metric, pair)
+    units = None if joint is None else joint.step_units(pair, there)
+    two = cube.between(cube.periods[pair[0]], cube.periods[pair[1]])
+    return explain_pair(two, metric, options, units)
+
+
+def _gap_findings(steps: Sequence[Step], labels: Sequence[str], gaps: str) -> list[dict[str, Any]]:
+    found = []
+    for step in steps:
+        if not step.missing:
+            continue
+        a, b = (labels[t] for t in step.pair)
+        done = (
+            "is one line, 'gap', and is not divided; gaps='bridge' would divide it"
+            if step.change is None
+            else "is divided like any other, as asked"
+        )
+        message = f"No data for {listing(step.missing, most=6)}. The change from {a} to {b} {done}."
+        found.append(
+            _finding(
+                "missing_periods", "warning", message, periods=list(step.missing), between=[a, b]
+            )
+        )
+    return found
+
+
+def _total(
+    cube: Cube,
+    metric: Metric,
+    options: Options,
+    steps: Sequence[Step],
+    name: str,
+    joint: Joint | None,
+) -> Total | None:
+    """What the steps add up to, from the KPI alone."""
+    if name not in ("chained", "end-to-end", "year-to-date"):
+        return None
+    if joint is not None:
+        return joint.change((0, len(cube.periods) - 1), options.conf_level)
+    sides = [[cube.periods[step.pair[side]] for step in steps] for side in (0, 1)]
+    if name != "year-to-date":
+        sides = [cube.periods[:1], cube.periods[-1:]]
+    whole = cube.rollup([])
+    asked = replace(options, mix="adjusted", order=None, rates="saturated", pairs=None)
+    return explain_pair(whole.between(*sides), metric, asked).total
+
+
+def _named(missing: Mapping[tuple[str, str], Sequence[str]]) -> str:
+    return listing([x for gap in missing.values() for x in gap], most=6)
+
+
+def _finding(code: str, severity: str, message: str, **facts: Any) -> dict[str, Any]:
+    return {"code": code, "severity": severity, "message": message, "facts": facts}

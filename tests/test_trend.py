@@ -1,0 +1,355 @@
+"""Many periods: every change adds up, sums over time have honest errors, gaps are named."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import attribution as at
+from attribution.errors import (
+    ColumnTypeError,
+    IdentificationError,
+    OptionError,
+    PeriodError,
+)
+
+ASKED = {
+    "metric": at.Rate("correct", name="Accuracy"),
+    "by": ["queue", "tenure"],
+    "period": "month",
+    "cluster": "moderator_id",
+}
+
+
+def months(count: int, year: int = 2025) -> list[str]:
+    return [f"{year + m // 12}-{m % 12 + 1:02d}" for m in range(count)]
+
+
+def reviews(count: int = 5, moderators: int = 30, each: int = 8, seed: int = 0) -> pd.DataFrame:
+    """Moderators, some away in a month, while the mix drifts to harder queues."""
+    rng = np.random.default_rng(seed)
+    month, who = np.meshgrid(np.arange(count), np.arange(moderators), indexing="ij")
+    there = rng.random(month.shape) > 0.15
+    n = rng.poisson(each, there.sum()) + 1
+    m, g = np.repeat(month[there], n), np.repeat(who[there], n)
+    queue = (rng.random(len(m)) < 0.4 + 0.03 * m).astype(int) + (rng.random(len(m)) < 0.2)
+    tenure = rng.integers(0, 2, len(m))
+    skill = rng.normal(0, 0.05, moderators)
+    rate = 0.9 - 0.08 * queue + 0.02 * tenure + skill[g] + 0.01 * (m % 3)
+    return pd.DataFrame(
+        {
+            "month": np.array(months(count))[m],
+            "moderator_id": g,
+            "queue": np.array(["A", "B", "C"])[queue],
+            "tenure": np.array(["new", "old"])[tenure],
+            "correct": (rng.random(len(m)) < rate).astype(int),
+        }
+    )
+
+
+def jackknife(rows: pd.DataFrame, statistic) -> np.ndarray:
+    moderators = rows["moderator_id"].unique()
+    left = np.array([statistic(rows[rows["moderator_id"] != g]) for g in moderators])
+    G = len(moderators)
+    return np.sqrt((G - 1) / G * ((left - left.mean(axis=0)) ** 2).sum(axis=0))
+
+
+def sums(trend) -> np.ndarray:
+    """The estimates alone: no intervals are worked out."""
+    return trend._sums.estimate
+
+
+# -- adding up --------------------------------------------------------------------------------
+
+
+def test_effects_add_up_to_each_change_and_to_first_to_last():
+    rows = reviews()
+    trend = at.trend(rows, **ASKED)
+    rate = rows.groupby("month")["correct"].mean()
+    by_period = trend.effects.groupby("period")["estimate"].sum()
+    np.testing.assert_allclose(by_period, rate.diff().dropna(), atol=1e-14)
+    assert trend.effects["estimate"].sum() == pytest.approx(rate.iloc[-1] - rate.iloc[0], abs=1e-14)
+    assert trend.summed["estimate"].sum() == pytest.approx(trend.total.change, abs=1e-14)
+    np.testing.assert_allclose(trend.frame["value"], rate, rtol=1e-14)
+
+
+def test_each_step_is_the_attribution_of_its_two_periods():
+    rows = reviews()
+    trend = at.trend(rows, **ASKED)
+    change = at.explain(rows, **ASKED, baseline="2025-02", current="2025-03")
+    assert trend.steps["2025-03"] == change
+    mine = trend.effects.query("period == '2025-03'").drop(
+        columns=["period", "baseline", "current"]
+    )
+    pd.testing.assert_frame_equal(mine.reset_index(drop=True), change.effects)
+
+
+def test_both_paths_are_there_and_named():
+    trend = at.trend(reviews(), **ASKED)
+    assert (trend.path, trend.provenance["path"]) == ("chained", "chained")
+    assert trend.end_to_end.provenance["path"] == "end-to-end"
+    both = trend.compare_paths()
+    np.testing.assert_allclose(
+        both[["chained", "end_to_end"]].sum(), trend.total.change, atol=1e-14
+    )
+    assert (both["chained"] - both["end_to_end"]).abs().max() > 1e-4
+    direct = at.trend(reviews(), **ASKED, path="end-to-end")
+    assert direct.path == "end-to-end"
+    np.testing.assert_allclose(direct.effects["estimate"], trend.end_to_end.effects["estimate"])
+
+
+def test_one_scan_answers_like_the_table():
+    rows = reviews()
+    cube = at.Cube.from_data(
+        rows, ASKED["metric"], ASKED["by"], period="month", cluster="moderator_id"
+    )
+    assert cube.trend() == at.trend(rows, **ASKED)
+    assert cube.trend(periods=["2025-04", "2025-01"]).total.change == pytest.approx(
+        -cube.trend(periods=["2025-01", "2025-04"]).total.change
+    )
+
+
+@pytest.mark.parametrize("method", ["midpoint", "threefold", "baseline", "current"])
+@pytest.mark.parametrize("rates", ["saturated", "additive"])
+def test_any_method_adds_up_with_levels_that_come_and_go(method, rates):
+    rows = reviews()
+    rows.loc[(rows["queue"] == "C") & (rows["month"] < "2025-03"), "queue"] = "A"
+    rows.loc[(rows["tenure"] == "old") & (rows["month"] == "2025-05"), "tenure"] = "new"
+    trend = at.trend(rows, **ASKED, method=method, rates=rates)
+    assert set(trend.effects["effect"]) >= {"entry", "exit"}
+    assert trend.summed["estimate"].sum() == pytest.approx(trend.total.change, abs=1e-13)
+    residual = trend.check().iloc[0]["facts"]
+    assert max(map(abs, residual.values())) < 1e-13
+
+
+def test_reversed_in_time_every_sum_flips_its_sign():
+    rows = reviews()
+    forth = at.trend(rows, **ASKED, rates="additive").summed
+    back = at.trend(rows, **ASKED, rates="additive", periods=months(5)[::-1]).summed
+    np.testing.assert_allclose(back["estimate"], -forth["estimate"], atol=1e-13)
+    np.testing.assert_allclose(back["std_error"], forth["std_error"], rtol=1e-9)
+
+
+# -- errors of sums ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rates", ["additive", "saturated"])
+def test_standard_errors_of_sums_agree_with_the_jackknife(rates):
+    rows = reviews(3, moderators=16)
+    asked = {**ASKED, "rates": rates, "by": "queue"}
+    found = at.trend(rows, **asked).summed["std_error"]
+    expected = jackknife(rows, lambda left: sums(at.trend(left, **asked)))
+    np.testing.assert_allclose(found, expected, rtol=0.12)
+
+
+def test_a_trend_of_two_periods_has_the_errors_of_explain():
+    rows = reviews(2)
+    trend = at.trend(rows, **ASKED)
+    change = at.explain(rows, **ASKED, baseline="2025-01", current="2025-02")
+    assert vars(trend.total) == pytest.approx(vars(change.total), rel=1e-12)
+    numbers = ["estimate", "std_error", "conf_low", "conf_high", "p_value"]
+    pd.testing.assert_frame_equal(trend.summed[numbers], change.effects[numbers], rtol=1e-9)
+    # Chance signs fall on the same units in another order.
+    adjusted = [x["p_adjusted"].to_numpy(float) for x in (trend.summed, change.effects)]
+    np.testing.assert_allclose(*adjusted, atol=0.02)
+
+
+def test_noise_that_steps_share_cancels_in_the_sum():
+    # A period in the middle moves its two steps against each other and the sum not at all.
+    trend = at.trend(reviews(5), **{**ASKED, "by": []})
+    steps = trend.effects["std_error"]
+    direct = trend.end_to_end.effects["std_error"]
+    np.testing.assert_allclose(trend.summed["std_error"], direct, rtol=1e-9)
+    assert np.sqrt((steps**2).sum()) > 1.3 * direct.iloc[0]
+
+
+def test_rows_that_are_independent_and_two_way_clusters():
+    rows = reviews(3)
+    alone = at.trend(rows, **{**ASKED, "cluster": None})
+    direct = at.explain(rows, **{**ASKED, "cluster": None}, baseline="2025-01", current="2025-03")
+    assert alone.total.std_error == pytest.approx(direct.total.std_error, rel=1e-9)
+    rows["day"] = np.arange(len(rows)) % 25
+    both = at.trend(rows, **{**ASKED, "cluster": ["moderator_id", "day"]})
+    assert (both.summed["std_error"].iloc[-1]) > 0
+
+
+# -- other comparisons ------------------------------------------------------------------------
+
+
+def test_year_to_date_has_the_formula_with_phasing():
+    rows = reviews(15)
+    trend = at.trend(rows, **ASKED, path="year-to-date")
+    cell = (
+        rows.groupby("month")["correct"].agg(["sum", "count"]).loc[[*months(3), *months(3, 2026)]]
+    )
+    D, N = (cell[c].to_numpy(float).reshape(2, 3) for c in ("count", "sum"))
+    w, R, K = D / D.sum(axis=1, keepdims=True), N / D, N.sum(axis=1) / D.sum(axis=1)
+    phasing = (w[1] - w[0]) * (R.mean(axis=0) - K.mean())
+    weighted = w.mean(axis=0) * (R[1] - R[0])
+    effects = trend.effects
+    mine = effects[effects["effect"] == "phasing"].groupby("period")["estimate"].sum()
+    np.testing.assert_allclose(mine, phasing, atol=1e-15)
+    rest = effects[effects["effect"] != "phasing"].groupby("period")["estimate"].sum()
+    np.testing.assert_allclose(rest, weighted, atol=1e-15)
+    assert trend.total.change == pytest.approx(K[1] - K[0], abs=1e-15)
+    assert effects["estimate"].sum() == pytest.approx(trend.total.change, abs=1e-14)
+    assert trend.bridge().baseline_label == "2025-01 to 2025-03"
+
+
+def test_year_to_date_errors_agree_with_the_jackknife():
+    rows = reviews(14, moderators=16)
+    # A month of far less volume: phasing is then more than a product of two small differences.
+    rows = rows[(rows["month"] != "2026-02") | (rows.index % 3 == 0)]
+    rows = rows[rows["month"].isin(["2025-01", "2025-02", "2026-01", "2026-02"])]
+    asked = {**ASKED, "by": "queue", "path": "year-to-date", "rates": "additive"}
+    found = at.trend(rows, **asked).summed["std_error"]
+    expected = jackknife(rows, lambda left: sums(at.trend(left, **asked)))
+    np.testing.assert_allclose(found, expected, rtol=0.15)
+
+
+@pytest.mark.parametrize("asked", [{"path": "year-over-year"}, {"lag": 12}])
+def test_year_over_year_compares_the_same_months(asked):
+    trend = at.trend(reviews(14), **ASKED, **asked)
+    assert list(
+        trend.effects[["baseline", "current"]].drop_duplicates().itertuples(index=False)
+    ) == [
+        ("2025-01", "2026-01"),
+        ("2025-02", "2026-02"),
+    ]
+    assert trend.total is None
+    with pytest.raises(OptionError, match="overlap and add up to nothing"):
+        trend.summed  # noqa: B018
+
+
+def test_periods_are_mapped_pooled_and_rolled():
+    rows = reviews(6)
+    mapped = at.trend(rows, **ASKED, against={"2025-06": "2025-02", "2025-05": "2025-01"})
+    assert (mapped.path, list(mapped.steps)) == ("as mapped", ["2025-05", "2025-06"])
+    pooled = at.trend(rows, **ASKED, periods={"early": months(2), "late": months(6)[2:]})
+    first = rows[rows["month"].isin(months(2))]["correct"].mean()
+    assert pooled.frame["value"].iloc[0] == pytest.approx(first)
+    assert "unequal_periods" in set(pooled.check()["code"])
+    rolling = at.trend(rows, **ASKED, window=3)
+    assert rolling.cube.periods[0] == "2025-01 to 2025-03"
+    value = rows[rows["month"].between("2025-02", "2025-04")]["correct"].mean()
+    assert rolling.frame["value"].iloc[1] == pytest.approx(value)
+    assert rolling.effects["estimate"].sum() == pytest.approx(rolling.total.change, abs=1e-14)
+
+
+def test_windows_share_rows_with_clusters_or_without():
+    # A cluster of its own for every row is the same as independent rows.
+    rows = reviews(4).assign(row=lambda f: np.arange(len(f)))
+    asked = {**ASKED, "by": "queue", "window": 2, "rates": "saturated"}
+    alone = at.trend(rows, **{**asked, "cluster": None})
+    each = at.trend(rows, **{**asked, "cluster": "row"})
+    np.testing.assert_allclose(alone.summed["std_error"], each.summed["std_error"], rtol=2e-3)
+    np.testing.assert_allclose(alone.effects["std_error"], each.effects["std_error"], rtol=2e-3)
+    assert alone.total.std_error == pytest.approx(each.total.std_error, rel=1e-3)
+
+
+# -- gaps and bad input -----------------------------------------------------------------------
+
+
+def test_a_missing_month_is_named_and_not_bridged_unless_asked():
+    rows = reviews(5)
+    rows = rows[rows["month"] != "2025-03"]
+    trend = at.trend(rows, **ASKED)
+    gap = trend.effects.query("effect == 'gap'")
+    assert gap["segment"].tolist() == ["2025-03"]
+    assert "2025-04" not in trend.steps
+    assert trend.effects["estimate"].sum() == pytest.approx(trend.total.change, abs=1e-14)
+    found = trend.check().query("code == 'missing_periods'").iloc[0]
+    assert found["severity"] == "warning"
+    assert found["facts"]["periods"] == ["2025-03"]
+    assert "'2025-03'" in trend.summary()
+    whole = at.explain(rows, **ASKED, baseline="2025-02", current="2025-04").total
+    assert gap["std_error"].iloc[0] == pytest.approx(whole.std_error, rel=0.02)
+    bridged = at.trend(rows, **ASKED, gaps="bridge")
+    assert "gap" not in set(bridged.effects["effect"])
+    assert "missing_periods" in set(bridged.check()["code"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "words"),
+    [
+        ({"path": "chain"}, OptionError, "Did you mean 'chained'"),
+        ({"gaps": "fill"}, OptionError, "'apart', 'bridge'"),
+        ({"lag": 0}, OptionError, "lag: 0"),
+        ({"lag": 12}, OptionError, "lag: 12"),
+        ({"lag": 2, "path": "end-to-end"}, OptionError, "give one"),
+        ({"window": 1}, OptionError, "window: 1"),
+        ({"window": 5}, OptionError, "window: 5"),
+        ({"periods": ["2025-01"]}, PeriodError, "two of them"),
+        ({"periods": ["2025-01", "2025-01"]}, PeriodError, "more than once"),
+        ({"periods": ["2025-01", "2024-13"]}, PeriodError, "2024-13"),
+        ({"periods": {"x": [], "y": ["2025-01"]}}, PeriodError, "pools no period"),
+        ({"against": {"2025-02": "2025-02"}}, PeriodError, "2025-02"),
+        ({"path": "year-to-date"}, PeriodError, "a year before"),
+        ({"inference": "bootstrap"}, TypeError, "inference"),
+        ({"period": None}, ColumnTypeError, "None"),
+    ],
+)
+def test_bad_requests_are_named(asked, error, words):
+    with pytest.raises(error, match=words):
+        at.trend(reviews(5), **{**ASKED, **asked})
+
+
+def test_bad_periods_are_named():
+    rows = reviews(4)
+    rows.loc[rows["month"] == "2025-04", "month"] = "spring"
+    with pytest.raises(PeriodError, match="'spring' cannot be put in order with the months"):
+        at.trend(rows, **ASKED)
+    ordered = at.trend(rows, **ASKED, periods=["spring", "2025-01"])
+    assert list(ordered.steps) == ["2025-01"]
+    empty = reviews(3).assign(reviewed=lambda f: (f["month"] != "2025-02").astype(int))
+    empty["correct"] *= empty["reviewed"]
+    with pytest.raises(PeriodError, match="is 0 in '2025-02'"):
+        at.trend(empty, **{**ASKED, "metric": "correct / reviewed"})
+    renamed = reviews(3)
+    renamed.loc[renamed["month"] > "2025-01", "queue"] += "2"
+    with pytest.raises(IdentificationError, match="2025-01"):
+        at.trend(renamed, **ASKED)
+    lacking = reviews(15)
+    lacking = lacking[lacking["month"] != "2025-02"]
+    with pytest.raises(PeriodError, match="year-to-date lacks '2025-02'"):
+        at.trend(lacking, **ASKED, path="year-to-date")
+    over_year = at.trend(lacking, **ASKED, path="year-over-year")
+    assert over_year.check().query("code == 'missing_periods'")["facts"].iloc[0]["periods"] == {
+        "2026-02": "2025-02"
+    }
+
+
+# -- the result -------------------------------------------------------------------------------
+
+
+def test_the_result_travels_and_prints():
+    trend = at.trend(reviews(3), **ASKED)
+    again = pickle.loads(pickle.dumps(trend))
+    assert again == trend == copy.deepcopy(trend)
+    assert hash(again) == hash(trend)
+    pd.testing.assert_frame_equal(again.summed, trend.summed)
+    assert trend != at.trend(reviews(3), **ASKED, path="end-to-end")
+    assert len(repr(trend)) < 120
+    held = json.loads(trend.to_json())
+    assert held["path"] == "chained"
+    assert [row["period"] for row in held["periods"]] == months(3)
+    assert sum(row["estimate"] for row in held["summed"]) == pytest.approx(held["total"]["change"])
+    assert list(trend.to_frame().columns[:3]) == ["metric", "path", "period"]
+    for words in ("2025-02", "Added up (chained)", "End to end"):
+        assert words in str(trend)
+    shown = trend.bridge().shown()
+    first, last = (round(100 * x, 2) for x in (trend.total.baseline, trend.total.current))
+    assert sum(shown) == pytest.approx(last - first)
+
+
+def test_weeks_of_a_date_and_the_path_of_a_mean():
+    rows = reviews(3).assign(seconds=lambda f: 30 + 5 * f["correct"])
+    rows["at"] = pd.to_datetime(rows["month"] + "-01") + pd.to_timedelta(rows.index % 28, unit="D")
+    trend = at.trend(rows, at.Mean("seconds"), by="queue", period="week of at")
+    assert trend.cube.periods[0] == "2025-W01"
+    assert trend.effects["estimate"].sum() == pytest.approx(trend.total.change)
