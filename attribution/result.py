@@ -28,6 +28,7 @@ from attribution.tables import effects_table, levels_table, line_names, segments
 if TYPE_CHECKING:
     import pandas as pd
 
+    from attribution.causes import Causes
     from attribution.context import Context
     from attribution.infer import PermutationTest
     from attribution.infer.hypotheses import LinearTest
@@ -263,6 +264,87 @@ class Attribution:
         """
         self._check_ratio("pathways")
         return pathway_matrix(self.cube, self._evidence)
+
+    # -- the segments that carry it --------------------------------------------------------------
+
+    def causes(
+        self, max_order: int = 3, max_causes: int = 8, alpha: float = 0.05, rng: object = None
+    ) -> Causes:
+        """Name the few segments that carry the rate effect, or say that none stands out.
+
+        All segments that fix up to `max_order` dimensions are compared at once, conditional on who
+        did the work (a cluster in a segment in both periods is compared with itself), with the
+        drift of clusters and of cells as noise. A segment is named if it passes a test that has
+        the chance `alpha` of naming anything where nothing happened. Overlapping causes are
+        counted once; contributions, everywhere and the remainder add up to the rate effect.
+
+        Parameters
+        ----------
+        max_order : int
+            The most dimensions a segment fixes; above the number of dimensions it is clipped.
+        max_causes : int
+        alpha : float
+        rng : int, Generator or SeedSequence, optional
+            None takes that of the attribution.
+
+        Returns
+        -------
+        Causes
+            With `frame, everywhere, remainder, none, plot`.
+
+        Raises
+        ------
+        OptionError
+            An argument that is not allowed, or a KPI that is no ratio of two sums.
+
+        Warns
+        -----
+        DataQualityWarning
+            Without a cluster column: rows are then independent and false alarms rise.
+
+        Notes
+        -----
+        Effects are corrected for having been chosen: given that z = effect / standard error is
+        beyond the cutoff c it was named for, it is a truncated normal, and estimate and interval
+        are those of that law (Zhong and Prentice 2008). Far beyond the cutoff nothing changes.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import attribution as at
+        >>> rows = [(month, f"m{g}", q, p, 40, 36 - (month == 2 and p == "minors") * (2 + g % 3))
+        ...         for month in (1, 2) for g in range(30) for q in "AB"
+        ...         for p in ("minors", "spam", "hate", "fraud")]
+        >>> names = ["month", "moderator", "queue", "policy", "reviewed", "correct"]
+        >>> change = at.explain(pd.DataFrame(rows, columns=names), "correct / reviewed",
+        ...                     by=["queue", "policy"], period="month", baseline=1, current=2,
+        ...                     cluster="moderator")
+        >>> change.causes()
+        <Causes of correct / reviewed: policy = minors (−1.93 pp)>
+        """
+        from attribution.causes import rate_causes
+
+        return rate_causes(self, max_order, max_causes, alpha, rng)
+
+    def mix_causes(
+        self, max_order: int = 3, max_causes: int = 8, alpha: float = 0.05, rng: object = None
+    ) -> Causes:
+        """Name the few segments whose volume carries the mix effect: the same search on volumes.
+
+        Parameters
+        ----------
+        max_order, max_causes, alpha, rng
+            As in `causes`.
+
+        Returns
+        -------
+        Causes
+            `odds_ratio` is by how much the segment's volume grew beside all others; what it is
+            worth is its cells' share gained times how much better they are than the KPI.
+        """
+        from attribution.causes import mix_causes
+
+        return mix_causes(self, max_order, max_causes, alpha, rng)
 
     # -- standard errors as everyone expects -------------------------------------------------
 
@@ -531,13 +613,15 @@ class Attribution:
             "sha256": self.cube.digest(),
         }
 
-    def bridge(self, max_bars: int | None = None) -> Bridge:
+    def bridge(self, max_bars: int | None = None, *, causes: bool = False) -> Bridge:
         """Return the bars that every picture and file draws.
 
         Parameters
         ----------
         max_bars : int, optional
             Sum the smallest bars into "other" beyond this number.
+        causes : bool
+            Show the named causes, everywhere and the remainder in place of the rate effect.
 
         Returns
         -------
@@ -584,6 +668,11 @@ class Attribution:
             half_width=float(half_width(self._units.degrees_of_freedom, self.options.conf_level)),
         )
         bridge = replace(bridge, message=headline(self, bridge))
+        if causes:
+            from attribution.causes import with_causes
+
+            rate = next(i for i, line in enumerate(parts.lines) if line.effect == "rate")
+            bridge = with_causes(bridge, self.causes(), rate)
         return bridge if max_bars is None else bridge.condensed(max_bars)
 
     def breakdown(self, dimension: str, max_levels: int | None = None) -> Breakdown:

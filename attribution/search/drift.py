@@ -1,0 +1,264 @@
+"""How much units and cells drift on their own, so that no drift is taken for a cause.
+
+Variances by moments: for a unit with score U and information Z, E[U² / (Z + τ² Z²)] = 1 (Paule and
+Mandel 1982), the squares winsorized so that a few wild units, or true causes not yet named, do not
+pass for drift of all. The grain at which cells drift together is not assumed: the excess of every
+cuboid's squared scores is explained by nonnegative variances of all grains at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from scipy import optimize, sparse, special
+
+from attribution.search.incidence import groups
+from attribution.search.working import Block, Drift, Working
+
+__all__ = ["Grains", "bounded", "grain_drift", "unit_variance"]
+
+# Squares beyond this are winsorized: 1.2 % of standard normal ones.
+_CAP = 2.5**2
+# A single unit is never taken to be more than this many standard deviations from the others.
+_WILDEST = 3.0
+_FEWEST = 6
+# More levels than this are not taken out before cells' drift is measured.
+_MOST_LEVELS = 300
+
+
+def _winsorized_mean(cap: float) -> float:
+    """E[min(χ²_1, cap)]."""
+    return float(special.gammainc(1.5, cap / 2) + cap * special.gammaincc(0.5, cap / 2))
+
+
+def unit_variance(score: np.ndarray, information: np.ndarray, fitted: int = 1) -> float:
+    """Return τ² such that winsorized squares of standardized scores have their expected mean.
+
+    Parameters
+    ----------
+    score, information : ndarray, shape (units,)
+    fitted : int
+        How many effects were fitted to the scores.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> z = np.full(4000, 25.0)
+    >>> u = rng.normal(scale=np.sqrt(z + 0.04 * z**2))
+    >>> round(unit_variance(u, z), 3)
+    0.04
+    """
+    there = information > 0
+    U2, Z = score[there] ** 2, information[there]
+    if len(Z) < 2:
+        return 0.0
+    wanted = _winsorized_mean(_CAP) * max(1 - fitted / len(Z), 0.1)
+
+    def excess(variance: float) -> float:
+        return float(np.minimum(U2 / (Z + variance * Z**2), _CAP).mean()) - wanted
+
+    if excess(0.0) <= 0:
+        return 0.0
+    high = 4.0 / float(np.median(Z))
+    while excess(high) > 0:
+        high *= 4.0
+        if high > 1e8:
+            return high
+    return float(optimize.brentq(excess, 0.0, high, xtol=1e-10, rtol=1e-6))
+
+
+def bounded(variance: np.ndarray, score: np.ndarray, information: np.ndarray) -> np.ndarray:
+    """Widen the drift of units whose score is too wild for their variance.
+
+    Parameters
+    ----------
+    variance, score, information : ndarray, shape (units,)
+
+    Returns
+    -------
+    ndarray, shape (units,)
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        needed = (score**2 / _WILDEST**2 - information) / information**2
+    return np.where(information > 0, np.maximum(variance, needed), variance)
+
+
+class Grains:
+    """Where cells may drift together: rows, cells, and blocks with some levels in common.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (S, D)
+    deepest : int
+        The most dimensions that name a block.
+
+    Attributes
+    ----------
+    groups : list of ndarray of int, shape (S,)
+        The block of each cell; the last are the cells themselves.
+    fitted : list of int
+        The levels of the dimensions that a grain names, less their redundancies.
+    levels : ndarray, shape (S, q), optional
+        1 where a cell has a level; None where there are too many.
+    """
+
+    def __init__(self, codes: np.ndarray, deepest: int = 3) -> None:
+        S, D = codes.shape
+        self.groups: list[np.ndarray] = []
+        self.fitted: list[int] = []
+        sizes = [len(np.unique(codes[:, d])) for d in range(D)]
+        for order in range(2, min(deepest, D - 1) + 1):
+            for dimensions in itertools.combinations(range(D), order):
+                group = groups(codes, dimensions)
+                if _FEWEST <= int(group.max(initial=0)) + 1 < S:
+                    self.groups.append(group)
+                    self.fitted.append(1 + sum(sizes[d] - 1 for d in dimensions))
+        self.groups.append(np.arange(S))
+        self.fitted.append(1 + sum(size - 1 for size in sizes))
+        self.levels = _level_columns(codes) if sum(sizes) <= _MOST_LEVELS else None
+        self._expected: np.ndarray | None = None
+
+    def expected(
+        self, information: list[np.ndarray], weight: np.ndarray, in_rows: np.ndarray, rows: bool
+    ) -> np.ndarray:
+        """The excess of each grain's squares per unit of variance at each, worked out once.
+
+        It is a matter of who works where, and hardly of the rates.
+        """
+        if self._expected is None:
+            grain = [*self.groups, *([None] if rows else [])]
+            self._expected = np.array(
+                [
+                    [_expected(inner, known, outer, weight, in_rows) for outer in grain]
+                    for inner, known in zip(grain, information, strict=True)
+                ]
+            )
+        return self._expected
+
+
+def grain_drift(work: Working, grains: Grains, evident: float) -> Drift | None:
+    """Return the drift of rows, cells and blocks that explains the scores, None for no evidence.
+
+    Parameters
+    ----------
+    work : Working
+        With the drift of units only.
+    grains : Grains
+    evident : float
+        How many standard errors of excess it takes.
+    """
+    cell, own = work.strata.cell, work.strata.unit >= 0
+    # The rest of a row once its unit is taken out.
+    row, unit = work.row, work.strata.unit
+    gone = np.zeros(len(cell))
+    left = np.ones(len(cell))
+    if work.g.size:
+        gone[own] = (row.z * (work.g * work.unit_score)[unit])[own]
+        pull = np.divide(row.z**2, row.v, out=np.zeros_like(row.v), where=row.v > 0)
+        left[own] = (1 - pull * work.g[unit])[own]
+    i_row = row.v * left
+    u = _without_levels(work, grains.levels)
+    information = [
+        _group_information(work, group) * _freedom(group, fitted, grains.levels is not None)
+        for group, fitted in zip(grains.groups, grains.fitted, strict=True)
+    ]
+    found = [
+        _excess(np.bincount(group, u), known)
+        for group, known in zip(grains.groups, information, strict=True)
+    ]
+    rows = len(cell) > 1.05 * len(work.v)
+    if rows:
+        information.append(i_row)
+        found.append(_excess(row.u - gone, i_row))
+    excess, count = (np.array(x) for x in zip(*found, strict=True))
+    fitted = np.array([*grains.fitted, *([0] if rows else [])])
+    taken = 0 if grains.levels is None else fitted
+    usable = count - taken >= np.maximum(_FEWEST, 0.2 * count)
+    noise = np.sqrt(np.maximum(count, 1) * _variance_of_square(_CAP))
+    if not usable.any() or (excess[usable] / noise[usable]).max() < evident:
+        return None
+    weight = np.bincount(cell, i_row, len(work.v))
+    in_rows = np.bincount(cell, i_row**2, len(work.v))
+    expected = grains.expected(information, weight, in_rows, rows)
+    A = expected[np.ix_(usable, usable)] / noise[usable, None]
+    variances = np.zeros(len(found))
+    variances[usable], _ = optimize.nnls(A, excess[usable] / noise[usable])
+    share = np.zeros(len(found))
+    share[usable] = (A * variances[usable]).max(axis=0)
+    kept = [j for j in range(len(found)) if share[j] > 1.0]
+    at = len(grains.groups) - 1
+    blocks = tuple(Block(grains.groups[j], float(variances[j])) for j in kept if j < at)
+    whole = float(variances[at]) if at in kept else 0.0
+    by_row = float(variances[-1]) if rows and len(found) - 1 in kept else 0.0
+    return Drift(work.drift.unit, by_row, whole, blocks)
+
+
+def _level_columns(codes: np.ndarray) -> np.ndarray:
+    return np.hstack([codes[:, [d]] == np.unique(codes[:, d]) for d in range(codes.shape[1])]) * 1.0
+
+
+def _without_levels(work: Working, levels: np.ndarray | None) -> np.ndarray:
+    """Scores with an effect of every level taken out.
+
+    A cause that holds many blocks would otherwise pass for drift of all of them and hide behind it.
+    """
+    if levels is None:
+        return work.u
+    through = work.times(levels)
+    system = levels.T @ through
+    system[np.diag_indices_from(system)] += 1e-6 * np.trace(system) / len(system) + 1e-12
+    return work.u - through @ np.linalg.solve(system, levels.T @ work.u)
+
+
+def _freedom(group: np.ndarray, fitted: int, taken: bool) -> float:
+    """The part of a grain's degrees of freedom that is left once levels are taken out."""
+    blocks = int(group.max()) + 1
+    return max(1 - fitted / blocks, 0.1) if taken else 1.0
+
+
+def _variance_of_square(cap: float) -> float:
+    """Var[min(χ²_1, cap)]."""
+    second = 3 * special.gammainc(2.5, cap / 2) + cap**2 * special.gammaincc(0.5, cap / 2)
+    return float(second - _winsorized_mean(cap) ** 2)
+
+
+def _excess(u: np.ndarray, information: np.ndarray) -> tuple[float, int]:
+    there = information > 1e-9
+    squares = np.minimum(u[there] ** 2 / information[there], _CAP)
+    return float((squares - _winsorized_mean(_CAP)).sum()), int(there.sum())
+
+
+def _group_information(work: Working, group: np.ndarray) -> np.ndarray:
+    S, width = len(group), int(group.max()) + 1
+    members = sparse.csr_array((np.ones(S), (np.arange(S), group)), shape=(S, width))
+    return work.information(members)
+
+
+def _expected(
+    inner: np.ndarray | None,
+    information: np.ndarray,
+    outer: np.ndarray | None,
+    weight: np.ndarray,
+    in_rows: np.ndarray,
+) -> float:
+    """The excess of squares over the groups of `inner` per unit of variance at `outer`.
+
+    A group's information once its units are taken out is spread over its cells as theirs is.
+    """
+    if inner is None:
+        return float(information.sum())
+    total = np.bincount(inner, weight)
+    if outer is None:
+        squares = np.bincount(inner, in_rows)
+    else:
+        width = int(outer.max()) + 1
+        both, position = np.unique(inner.astype(np.int64) * width + outer, return_inverse=True)
+        own = np.bincount(position.ravel(), weight)
+        squares = np.bincount(both // width, own**2, len(total))
+    parts = np.divide(squares, total**2, out=np.zeros_like(total), where=total > 0)
+    return float((parts * information).sum())

@@ -1,0 +1,331 @@
+"""Which segments carry the change: forward choice, swaps, a backward check, one family-wise gate.
+
+A segment's efficient score given everything chosen before is Z = U / √I; its criterion
+Z² / 2 - penalty charges it for the number of segments it was chosen from. The search stops where
+the best criterion is within what the best of all segments reaches by chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from scipy import linalg, sparse
+
+from attribution.progress import progress
+from attribution.search.drift import Grains, bounded, grain_drift, unit_variance
+from attribution.search.incidence import Segments
+from attribution.search.strata import Scores, Strata
+from attribution.search.threshold import Chance, chance
+from attribution.search.working import Drift, Working, working
+
+__all__ = ["Found", "search"]
+
+# A weak prior on effects, sd 4 on the logit: keeps the effect of a segment without failures finite.
+_RIDGE = 1 / 16
+_TIE = 1e-6
+_MOST_STEPS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search found.
+
+    Attributes
+    ----------
+    chosen : ndarray of int, shape (K,)
+        Columns of the segments.
+    theta : ndarray, shape (K + 1,)
+        Effects; the first is everywhere.
+    covariance : ndarray, shape (K + 1, K + 1)
+    p_adjusted : ndarray, shape (K,)
+        The chance that the best of all segments does as well where nothing happened.
+    cutoff : ndarray, shape (K,)
+        The size of θ / se from which a cause is named.
+    information : ndarray, shape (J,)
+        Of every segment beside everywhere, 0 where it is too thin to be judged.
+    penalty : ndarray, shape (J,)
+    threshold : float
+        Of the criterion.
+    best : float
+        The best criterion where nothing is chosen, -inf where there is no segment.
+    drift : Drift
+    """
+
+    chosen: np.ndarray
+    theta: np.ndarray
+    covariance: np.ndarray
+    p_adjusted: np.ndarray
+    cutoff: np.ndarray
+    information: np.ndarray
+    penalty: np.ndarray
+    threshold: float
+    best: float
+    drift: Drift
+
+
+def search(
+    strata: Strata,
+    segments: Segments,
+    grains: Grains | None,
+    *,
+    cells: int,
+    max_causes: int = 8,
+    alpha: float = 0.05,
+    least_information: float = 3.0,
+    bound: bool = True,
+    evident: float = 1.5,
+    seed: int = 0,
+) -> Found:
+    """Search for the segments that carry a change.
+
+    Parameters
+    ----------
+    strata : Strata
+    segments : Segments
+    grains : Grains, optional
+        Where cells may drift together; None: they do not.
+    cells : int
+        The number S of cells.
+    max_causes : int
+    alpha : float
+        The chance that anything is named where nothing happened.
+    least_information : float
+        Segments with less are too thin for their scores to be near normal.
+    bound : bool
+        Whether the influence of a single unit is bounded.
+    evident : float
+        The standard errors of excess from which cells are taken to drift.
+    seed : int
+
+    Returns
+    -------
+    Found
+    """
+    model = _Model(
+        strata,
+        segments.members,
+        segments.penalty,
+        grains,
+        cells=cells,
+        least=least_information,
+        bound=bound,
+        evident=evident,
+    )
+    steps = _steps(model, segments, max_causes, alpha, seed)
+    found = None
+    for step in progress(steps, total=max_causes + 2, text="causes"):
+        found = step
+    return cast(Found, found)
+
+
+def _steps(
+    model: _Model, segments: Segments, max_causes: int, alpha: float, seed: int
+) -> Iterator[Found | None]:
+    """Yield None while there is something left to do, then what was found."""
+    state = model.estimated((), Drift(np.zeros(len(model.strata.kind))), np.zeros(1), rounds=3)
+    yield None
+    information = state.information
+    if not (information > 0).any():
+        yield _found(state, segments, information, None, alpha, float("-inf"))
+        return
+    rng = np.random.default_rng(seed)
+    everywhere = state.MX[:, 0]
+    by_chance = chance(
+        state.work,
+        model.members,
+        model.penalty,
+        information,
+        model.members.T @ everywhere,
+        float(everywhere.sum()),
+        rng,
+    )
+    threshold = by_chance.threshold(alpha)
+    best = float(model.criteria(state)[0].max())
+    yield None
+    tried = set()
+    while len(state.chosen) < max_causes:
+        criterion, shift = model.criteria(state)
+        j = _pick(criterion, state.theta[0] - shift)
+        # What was dropped beside the same others is not taken up again.
+        if criterion[j] <= threshold or (chosen := frozenset((*state.chosen, j))) in tried:
+            break
+        tried.add(chosen)
+        drift, theta = state.work.drift, np.append(state.theta, 0.0)
+        state = _swapped(model, model.estimated((*state.chosen, j), drift, theta, rounds=1))
+        state = _backward(model, state, threshold)
+        yield None
+    yield _found(state, segments, information, by_chance, alpha, best)
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """A model with some causes: their effects, and all that scores need."""
+
+    chosen: tuple[int, ...]
+    X: np.ndarray
+    theta: np.ndarray
+    work: Working
+    MX: np.ndarray
+    precision: np.ndarray
+    residual: np.ndarray
+    information: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """The rows, all segments they could be explained by, and how their noise is modelled."""
+
+    strata: Strata
+    members: sparse.csr_array
+    penalty: np.ndarray
+    grains: Grains | None
+    cells: int
+    least: float
+    bound: bool
+    evident: float
+
+    def estimated(
+        self, chosen: tuple[int, ...], drift: Drift, theta: np.ndarray, rounds: int
+    ) -> _State:
+        """Estimate effects and drifts in turn, each with the other as it is."""
+        X = np.ones((self.cells, 1 + len(chosen)))
+        if chosen:
+            X[:, 1:] = self.members[:, list(chosen)].toarray()
+        for _ in range(rounds):
+            theta, work, _ = self._fitted(X, theta, drift)
+            drift = self._drift(work, len(chosen))
+        theta, work, step = self._fitted(X, theta, drift)
+        MX = work.times(X)
+        found = work.information(self.members)
+        return _State(
+            chosen,
+            X,
+            theta,
+            work,
+            MX,
+            X.T @ MX + np.diag(_ridge(X.shape[1])),
+            work.u - MX @ step,
+            np.where(found >= self.least, found, 0.0),
+        )
+
+    def _fitted(
+        self, X: np.ndarray, theta: np.ndarray, drift: Drift
+    ) -> tuple[np.ndarray, Working, np.ndarray]:
+        """Fisher scoring; also returns the last scores and the step taken from them."""
+        ridge = _ridge(X.shape[1])
+        steps = 0
+        while True:
+            work = working(self.strata, self.strata.scores(X @ theta), drift, self.cells)
+            information = X.T @ work.times(X) + np.diag(ridge)
+            step = linalg.solve(information, X.T @ work.u - ridge * theta, assume_a="pos")
+            step = np.clip(step, -2, 2)
+            theta, steps = theta + step, steps + 1
+            if np.abs(step).max() < 1e-3 or steps == _MOST_STEPS:
+                return theta, work, step
+
+    def _drift(self, work: Working, causes: int) -> Drift:
+        kind = self.strata.kind
+        variance = np.zeros(len(kind))
+        for which in (0, 1):
+            own = kind == which
+            if own.any():
+                scores = work.unit_score[own], work.unit_information[own]
+                variance[own] = unit_variance(*scores, fitted=1 + causes)
+                if self.bound:
+                    variance[own] = bounded(variance[own], *scores)
+        if self.grains is None:
+            return Drift(variance)
+        row = work.row
+        plain = Scores(row.u / work.narrow, row.v / work.narrow, row.z / work.narrow)
+        alone = working(self.strata, plain, Drift(variance), self.cells)
+        return grain_drift(alone, self.grains, self.evident) or Drift(variance)
+
+    def criteria(self, state: _State, without: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return each segment's criterion given the chosen ones, and how far it would move
+        everywhere; `without` leaves the effect of one of them out.
+        """
+        keep = np.arange(state.X.shape[1]) != without
+        residual = state.residual
+        if without is not None:
+            residual = residual + state.MX[:, without] * state.theta[without]
+        X, MX = state.X[:, keep], state.MX[:, keep]
+        crossed = self.members.T @ MX
+        slope = crossed @ linalg.inv(state.precision[np.ix_(keep, keep)])
+        U = self.members.T @ residual - slope @ (X.T @ residual)
+        information = state.information
+        left = information - np.einsum("jk,jk->j", slope, crossed)
+        there = (information > 0) & (left > 0.02 * information) & (left > 1.0)
+        Z2 = np.divide(U**2, left, out=np.zeros_like(U), where=there)
+        shift = np.divide(U, left, out=np.zeros_like(U), where=there) * slope[:, 0]
+        return np.where(there, Z2 / 2 - self.penalty, -np.inf), shift
+
+
+def _ridge(effects: int) -> np.ndarray:
+    ridge = np.full(effects, _RIDGE)
+    ridge[0] = _RIDGE / 16
+    return ridge
+
+
+def _pick(criterion: np.ndarray, everywhere: np.ndarray) -> int:
+    """The best segment; of two that fit alike (the two levels of a dimension) the one that leaves
+    less to everywhere.
+    """
+    best = criterion.max()
+    ties = np.flatnonzero(criterion >= best - _TIE * (1 + abs(best)))
+    return int(ties[np.argmin(np.abs(everywhere[ties]))])
+
+
+def _swapped(model: _Model, state: _State) -> _State:
+    """Choose every segment again given the others, until nothing changes."""
+    for _ in range(4):
+        before = state.chosen
+        for i in range(len(before)):
+            criterion, shift = model.criteria(state, without=i + 1)
+            others = [j for k, j in enumerate(state.chosen) if k != i]
+            criterion[others] = -np.inf
+            j, now = _pick(criterion, state.theta[0] - shift), state.chosen[i]
+            if j != now and criterion[j] > criterion[now] + 1e-3:
+                chosen = (*state.chosen[:i], j, *state.chosen[i + 1 :])
+                theta = np.where(np.arange(len(state.theta)) == i + 1, 0.0, state.theta)
+                state = model.estimated(chosen, state.work.drift, theta, rounds=1)
+        if state.chosen == before:
+            break
+    return state
+
+
+def _backward(model: _Model, state: _State, threshold: float) -> _State:
+    """Drop segments that would not be named given the others."""
+    while len(state.chosen) > 1:
+        own = [model.criteria(state, without=i + 1)[0][j] for i, j in enumerate(state.chosen)]
+        weakest = int(np.argmin(own))
+        if own[weakest] > threshold:
+            break
+        chosen = tuple(j for i, j in enumerate(state.chosen) if i != weakest)
+        theta = np.delete(state.theta, weakest + 1)
+        state = model.estimated(chosen, state.work.drift, theta, rounds=1)
+    return state
+
+
+def _found(
+    state: _State, segments: Segments, null, by_chance: Chance | None, alpha, best: float
+) -> Found:
+    chosen, covariance = np.array(state.chosen, dtype=int), linalg.inv(state.precision)
+    cost = segments.penalty[chosen]
+    se = np.sqrt(np.diag(covariance))[1:]
+    threshold = float("inf") if by_chance is None else by_chance.threshold(alpha)
+    criterion = (state.theta[1:] / se) ** 2 / 2 - cost
+    return Found(
+        chosen=chosen,
+        theta=state.theta,
+        covariance=covariance,
+        p_adjusted=np.zeros(0) if by_chance is None else by_chance.p_value(criterion),
+        cutoff=np.sqrt(2 * np.maximum(threshold + cost, 0.0)),
+        information=null,
+        penalty=segments.penalty,
+        threshold=threshold,
+        best=best,
+        drift=state.work.drift,
+    )
