@@ -15,7 +15,7 @@ import numpy as np
 from scipy import special
 
 from attribution.bridge import Bar, Bridge
-from attribution.decompose import Design, nesting
+from attribution.decompose import Design
 from attribution.errors import DataQualityWarning, OptionError, check_level
 from attribution.formatting import Format, p_text, significant
 from attribution.infer import half_width
@@ -348,11 +348,10 @@ def _volume_strata(change: Attribution) -> Strata:
 def _answer(
     change: Attribution, strata: Strata, asked: _Asked, notes: tuple[str, ...], kind: str
 ) -> Causes:
-    parts = change._parts
-    stayed = parts.turnover.stayed
+    stayed = change._parts.turnover.stayed
     codes, cells = change.cube.codes[stayed], int(stayed.sum())
     informative = np.bincount(strata.cell, strata.scores(np.zeros(cells)).v, cells) > 0
-    apart = _apart(codes, parts.design.sizes)
+    apart = _apart(change, codes)
     segments = segments_up_to(codes, asked.max_order, informative, apart)
     found = search(
         strata,
@@ -371,10 +370,11 @@ def _answer(
     return _causes(change, found, segments, strata, asked, (*asked.notes, *notes), kind)
 
 
-def _apart(codes: np.ndarray, sizes: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Pairs of a parent and a child dimension."""
-    parents = nesting(Design(codes, sizes))
-    return [(parent, child) for child, found in enumerate(parents) for parent in found]
+def _apart(change: Attribution, codes: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of a parent and a child dimension, declared or evident."""
+    parents = Design(codes, change._parts.design.sizes).parents
+    evident = {(parent, child) for child, found in enumerate(parents) for parent in found}
+    return sorted(evident | {(parent, child) for child, parent in change.cube.nested})
 
 
 def _causes(
