@@ -16,6 +16,7 @@
     review          the scripted monthly review: a configuration in, a folder of files out
     minimum_detectable_change   how small a change a sample can show
     Theme           fonts and colors of pictures, for a company to set once
+    Privacy         who may be seen in a file, and which groups are too small for one
     datasets        example data with known causes; real open data
     errors          everything that can be raised or warned
 
@@ -38,6 +39,7 @@ _HOME = {
     "Dimension": "attribution.hierarchy",
     "Mean": "attribution.metrics",
     "Quantile": "attribution.metrics",
+    "Privacy": "attribution.reports.privacy",
     "Rate": "attribution.metrics",
     "Oaxaca": "attribution.regression",
     "Ratio": "attribution.metrics",
@@ -66,6 +68,7 @@ __all__ = [
     "Mean",
     "Oaxaca",
     "Quantile",
+    "Privacy",
     "Rate",
     "Ratio",
     "Scorecard",
@@ -102,6 +105,7 @@ if TYPE_CHECKING:
     from attribution.plots.theme import Theme
     from attribution.power import minimum_detectable_change
     from attribution.regression import Oaxaca, oaxaca
+    from attribution.reports.privacy import Privacy
     from attribution.result import Attribution
     from attribution.tree import Tree, capacity_tree
     from attribution.trends import Trend

@@ -160,13 +160,34 @@ class Bridge:
         if len(self.bars) <= most:
             return self
         ranked = sorted(range(len(self.bars)), key=lambda i: -abs(self.bars[i].value))
-        kept = sorted(ranked[: most - 1])
         rest = sorted(ranked[most - 1 :])
-        return replace(self, bars=(*(self.bars[i] for i in kept), self._sum(rest)), covariance=None)
+        return self.merged(rest, f"other ({len(rest)})")
 
-    def _sum(self, members: Sequence[int]) -> Bar:
+    def merged(self, members: Sequence[int], label: str) -> Bridge:
+        """Return the bridge with some of its bars summed into one, which comes last.
+
+        Parameters
+        ----------
+        members : sequence of int
+            Positions among the bars.
+        label : str
+            Of the sum.
+        """
+        kept = [i for i in range(len(self.bars)) if i not in set(members)]
+        bars = (*(self.bars[i] for i in kept), self._sum(members, label))
+        if self.covariance is None:
+            return replace(self, bars=bars)
+        sums = np.zeros((len(bars), len(self.bars)))
+        sums[np.arange(len(kept)), kept] = 1.0
+        sums[-1, list(members)] = 1.0
+        # A bar without a known error must not make the others unknown.
+        unknown = np.isnan(self.covariance)
+        covariance = sums @ np.where(unknown, 0.0, self.covariance) @ sums.T
+        covariance[sums @ unknown @ sums.T > 0] = np.nan
+        return replace(self, bars=bars, covariance=covariance)
+
+    def _sum(self, members: Sequence[int], label: str) -> Bar:
         value = float(sum(self.bars[i].value for i in members))
-        label = f"other ({len(members)})"
         rows = tuple(r for i in members for r in self.bars[i].rows)
         notes = list(dict.fromkeys(self.bars[i].note for i in members if self.bars[i].note))
         if self.covariance is None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from attribution.infer.hypotheses import LinearTest
     from attribution.plots import Plots
     from attribution.reports.sentences import Narrative
+    from attribution.reports.privacy import Privacy
 
 __all__ = ["Attribution", "Total"]
 
@@ -839,6 +840,54 @@ class Attribution:
         if path is not None:
             Path(path).write_text(text + "\n", encoding="utf-8")
         return text
+
+    def to_excel(self, path: str | Path, *, privacy: Privacy | None = None) -> Path:
+        """Write an audit workbook: the bridge in live formulas over the sums of the cells.
+
+        Parameters
+        ----------
+        path : str or Path
+        privacy : Privacy, optional
+            Who may be seen; levels that are people are hidden by default.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        OptionError
+            The file cannot be written.
+        """
+        from attribution.reports.xlsx import write_excel
+
+        return write_excel(self, path, privacy=privacy)
+
+    def to_tidy(self, folder: str | Path, *, privacy: Privacy | None = None) -> Path:
+        """Write a star schema for Tableau and Power BI, as Parquet and CSV.
+
+        fact_change, fact_effect, fact_level, fact_cell; dim_metric, dim_period (dates), dim_level,
+        dim_segment; finding, provenance. See `attribution.reports.tidy`.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made, or replaced as a whole if it is an earlier output.
+        privacy : Privacy, optional
+            Who may be seen; levels that are people are hidden by default.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        OptionError
+            The folder cannot be written, or holds files that are no earlier output.
+        """
+        from attribution.reports.tidy import write_tidy
+
+        return write_tidy(self, folder, privacy=privacy)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Attribution):

@@ -1,0 +1,95 @@
+"""One file, written whole or not at all; office files whose bytes depend on the input alone."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tempfile
+import zipfile
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from attribution.errors import OptionError
+
+__all__ = ["CREATED", "repeatable", "write_file"]
+
+# Office files carry a date. That of the run would make every file differ from the last one.
+CREATED = datetime(2000, 1, 1)
+_STAMP = (1980, 1, 1, 0, 0, 0)
+_DATES = re.compile(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*(</dcterms:)")
+
+
+def write_file(path: str | Path, write: Callable[[Path], None], parameter: str = "path") -> Path:
+    """Let `write` fill a temporary sibling, then put it in the place of `path`.
+
+    A failure leaves the previous file as it was.
+
+    Parameters
+    ----------
+    path : str or Path
+        Its folder is made if it is not there.
+    write : callable
+        Gets the temporary file.
+    parameter : str
+        Named in the error.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    OptionError
+        The file cannot be written.
+    """
+    target = Path(path)
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".partial-", suffix=target.suffix, dir=target.parent)
+    except OSError as error:
+        raise OptionError(
+            f"{parameter}: {str(target)!r} cannot be written ({error.strerror}). Name a file in a "
+            "folder that you may write to."
+        ) from error
+    os.close(handle)
+    fresh = Path(name)
+    try:
+        write(fresh)
+        fresh.chmod(0o644)
+        fresh.replace(target)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return target
+
+
+def repeatable(package: bytes) -> bytes:
+    """Return an office file (a zip of parts) with fixed dates, in its parts and in the zip.
+
+    Parameters
+    ----------
+    package : bytes
+
+    Returns
+    -------
+    bytes
+    """
+    fixed = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(package)) as old,
+        zipfile.ZipFile(fixed, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in old.namelist():
+            part = old.read(name)
+            if name.endswith(".xlsx"):
+                part = repeatable(part)
+            elif name == "docProps/core.xml":
+                stamp = CREATED.strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+                part = _DATES.sub(rb"\g<1>" + stamp + rb"\g<2>", part)
+            info = zipfile.ZipInfo(name, _STAMP)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            new.writestr(info, part)
+    return fixed.getvalue()

@@ -1,0 +1,245 @@
+"""Nothing leaks: who may be named in a file, and which groups are too small to be shown.
+
+Every file is made from what `protect` leaves (see `shown.py`). Two rules:
+
+* a dimension of people (moderator_id) is not shown unless asked for, by name or by pseudonym;
+* with `min_n`, a group of fewer rows in a period is suppressed, and with it as many others as it
+  takes that no sum or difference of what is shown gives it away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from attribution.cube import Cube
+from attribution.errors import ColumnNotFoundError, OptionError, check_option, listing, nearest
+
+__all__ = ["Privacy", "anonymous", "suppressed"]
+
+PEOPLE = ("hidden", "pseudonyms", "names")
+_LEAST_KEY = 8
+_PERSON = re.compile(
+    r"(moderator|agent|reviewer|annotator|rater|labell?er|employee|staff|worker|user|analyst"
+    r"|person|auditor|coach|manager|team_?lead)s?([_ ]?(id|ids|name|email|e_?mail|login|key|uuid|no"
+    r"|number|code))?|e_?mail",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """Who may be seen in a file.
+
+    Parameters
+    ----------
+    people : {"hidden", "pseudonyms", "names"}
+        What becomes of dimensions whose levels are people: left out, under a pseudonym that `key`
+        makes, or as they are.
+    key : str, optional
+        For pseudonyms: a secret of at least 8 characters. The same key gives the same pseudonym
+        in every file; without it nobody can tell who is meant.
+    min_n : int
+        Groups with fewer rows (trials) than this in a period are suppressed, others with them so
+        that no difference shows them. 0 suppresses nothing.
+    columns : sequence of str, optional
+        The dimensions whose levels are people. None: those that are named like it
+        ("moderator_id", "reviewer", "agent_email").
+
+    Raises
+    ------
+    OptionError
+        An option is not one of the above.
+
+    Examples
+    --------
+    >>> Privacy(min_n=30).people
+    'hidden'
+    >>> Privacy(people="pseudonyms")
+    Traceback (most recent call last):
+    ...
+    attribution.errors.OptionError: key: pseudonyms need a secret of at least 8 characters; the \
+same one gives the same pseudonyms next month.
+    """
+
+    people: str = "hidden"
+    key: str | None = None
+    min_n: int = 0
+    columns: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        check_option("people", self.people, PEOPLE)
+        if self.people == "pseudonyms" and len(self.key or "") < _LEAST_KEY:
+            raise OptionError(
+                f"key: pseudonyms need a secret of at least {_LEAST_KEY} characters; the same one "
+                "gives the same pseudonyms next month."
+            )
+        if self.key is not None and self.people != "pseudonyms":
+            raise OptionError(
+                f"key: it is used with people='pseudonyms' only, not {self.people!r}."
+            )
+        if isinstance(self.min_n, bool) or not isinstance(self.min_n, int) or self.min_n < 0:
+            raise OptionError(
+                f"min_n: {self.min_n!r} is not a number of rows, as in 30; 0 is none."
+            )
+
+    # A secret must not end up in a notebook's output.
+    def __repr__(self) -> str:
+        return f"Privacy(people={self.people!r}, min_n={self.min_n})"
+
+    def people_in(self, dimensions: Sequence[str]) -> tuple[str, ...]:
+        """Return the dimensions whose levels are people."""
+        if self.columns is None:
+            return tuple(d for d in dimensions if _PERSON.fullmatch(d))
+        for column in self.columns:
+            if column not in dimensions:
+                raise ColumnNotFoundError(
+                    f"columns: no dimension {column!r}.{nearest(column, dimensions)} "
+                    f"Dimensions: {listing(dimensions)}."
+                )
+        return tuple(self.columns)
+
+
+def anonymous(cube: Cube, privacy: Privacy) -> Cube:
+    """Return the cube without names of people: in its levels under pseudonyms, in its provenance.
+
+    A pseudonym is the start of HMAC-SHA-256(key, dimension and level). Levels are sorted by it:
+    in the order of their names, a reader with a roster could tell them apart by position. Levels
+    of people that are hidden stay: it is for the files to leave them out.
+
+    Parameters
+    ----------
+    cube : Cube
+    privacy : Privacy
+
+    Returns
+    -------
+    Cube
+    """
+    if privacy.people == "names":
+        return cube
+    part, mapping = (cube.provenance.get(name, {}) for name in ("part", "mapping"))
+    people = privacy.people_in([*cube.dimensions, *part])
+    if privacy.key is not None:
+        for d in people:
+            if d in cube.dimensions:
+                levels = cube.levels[cube.dimension_index(d)]
+                names = _pseudonyms(d, levels, privacy.key)
+                cube = cube.merge_levels(d, dict(zip(levels, names, strict=True)))
+    # What was renamed or merged, and into what, is the very secret.
+    kept = {d: merged for d, merged in mapping.items() if d not in people}
+    named = {d: _nameless(d, x, privacy.key) if d in people else x for d, x in part.items()}
+    provenance = {k: v for k, v in cube.provenance.items() if k not in ("mapping", "part")}
+    provenance |= ({"mapping": kept} if kept else {}) | ({"part": named} if named else {})
+    return replace(cube, provenance=provenance)
+
+
+def _nameless(dimension: str, levels: str | list[str], key: str | None) -> str | list[str]:
+    """The levels of a part that was asked for, without their names."""
+    several = [levels] if isinstance(levels, str) else levels
+    if key is None:
+        return "one" if len(several) == 1 else f"{len(several)} of them"
+    found = _pseudonyms(dimension, several, key)
+    return found[0] if isinstance(levels, str) else found
+
+
+def _pseudonyms(dimension: str, levels: Sequence[str], key: str) -> list[str]:
+    return [
+        "p-" + hmac.new(key.encode(), f"{dimension}\0{x}".encode(), hashlib.sha256).hexdigest()[:10]
+        for x in levels
+    ]
+
+
+def suppressed(tables: Sequence[np.ndarray], n: np.ndarray, least: int) -> list[np.ndarray]:
+    """Return which groups of each table must not be shown so that no small one can be worked out.
+
+    Parameters
+    ----------
+    tables : sequence of ndarray of int, shape (S,)
+        The group of every cell in each table that is shown beside the total: all tables add up to
+        the same cells.
+    n : ndarray, shape (2, S)
+        Rows per cell, in each period.
+    least : int
+        Groups with 1 to least - 1 rows in a period are small.
+
+    Returns
+    -------
+    list of ndarray of bool
+        One mask over the groups of each table.
+
+    Notes
+    -----
+    In every table the suppressed groups are at least two and together at least `least` rows, or
+    the total would show them. Across tables, a group can be worked out exactly when its indicator
+    over the cells is a linear combination of those that are shown; as long as a suppressed one
+    can, the smallest group that takes part in it is suppressed too.
+
+    Examples
+    --------
+    Queue c is small; b, the next smallest, goes with it.
+
+    >>> [mask.tolist() for mask in suppressed([np.array([0, 1, 2])],
+    ...                                       np.array([[90, 50, 3], [80, 60, 40]]), 10)]
+    [[False, True, True]]
+    """
+    groups = [_members(codes) for codes in tables]
+    counts = [np.stack([member @ row for row in n]) for member in groups]
+    masks = [np.asarray(((k > 0) & (k < least)).any(axis=0)) for k in counts]
+    while True:
+        for mask, count in zip(masks, counts, strict=True):
+            _complement(mask, count, least)
+        if not any(mask.any() for mask in masks):
+            return masks
+        given_away = _worked_out(groups, masks)
+        if not given_away:
+            return masks
+        for used in given_away:
+            table, group = min(used, key=lambda at: (counts[at[0]].sum(axis=0)[at[1]], at))
+            masks[table][group] = True
+
+
+def _members(codes: np.ndarray) -> sparse.csr_array:
+    """1 where a cell belongs to a group, shape (groups, S)."""
+    S = len(codes)
+    return sparse.csr_array((np.ones(S), (codes, np.arange(S))))
+
+
+def _complement(mask: np.ndarray, count: np.ndarray, least: int) -> None:
+    """Suppress the smallest shown groups until what is suppressed is no small group itself."""
+    if not mask.any():
+        return
+    for g in np.argsort(count.sum(axis=0), kind="stable"):
+        together = count[:, mask].sum(axis=1)
+        enough = ((together == 0) | (together >= least)).all()
+        if (mask & (count.sum(axis=0) > 0)).sum() >= 2 and enough:
+            return
+        if count[:, g].sum() > 0:
+            mask[g] = True
+
+
+def _worked_out(
+    groups: Sequence[sparse.csr_array], masks: Sequence[np.ndarray]
+) -> list[list[tuple[int, int]]]:
+    """For each suppressed group that can be worked out, the shown ones that take part in it."""
+    shown = [(t, int(g)) for t, mask in enumerate(masks) for g in np.flatnonzero(~mask)]
+    total = sparse.csr_array(np.ones((1, groups[0].shape[1])))
+    rows = [member[np.flatnonzero(~mask)] for member, mask in zip(groups, masks, strict=True)]
+    hidden = [member[np.flatnonzero(mask)] for member, mask in zip(groups, masks, strict=True)]
+    A = sparse.csr_array(sparse.vstack([total, *rows]))
+    H = sparse.csr_array(sparse.vstack(hidden))
+    across = (A @ H.T).toarray()
+    weights = np.linalg.pinv((A @ A.T).toarray(), hermitian=True) @ across
+    size = np.asarray(H.sum(axis=1)).ravel()
+    residual = size - (across * weights).sum(axis=0)
+    found = []
+    for h in np.flatnonzero((residual < 1e-9 * size) & (size > 0)):
+        used = np.flatnonzero(np.abs(weights[1:, h]) > 1e-9)
+        found += [[shown[i] for i in used]] if len(used) else []
+    return found

@@ -1,0 +1,86 @@
+"""The sheet of cells: one row a segment, from its sums to its part of the bridge by formulas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attribution.reports.workbook.columns import cell_columns
+from attribution.reports.workbook.numbers import number_cells, write_numbers
+from attribution.reports.workbook.sheets import CellSheet, column_range, put
+
+if TYPE_CHECKING:
+    from attribution.reports.workbook.sheets import Formats
+    from attribution.result import Attribution
+
+__all__ = ["live", "write_cells"]
+
+# Beyond this, opening the workbook would take minutes.
+_MOST_CELLS, _MOST_LOOKUPS = 50_000, 50_000_000
+_HEAD = 12
+
+
+def live(change: Attribution) -> bool:
+    """Whether a workbook can recompute this decomposition from its cells in reasonable time."""
+    cells, levels = len(change.cube.codes), change._parts.design.width
+    return cells <= _MOST_CELLS and cells * levels <= _MOST_LOOKUPS
+
+
+def write_cells(
+    sheet: Any, change: Attribution, formats: Formats, alphas: dict[int, tuple[str, str]]
+) -> CellSheet:
+    """Write the sheet of cells.
+
+    Parameters
+    ----------
+    sheet : xlsxwriter worksheet
+    change : Attribution
+    formats : Formats
+    alphas : dict
+        Dimension -> the addresses of its level numbers and of their alpha.
+
+    Returns
+    -------
+    CellSheet
+    """
+    columns = cell_columns(change, alphas)
+    first, last = _HEAD, _HEAD + len(change.cube.codes) - 1
+    at = CellSheet({c.name: j for j, c in enumerate(columns)}, number_cells(change), first, last)
+    write_numbers(sheet, change, formats, at)
+    head = formats(bold=True, bottom=1, text_wrap=True, valign="top")
+    styles = {
+        "text": formats(),
+        "whole": formats(num_format="0"),
+        "number": formats(num_format="#,##0.###"),
+        "share": formats(num_format="0.000000"),
+        "effect": formats(num_format="+0.0000000000;-0.0000000000;0"),
+    }
+    for j, column in enumerate(columns):
+        put(sheet, _HEAD - 1, j, column.title, head)
+        values = column.values.tolist() if isinstance(column.values, np.ndarray) else column.values
+        for c, value in enumerate(values):
+            row = _HEAD + c
+            formula = ""
+            if column.formula is not None:
+                formula = column.formula(lambda name, row=row: _reference(at, name, row), c)
+            put(sheet, row, j, value, styles[column.style], formula)
+    dimensions = len(change.cube.dimensions)
+    sheet.freeze_panes(_HEAD, dimensions)
+    sheet.autofilter(_HEAD - 1, 0, last, len(columns) - 1)
+    sheet.set_row(_HEAD - 1, 44)
+    sheet.set_column(0, max(dimensions - 1, 0), 16)
+    sheet.set_column(dimensions, 2 * dimensions, 9)
+    sheet.set_column(2 * dimensions + 1, len(columns) - 1, 13)
+    return at
+
+
+def _reference(at: CellSheet, name: str, row: int) -> str:
+    """A single number, a whole column ("N0:"), or this row's value of a column."""
+    if name in at.numbers:
+        return at.numbers[name]
+    if name.endswith(":"):
+        return column_range(at.columns[name[:-1]], at.first, at.last)
+    from xlsxwriter.utility import xl_rowcol_to_cell
+
+    return xl_rowcol_to_cell(row, at.columns[name], col_abs=True)

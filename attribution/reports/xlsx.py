@@ -1,0 +1,245 @@
+"""The audit workbook: the bridge in live formulas over the cells, chart, level tables, findings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attribution.bridge import Bar
+from attribution.reports.files import CREATED, write_file
+from attribution.reports.privacy import Privacy
+from attribution.reports.shown import Shown, protect
+from attribution.reports.workbook.cells import live, write_cells
+from attribution.reports.workbook.chart import CHART, write_chart
+from attribution.reports.workbook.levels import alpha_ranges, effect_total, write_levels
+from attribution.reports.workbook.rates import write_rates
+from attribution.reports.workbook.sheets import (
+    CELLS,
+    RATES,
+    Book,
+    CellSheet,
+    Formats,
+    cell,
+    column_range,
+    put,
+    put_table,
+    sheet_names,
+)
+from attribution.summary import verdict_text
+
+if TYPE_CHECKING:
+    from attribution.result import Attribution
+
+__all__ = ["write_excel"]
+
+BRIDGE, FINDINGS, PROVENANCE = "Bridge", "Findings", "Provenance"
+_TOP = 8
+# Of the rows of a bridge thousands may be entries; a workbook shows these and the sum of the rest.
+_MOST_ROWS = 400
+_TITLES = (
+    "interval from",
+    "interval to",
+    "p, adjusted",
+    "share of change",
+    "effect",
+    "dimension",
+    "segment",
+    "note",
+)
+
+
+def write_excel(change: Attribution, path: str | Path, *, privacy: Privacy | None = None) -> Path:
+    """Write an audit workbook in which formulas recompute the bridge from the sums of the cells.
+
+    Parameters
+    ----------
+    change : Attribution
+    path : str or Path
+    privacy : Privacy, optional
+        Who may be seen; people are hidden by default.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    OptionError
+        The file cannot be written.
+
+    Notes
+    -----
+    Sheets: "Bridge" (message, table, reconciliation, chart), "Levels ..." (one a dimension, with
+    filters), "Cells" and "Rates" (what everything is recomputed from), "Findings", "Provenance".
+    Coefficients of fits are values whose normal equations are shown to be 0 by formula; intervals
+    and p-values are values. Where people or small groups are hidden, or there are more than 50,000
+    segments, there is no sheet of cells: effects are values, and their sum is a formula.
+    """
+    shown = protect(change, privacy)
+    return write_file(path, lambda fresh: _write(shown, fresh))
+
+
+def _write(shown: Shown, path: Path) -> None:
+    import xlsxwriter
+
+    options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    with xlsxwriter.Workbook(str(path), options) as file:
+        file.set_properties(
+            {"title": shown.bridge.message[:255], "created": CREATED, "author": "kpi-attribution"}
+        )
+        fixed = [BRIDGE, CHART, FINDINGS, PROVENANCE, CELLS, RATES]
+        names = sheet_names("Levels ", shown.dimensions, fixed)
+        level_sheets = dict(zip(shown.dimensions, names, strict=True))
+        recomputed = shown.whole and live(shown.change)
+        book = Book(file, shown, recomputed, Formats(file), level_sheets)
+        _write_sheets(book)
+
+
+def _write_sheets(book: Book) -> None:
+    """Write all sheets, those a reader looks at first in front."""
+    change, fitted = book.change, book.change._parts.form != "saturated"
+    sheets = [BRIDGE, *book.level_sheets.values(), *([CELLS] if book.live else [])]
+    sheets += [RATES] if book.live and fitted else []
+    for name in [*sheets, FINDINGS, PROVENANCE, CHART]:
+        sheet = book.file.add_worksheet(name)
+        # XlsxWriter searches every formula for some thirty functions of newer spreadsheets, which
+        # takes longer than all the rest; these formulas use none of them.
+        sheet._prepare_formula = _without_sign
+        sheet.set_landscape()
+        sheet.set_paper(9)
+        sheet.fit_to_pages(1, 0)
+    cells = None
+    if book.live:
+        cells = write_cells(book.sheet(CELLS), change, book.formats, alpha_ranges(book))
+        if fitted:
+            write_rates(book.sheet(RATES), change, book.formats, cells)
+    for dimension in book.level_sheets:
+        write_levels(book, dimension, cells)
+    _bridge(book, cells)
+    _findings(book)
+    _provenance(book)
+
+
+def _without_sign(formula: str, *_: Any) -> str:
+    return formula.removeprefix("=")
+
+
+def _bridge(book: Book, cells: CellSheet | None) -> None:
+    sheet, bridge = book.sheet(BRIDGE), book.shown.bridge.condensed(_MOST_ROWS)
+    format, bold = bridge.format, book.formats(bold=True)
+    put(sheet, 0, 0, bridge.message, book.formats(bold=True, font_size=14))
+    put(sheet, 1, 0, verdict_text(book.change), book.formats())
+    for i, line in enumerate([*bridge.notes, *book.shown.withheld][: _TOP - 4]):
+        put(sheet, 2 + i, 0, line, book.quiet)
+    unit = f" ({format.change_unit})" if format.change_unit else ""
+    for j, title in enumerate(["bar", f"shown{unit}", f"effect{unit}", "in KPI units", *_TITLES]):
+        put(sheet, _TOP - 1, j, title, book.head)
+    first = _TOP + 1
+    last = first + len(bridge.bars) - 1
+    ends = (
+        (_TOP, bridge.baseline_label, bridge.baseline),
+        (last + 1, bridge.current_label, bridge.current),
+    )
+    for t, (r, label, value) in enumerate(ends):
+        put(sheet, r, 0, label, bold)
+        put(sheet, r, 3, value, book.level, f"={cells.number(f'R_{t}')}" if cells else "")
+    change = f"{cell(last + 1, 3)}-{cell(_TOP, 3)}"
+    for r, (bar, value) in enumerate(zip(bridge.bars, bridge.shown(), strict=True), start=first):
+        put(sheet, r, 0, bar.label, book.formats())
+        put(sheet, r, 1, value, book.step)
+        put(sheet, r, 2, bar.value * format.factor, book.step, f"={cell(r, 3)}*{format.factor:g}")
+        put(sheet, r, 3, bar.value, book.effect, _effect(book, bar, cells))
+        _beside(book, r, bar, change)
+    _reconcile(book, last + 3, first, last, change)
+    sheet.set_column(0, 0, 40)
+    sheet.set_column(1, 3 + len(_TITLES), 13)
+    sheet.freeze_panes(_TOP, 1)
+    addresses = [cell(r, 3, BRIDGE) for r in range(_TOP, last + 2)]
+    write_chart(book, sheet, last + 8, bridge, addresses)
+
+
+def _beside(book: Book, r: int, bar: Bar, change: str) -> None:
+    """The interval of a bar and the row of `effects` it stands for."""
+    sheet, rows = book.sheet(BRIDGE), book.change.effects
+    put(sheet, r, 4, bar.conf_low, book.effect)
+    put(sheet, r, 5, bar.conf_high, book.effect)
+    put(sheet, r, 6, bar.p_adjusted, book.formats(num_format="0.000"))
+    put(sheet, r, 11, bar.note, book.formats())
+    if len(bar.rows) != 1:
+        return
+    row = rows.iloc[bar.rows[0]]
+    share = float(row["share_of_change"])
+    formula = f"={cell(r, 3)}/({change})" if share == share else ""
+    put(sheet, r, 7, share, book.formats(num_format="0%"), formula)
+    for j, name in enumerate(("effect", "dimension", "segment"), start=8):
+        put(sheet, r, j, row[name] if isinstance(row[name], str) else None, book.formats())
+
+
+def _reconcile(book: Book, r: int, first: int, last: int, change: str) -> None:
+    """The change, the sum of the bars, and what they leave over."""
+    sheet, bridge, bold = book.sheet(BRIDGE), book.shown.bridge, book.formats(bold=True)
+    format = bridge.format
+    shown = round(sum(bridge.shown()), format.decimals)
+    of_shown = f"=ROUND(SUM({column_range(1, first, last)}),{format.decimals})"
+    put(sheet, r, 0, "Change: current - baseline", bold)
+    put(sheet, r, 1, shown, book.step, of_shown)
+    put(sheet, r, 2, bridge.change * format.factor, book.step, f"={cell(r, 3)}*{format.factor:g}")
+    put(sheet, r, 3, bridge.change, book.effect, f"={change}")
+    put(sheet, r + 1, 0, "Sum of the bars", bold)
+    put(sheet, r + 1, 3, bridge.change, book.effect, f"=SUM({column_range(3, first, last)})")
+    put(sheet, r + 2, 0, "Reconciliation: what the bars leave over", bold)
+    put(sheet, r + 2, 3, 0.0, book.zero, f"={cell(r, 3)}-{cell(r + 1, 3)}")
+    size = max(abs(bridge.baseline), abs(bridge.current))
+    test = f"ABS({cell(r + 2, 3)})<=0.000000001*{size!r}"
+    put(sheet, r + 2, 4, "adds up", bold, f'=IF({test},"adds up","DOES NOT ADD UP")')
+
+
+def _effect(book: Book, bar: Bar, cells: CellSheet | None) -> str:
+    """The effect from the sheets that work it out; "" where it is a value."""
+    if cells is None or len(bar.rows) != 1:
+        return ""
+    parts, dimensions = book.change._parts, book.change.cube.dimensions
+    line, first_of_turnover = parts.lines[bar.rows[0]], len(parts.lines) - len(parts.turnover.lines)
+    if line.effect == "mix" and line.dimension is not None:
+        return f"={effect_total(book, dimensions[line.dimension])}"
+    if line.effect == "joint":
+        by_dimension = "+".join(effect_total(book, d) for d in dimensions)
+        return f"=SUM({cells.whole('mix')})-({by_dimension})"
+    if line.effect == "sampling":
+        of_counts = f"{cells.number('RS1')}-{cells.number('RS0')}+SUM({cells.whole('outside')})"
+        return f"={cells.number('R_1')}-{cells.number('R_0')}-({of_counts})"
+    if line.effect in ("entry", "exit"):
+        number = bar.rows[0] - first_of_turnover + 1
+        return f"=SUMIFS({cells.whole('outside')},{cells.whole('line')},{number})"
+    return f"=SUM({cells.whole(line.effect)})"
+
+
+def _findings(book: Book) -> None:
+    sheet, plain = book.sheet(FINDINGS), book.formats(valign="top")
+    wrapped = book.formats(text_wrap=True, valign="top")
+    rows = [[f["severity"], f["code"], f["message"]] for f in book.shown.findings]
+    header = ["severity", "code", "what a reader must know"]
+    last = put_table(sheet, 0, header, rows, [plain, plain, wrapped], book.head)
+    sheet.set_column(0, 0, 10)
+    sheet.set_column(1, 1, 24)
+    sheet.set_column(2, 2, 110)
+    sheet.freeze_panes(1, 0)
+    sheet.autofilter(0, 0, last - 1, 2)
+
+
+def _provenance(book: Book) -> None:
+    sheet, wrapped = book.sheet(PROVENANCE), book.formats(valign="top", text_wrap=True)
+    effects = "live formulas over the cells" if book.live else "values: the cells are not shown"
+    rows = [["effects in this workbook", effects]]
+    rows += [[key, _written(value)] for key, value in book.shown.provenance.items()]
+    rows += [["not shown", x] for x in book.shown.withheld]
+    put_table(sheet, 0, ["what", "value"], rows, [wrapped, wrapped], book.head)
+    sheet.set_column(0, 0, 26)
+    sheet.set_column(1, 1, 100)
+
+
+def _written(value: Any) -> str | float | None:
+    if isinstance(value, str | float | int) and not isinstance(value, bool):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)

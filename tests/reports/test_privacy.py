@@ -1,0 +1,192 @@
+"""Nothing leaks: people on request only, small groups never, not even by subtraction."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openpyxl import load_workbook
+
+import attribution as at
+from attribution.errors import ColumnNotFoundError, OptionError
+from attribution.labels import natural_key
+from attribution.reports.privacy import suppressed
+from attribution.reports.shown import HIDDEN, protect
+
+ASK = {"period": "month", "baseline": "2026-08", "current": "2026-09"}
+PEOPLE = [f"m-{i:03d}" for i in range(12)]
+
+
+@pytest.fixture(scope="module")
+def by_person():
+    """Moderators as a dimension, one of whom left and one of whom is new."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (month, person, queue, 60, int(rng.binomial(60, 0.9)))
+        for month in ("2026-08", "2026-09")
+        for person in PEOPLE
+        for queue in ("Live", "Video")
+        if (month, person) not in {("2026-09", "m-003"), ("2026-08", "m-007")}
+    ]
+    frame = pd.DataFrame(rows, columns=["month", "moderator_id", "queue", "reviewed", "correct"])
+    return at.explain(frame, "correct / reviewed", by=["queue", "moderator_id"], **ASK)  # fmt: skip
+
+
+def written(change, folder, privacy=None):
+    """All text of everything that can be written."""
+    texts = []
+    book = load_workbook(change.to_excel(folder / "a.xlsx", privacy=privacy))
+    for sheet in book:
+        texts += [str(c.value) for row in sheet.iter_rows() for c in row if c.value is not None]
+    for file in sorted(change.to_tidy(folder / "star", privacy=privacy).glob("*.csv")):
+        texts.append(file.read_text())
+    for file in ("a.xlsx",):
+        texts.append((folder / file).read_bytes().decode("latin-1"))
+    return "\n".join(texts)
+
+
+def test_people_are_hidden_unless_asked_for(by_person, tmp_path):
+    text = written(by_person, tmp_path)
+    assert not [p for p in PEOPLE if p in text]
+    assert "The levels of moderator_id are people and are not shown." in text
+    bars = protect(by_person, None).bridge.bars
+    assert [bar.label for bar in bars if bar.label.startswith("New")] == ["New and gone: people"]
+    total = sum(bar.value for bar in bars)
+    assert total == pytest.approx(by_person.total.change, abs=1e-12)
+
+
+def test_names_on_request(by_person, tmp_path):
+    text = written(by_person, tmp_path, at.Privacy(people="names"))
+    assert all(p in text for p in PEOPLE)
+
+
+def test_pseudonyms_are_stable_and_in_no_order_of_the_names(by_person, tmp_path):
+    privacy = at.Privacy(people="pseudonyms", key="correct horse")
+    text = written(by_person, tmp_path, privacy)
+    assert not [p for p in PEOPLE if p in text]
+    first, second = (protect(by_person, privacy).levels["moderator_id"] for _ in range(2))
+    assert (
+        list(first["segment"])
+        == list(second["segment"])
+        == sorted(first["segment"], key=natural_key)
+    )
+    other = protect(by_person, at.Privacy(people="pseudonyms", key="another key"))
+    assert set(other.levels["moderator_id"]["segment"]).isdisjoint(first["segment"])
+    totals = np.sort(first["total"]), np.sort(by_person.levels("moderator_id")["total"])
+    np.testing.assert_allclose(*totals, atol=1e-12)
+    assert "correct horse" not in repr(privacy)
+
+
+def test_renames_of_people_do_not_travel(by_person):
+    merged = by_person.cube.merge_levels("moderator_id", {"m-001": "m-000"})
+    change = merged.explain(baseline="2026-08", current="2026-09")
+    for privacy in (None, at.Privacy(people="pseudonyms", key="correct horse")):
+        assert "m-001" not in str(protect(change, privacy).provenance)
+
+
+def test_a_part_of_one_person_does_not_name_it(by_person, tmp_path):
+    part = by_person.within(moderator_id="m-001")
+    assert "m-001" not in written(part, tmp_path)
+
+
+def test_options_that_are_wrong():
+    with pytest.raises(OptionError, match="people: 'initials'"):
+        at.Privacy(people="initials")
+    with pytest.raises(OptionError, match="key: it is used with people='pseudonyms' only"):
+        at.Privacy(key="correct horse")
+    with pytest.raises(OptionError, match="min_n: -1"):
+        at.Privacy(min_n=-1)
+
+
+def test_columns_say_who_is_a_person(by_person, change, tmp_path):
+    privacy = at.Privacy(columns=["queue"])
+    assert protect(by_person, privacy).hidden == ("queue",)
+    with pytest.raises(ColumnNotFoundError, match="columns: no dimension 'quue'. Did you mean"):
+        protect(change, at.Privacy(columns=["quue"]))
+    with pytest.raises(OptionError, match="privacy: 30 is not"):
+        change.to_excel(tmp_path / "a.xlsx", privacy=30)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """One queue and one market with a handful of rows."""
+    rows = [
+        (month, queue, market, n * (4 if month == "2026-09" else 3), n * 2)
+        for month in ("2026-08", "2026-09")
+        for (queue, market), n in zip(
+            itertools.product("ABCD", ["X", "Y", "Z"]),
+            [90, 80, 70, 60, 50, 9, 40, 30, 20, 1, 1, 1],
+            strict=True,
+        )
+    ]
+    frame = pd.DataFrame(rows, columns=["month", "queue", "market", "reviewed", "correct"])
+    return at.explain(frame, "correct / reviewed", by=["queue", "market"], **ASK)
+
+
+def test_small_groups_are_suppressed_and_their_sum_is_not_small(small):
+    shown = protect(small, at.Privacy(min_n=30))
+    levels = shown.levels["queue"].set_index("segment")
+    # D is small, C is the next smallest and hides it.
+    assert (
+        levels.loc[["C", "D"], ["n_baseline", "rate_current", "mix", "total"]].isna().all(axis=None)
+    )
+    assert levels.loc[HIDDEN, "n_baseline"] == pytest.approx(90 * 3 + 3 * 3)
+    for part in ("mix", "rate", "n_baseline", "share_current"):
+        assert levels[part].sum() == pytest.approx(small.levels("queue")[part].sum(), abs=1e-12)
+
+
+def test_no_small_number_is_in_any_file(small, tmp_path):
+    privacy = at.Privacy(min_n=30)
+    small.to_tidy(tmp_path / "star", privacy=privacy)
+    assert not (tmp_path / "star" / "fact_cell.csv").exists()
+    levels = pd.read_parquet(tmp_path / "star" / "fact_level.parquet")
+    assert (levels["n_baseline"].dropna() >= 30).all()
+    book = load_workbook(small.to_excel(tmp_path / "a.xlsx", privacy=privacy), data_only=True)
+    assert "Cells" not in book.sheetnames
+    counts = [c.value for c in book["Levels queue"]["C"][6:] if isinstance(c.value, int | float)]
+    assert counts
+    assert min(counts) >= 30
+
+
+def recoverable(tables, masks, n):
+    """Which suppressed groups follow from what is shown, by exact rank."""
+    S = n.shape[1]
+    rows = [np.ones(S)]
+    for codes, mask in zip(tables, masks, strict=True):
+        rows += [(codes == g).astype(float) for g in np.flatnonzero(~mask)]
+    A = np.array(rows)
+    rank = np.linalg.matrix_rank(A)
+    for codes, mask in zip(tables, masks, strict=True):
+        for g in np.flatnonzero(mask):
+            row = (codes == g).astype(float)
+            if row.any() and np.linalg.matrix_rank(np.vstack([A, row])) == rank:
+                yield codes, g
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_what_is_suppressed_cannot_be_worked_out(data):
+    a, b = data.draw(st.integers(2, 4)), data.draw(st.integers(2, 4))
+    cells = np.array(list(itertools.product(range(a), range(b))))
+    counts = st.lists(st.integers(0, 60), min_size=len(cells), max_size=len(cells))
+    n = np.array([data.draw(counts), data.draw(counts)], dtype=float)
+    parent = cells[:, 0] // 2
+    tables = [cells[:, 0], cells[:, 1], parent, cells[:, 0] * b + cells[:, 1]]
+    masks = suppressed(tables, n, 10)
+    for codes, mask in zip(tables, masks, strict=True):
+        for g in range(len(mask)):
+            of_group = n[:, codes == g].sum(axis=1)
+            if ((of_group > 0) & (of_group < 10)).any():
+                assert mask[g]
+        together = n[:, mask[codes]].sum(axis=1)
+        seen = np.unique(codes[n.sum(axis=0) > 0])
+        assert ((together == 0) | (together >= 10)).all() or mask[seen].all()
+    assert not list(recoverable(tables, masks, n))
+
+
+def test_without_min_n_nothing_is_suppressed(change):
+    assert not any(mask.any() for mask in protect(change, None).masks.values())

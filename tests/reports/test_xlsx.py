@@ -1,0 +1,180 @@
+"""The audit workbook, opened again: live formulas that another program works out to the same."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+
+import pytest
+from openpyxl import load_workbook
+
+import attribution as at
+from attribution.errors import OptionError
+
+from .conftest import ASK, MARKETS, QUEUES, moderation, recalculated
+
+
+@pytest.fixture(scope="module")
+def book(change, tmp_path_factory):
+    return change.to_excel(tmp_path_factory.mktemp("xlsx") / "audit.xlsx")
+
+
+def column(sheet, title, head):
+    """The cells below a title of the header row."""
+    j = next(c.column for c in sheet[head] if c.value == title)
+    return [sheet.cell(r, j) for r in range(head + 1, sheet.max_row + 1)]
+
+
+def found_row(sheet, text):
+    return next(row for row in sheet.iter_rows() if row[0].value == text)
+
+
+def test_the_bridge_is_read_back_and_adds_up(book, change):
+    sheet = load_workbook(book, data_only=True)["Bridge"]
+    labels = [c.value for c in column(sheet, "bar", 8)]
+    estimates = [c.value for c in column(sheet, "in KPI units", 8)]
+    shown = [c.value for c in column(sheet, "shown (pp)", 8)]
+    bars = change.bridge().bars
+    assert labels[1 : 1 + len(bars)] == [bar.label for bar in bars]
+    assert estimates[1 : 1 + len(bars)] == pytest.approx([bar.value for bar in bars], abs=1e-12)
+    assert estimates[0] == pytest.approx(change.total.baseline)
+    assert sum(shown[1 : 1 + len(bars)]) == pytest.approx(round(100 * change.total.change, 2))
+    assert found_row(sheet, "Reconciliation: what the bars leave over")[4].value == "adds up"
+    assert sheet["A1"].value == change.bridge().message
+
+
+def test_every_effect_is_a_formula_that_leads_to_the_cells(book):
+    sheets = load_workbook(book)
+    effects = [c for c in column(sheets["Bridge"], "in KPI units", 8) if c.value is not None]
+    assert effects
+    assert all(c.data_type == "f" for c in effects)
+    rates = column(sheets["Cells"], "rate effect", 12)
+    assert {c.data_type for c in rates} == {"f"}
+
+
+def test_text_of_the_data_stays_text_and_nothing_is_a_link(book):
+    sheets = load_workbook(book)
+    texts = set()
+    for sheet in sheets:
+        assert not sheet._hyperlinks
+        for row in sheet.iter_rows():
+            for cell in row:
+                assert cell.data_type != "f" or "HYPERLINK" not in str(cell.value).upper()
+                if cell.data_type == "s":
+                    texts.add(cell.value)
+    assert set(QUEUES) | set(MARKETS) <= texts
+
+
+def test_a_native_chart_with_words_for_those_who_do_not_see_it(book):
+    with zipfile.ZipFile(book) as parts:
+        chart = parts.read("xl/charts/chart1.xml").decode()
+        drawing = parts.read("xl/drawings/drawing1.xml").decode()
+    assert chart.count("<c:barChart>") == 1
+    assert '<c:grouping val="stacked"/>' in chart
+    assert 'descr="Waterfall. Accuracy' in drawing
+
+
+def test_level_tables_have_filters_and_add_up_to_the_bridge(book, change):
+    sheet = load_workbook(book, data_only=True)["Levels queue"]
+    assert sheet.auto_filter.ref
+    levels = change.levels("queue")
+    mixes = [c.value for c in column(sheet, "mix effect", 6)][: len(levels)]
+    expected = change.levels("queue")["mix"].sum()
+    assert sum(x or 0 for x in mixes) == pytest.approx(expected, abs=1e-12)
+    assert [c.value for c in column(sheet, "level", 6)][: len(levels)] == list(levels["segment"])
+
+
+def test_provenance_travels_with_it(book, change):
+    sheet = load_workbook(book)["Provenance"]
+    held = {row[0].value: row[1].value for row in sheet.iter_rows(min_row=2)}
+    assert held["sha256"] == change.provenance["sha256"]
+    assert held["effects in this workbook"] == "live formulas over the cells"
+
+
+def variants(table):
+    """Every form of decomposition that has formulas of its own."""
+    thin, by = moderation(rows=(2, 9), seed=3), ["queue", "market"]
+    full = table.rename(columns={"reviewed": "count"})[["month", "queue", "market", "count"]]
+    metric = "correct / reviewed"
+    return {
+        "threefold": at.explain(table, metric, by=by, method="threefold", **ASK),
+        "current": at.explain(table, metric, by=by, method="current", rates="additive", **ASK),
+        "thin": at.explain(thin, metric, by=by, rates="saturated", **ASK),
+        "pairs": at.explain(thin, metric, by=["region", "queue", "market"], rates="pairs",
+                            pairs=[("queue", "market")], **ASK),
+        "nested": at.explain(table, metric, by=["region", "queue", "market"], **ASK),
+        "das_gupta": at.explain(table, metric, by=by, mix="das_gupta", **ASK),
+        "counts": at.explain(table, metric, by=by, volume=full, **ASK),
+        "alone": at.explain(table, metric, by=[], **ASK),
+        "hidden": at.explain(table, metric, by=by, **ASK),
+    }  # fmt: skip
+
+
+def test_libreoffice_works_out_the_same_values(table, change, office, tmp_path):
+    books = [change.to_excel(tmp_path / "default.xlsx")]
+    for name, variant in variants(table).items():
+        privacy = at.Privacy(min_n=150) if name == "hidden" else None
+        books.append(variant.to_excel(tmp_path / f"{name}.xlsx", privacy=privacy))
+    for book, again in zip(books, recalculated(office, books, tmp_path), strict=True):
+        formulas, cached = load_workbook(book), load_workbook(book, data_only=True)
+        worked_out, count = load_workbook(again, data_only=True), 0
+        assert worked_out.sheetnames == cached.sheetnames
+        for sheet in cached:
+            for row in sheet.iter_rows():
+                for cell in row:
+                    where = (book.name, sheet.title, cell.coordinate)
+                    count += formulas[sheet.title][cell.coordinate].data_type == "f"
+                    other = worked_out[sheet.title][cell.coordinate].value
+                    if isinstance(cell.value, int | float):
+                        assert other == pytest.approx(cell.value, rel=1e-9, abs=1e-10), where
+                    else:
+                        assert (other or "") == (cell.value or ""), where
+        assert count > 20, book.name
+
+
+def test_same_input_gives_the_same_bytes(change, tmp_path):
+    first, second = (change.to_excel(tmp_path / name) for name in ("a.xlsx", "b.xlsx"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_an_unwritable_path_is_an_error_that_names_it(change, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OptionError, match=r"path: .*file/a\.xlsx' cannot be written"):
+        change.to_excel(tmp_path / "file" / "a.xlsx")
+    with pytest.raises(OptionError, match="it is a folder"):
+        change.to_excel(tmp_path)
+
+
+def test_a_failure_leaves_the_previous_file(change, tmp_path, monkeypatch):
+    path = change.to_excel(tmp_path / "a.xlsx")
+    before = path.read_bytes()
+    monkeypatch.setattr("attribution.reports.xlsx._provenance", lambda book: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        change.to_excel(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_names_of_dimensions_that_no_sheet_may_have(table, tmp_path):
+    names = {"queue": "a/b's [x]: " + "long " * 10, "market": "a b's  x  " + "long " * 10}
+    odd = at.explain(
+        table.rename(columns=names), "correct / reviewed", by=list(names.values()), **ASK
+    )
+    sheets = load_workbook(odd.to_excel(tmp_path / "a.xlsx")).sheetnames
+    assert len({name.casefold() for name in sheets}) == len(sheets)
+    assert all(len(name) <= 31 for name in sheets)
+
+
+def test_thousands_of_levels_and_a_long_label(tmp_path):
+    import pandas as pd
+
+    labels = ["x" * 500, *(f"level {i}" for i in range(1, 1500))]
+    rows = [(m, x, 20, 18 - (m == "2026-09")) for m in ("2026-08", "2026-09") for x in labels[:-1]]
+    rows += [("2026-09", labels[-1], 20, 1)]
+    frame = pd.DataFrame(rows, columns=["month", "queue", "reviewed", "correct"])
+    many = at.explain(frame, "correct / reviewed", by=["queue"], **ASK)
+    sheets = load_workbook(many.to_excel(tmp_path / "a.xlsx"), data_only=True)
+    assert sheets["Levels queue"].max_row >= 1500
+    mixes = [c.value for c in column(sheets["Levels queue"], "rate effect", 6)]
+    rate = float(many.effects.set_index("effect")["estimate"]["rate"])
+    assert math.isclose(sum(x or 0 for x in mixes), rate, rel_tol=1e-9)
