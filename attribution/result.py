@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from attribution.infer import PermutationTest
     from attribution.infer.hypotheses import LinearTest
     from attribution.plots import Plots
-    from attribution.reports.sentences import Narrative
     from attribution.reports.privacy import Privacy
+    from attribution.reports.sentences import Narrative
 
 __all__ = ["Attribution", "Total"]
 
