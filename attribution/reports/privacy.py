@@ -94,7 +94,21 @@ same one gives the same pseudonyms next month.
         return f"Privacy(people={self.people!r}, min_n={self.min_n})"
 
     def people_in(self, dimensions: Sequence[str]) -> tuple[str, ...]:
-        """Return the dimensions whose levels are people."""
+        """Return the dimensions whose levels are people.
+
+        Parameters
+        ----------
+        dimensions : sequence of str
+
+        Returns
+        -------
+        tuple of str
+
+        Raises
+        ------
+        ColumnNotFoundError
+            One of `columns` is no dimension.
+        """
         if self.columns is None:
             return tuple(d for d in dimensions if _PERSON.fullmatch(d))
         for column in self.columns:

@@ -16,7 +16,9 @@ import numpy as np
 
 from attribution.analysis import explain_relabeled
 from attribution.bridge import Bridge
+from attribution.decompose import Decomposition
 from attribution.errors import IdentificationError, OptionError, PeriodError
+from attribution.metrics import Mean, Rate, Ratio
 from attribution.quality import findings
 from attribution.reports.privacy import Privacy, anonymous, suppressed
 from attribution.summary import headline
@@ -64,6 +66,12 @@ class Shown:
     def whole(self) -> bool:
         """Whether every cell may be shown."""
         return not self.hidden and not self.privacy.min_n
+
+    @property
+    def ratio(self) -> bool:
+        """Whether the KPI is a ratio of sums, whose effects follow from those of the cells."""
+        known = isinstance(self.change.metric, Rate | Ratio | Mean)
+        return known and isinstance(self.change._parts, Decomposition)
 
     @cached_property
     def bridge(self) -> Bridge:

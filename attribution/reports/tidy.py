@@ -272,7 +272,8 @@ def _cells(shown: Shown) -> pd.DataFrame:
     S = len(cube.codes)
     columns = {"period_key": np.repeat([1, 2], S), "segment_key": np.tile(np.arange(1, S + 1), 2)}
     columns["metric_key"] = np.ones(2 * S, dtype=int)
-    for name, role in (("n", "count"), ("numerator", "numerator"), ("denominator", "denominator")):
+    roles = {"n": "count", "numerator": "numerator", "denominator": "denominator"}
+    for name, role in roles.items() if shown.ratio else [("n", "count")]:
         columns[name] = cube.metric_sums(metric, role).ravel()
     if cube.volume is not None:
         columns["full_count"] = cube.volume.ravel()

@@ -91,8 +91,7 @@ def _write(shown: Shown, path: Path) -> None:
         fixed = [BRIDGE, CHART, FINDINGS, PROVENANCE, CELLS, RATES]
         names = sheet_names("Levels ", shown.dimensions, fixed)
         level_sheets = dict(zip(shown.dimensions, names, strict=True))
-        recomputed = shown.whole and live(shown.change)
-        book = Book(file, shown, recomputed, Formats(file), level_sheets)
+        book = Book(file, shown, live(shown), Formats(file), level_sheets)
         _write_sheets(book)
 
 

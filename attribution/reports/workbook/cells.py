@@ -11,6 +11,7 @@ from attribution.reports.workbook.numbers import number_cells, write_numbers
 from attribution.reports.workbook.sheets import CellSheet, column_range, put
 
 if TYPE_CHECKING:
+    from attribution.reports.shown import Shown
     from attribution.reports.workbook.sheets import Formats
     from attribution.result import Attribution
 
@@ -21,8 +22,11 @@ _MOST_CELLS, _MOST_LOOKUPS = 50_000, 50_000_000
 _HEAD = 12
 
 
-def live(change: Attribution) -> bool:
-    """Whether a workbook can recompute this decomposition from its cells in reasonable time."""
+def live(shown: Shown) -> bool:
+    """Whether a workbook can recompute the effects from the cells, in reasonable time."""
+    if not (shown.whole and shown.ratio):
+        return False
+    change = shown.change
     cells, levels = len(change.cube.codes), change._parts.design.width
     return cells <= _MOST_CELLS and cells * levels <= _MOST_LOOKUPS
 

@@ -73,7 +73,7 @@ def effect_total(book: Book, dimension: str) -> str:
 
 
 def _adjusted(book: Book) -> bool:
-    return book.change.options.mix == "adjusted"
+    return book.shown.ratio and book.change.options.mix == "adjusted"
 
 
 def _parts(book: Book) -> list[str]:
@@ -111,6 +111,11 @@ def _titles(book: Book) -> dict[str, str]:
 
 
 def _note(book: Book) -> list[str]:
+    if not book.shown.ratio:
+        return [
+            f"The effects of a {type(book.change.metric).__name__} are values: no sums of cells "
+            "give them."
+        ]
     if not _adjusted(book):
         return [f"The mix effect is divided by {book.change.options.mix}; see the cells."]
     return [
@@ -137,8 +142,11 @@ def _values(book: Book, dimension: str) -> list[dict[str, Any]]:
     """What each row holds; "#" is empty for sums and for what is suppressed."""
     parts, cube = book.change._parts, book.change.cube
     d = cube.dimension_index(dimension)
-    design, stayed, block = parts.design.only([d]), parts.turnover.stayed, parts.design.block(d)
-    margins = design.matrix[stayed].T @ parts.stages.shares.p.T
+    alpha, margins = np.zeros(0), np.zeros((0, 2))
+    if _adjusted(book):
+        stayed = parts.turnover.stayed
+        margins = parts.design.only([d]).matrix[stayed].T @ parts.stages.shares.p.T
+        alpha = parts.alpha[parts.design.block(d)]
     position = {level: i for i, level in enumerate(cube.levels[d])}
     rows = []
     for found in book.shown.levels[dimension].to_dict(orient="records"):
@@ -148,8 +156,10 @@ def _values(book: Book, dimension: str) -> list[dict[str, Any]]:
             row |= {f"{name}{t}": row[f"{name}_{when}"] for name in ("n", "share", "rate")}
         place = position.get(row["segment"])
         if place is not None and row["note"] != "suppressed":
-            row |= {"#": place + 1, "alpha": float(parts.alpha[block][place])}
-            row |= {"p0": float(margins[place, 0]), "p1": float(margins[place, 1])}
+            row["#"] = place + 1
+            if _adjusted(book):
+                row |= {"p0": float(margins[place, 0]), "p1": float(margins[place, 1])}
+                row["alpha"] = float(alpha[place])
         rows.append(row)
     return rows
 
