@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attribution.analysis import explain_relabeled
+from attribution.analysis import explain_pair
 from attribution.bridge import Bridge
 from attribution.decompose import Decomposition
 from attribution.errors import IdentificationError, OptionError, PeriodError
@@ -276,7 +276,7 @@ def protect(change: Attribution, privacy: Privacy | None) -> Shown:
     people = privacy.people_in([*dimensions, *change.cube.provenance.get("part", {})])
     cube = anonymous(change.cube, privacy)
     if privacy.people == "pseudonyms" and set(people) & set(dimensions):
-        change = explain_relabeled(change, cube)
+        change = explain_pair(cube, change.metric, change.options)
     else:
         change = replace(change, cube=cube)
     shown = tuple(d for d in dimensions if privacy.people != "hidden" or d not in people)
