@@ -202,6 +202,9 @@ def review(
     notify: Annotated[
         str | None, typer.Option(help="markdown: print the summary for a chat or e-mail.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read and check, say what would be written.")
+    ] = False,
     as_json: AsJson = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say what goes on.")] = False,
     init: Annotated[bool, typer.Option("--init", help="Print a commented configuration.")] = False,
@@ -219,11 +222,15 @@ def review(
         raise errors.OptionError("review: name a configuration and --period (or use --init).")
     if notify is not None:
         errors.check_option("notify", notify, ["markdown"])
-    from attribution.monthly.job import FAIL_ON
+    from attribution.monthly.job import FAIL_ON, planned
     from attribution.monthly.job import review as reviewed
 
     if fail_on is not None:
         errors.check_option("fail_on", fail_on, FAIL_ON)
+    if dry_run:
+        plans = [planned(config, period=one, out=out, only=only or ()) for one in period]
+        print(_as_json(plans) if as_json else "\n\n".join(_plan_text(plan) for plan in plans))
+        return
     log = _say if verbose else None
     work = (
         reviewed(config, period=one, out=out, only=only or (), jobs=jobs, log=log) for one in period
@@ -237,6 +244,21 @@ def review(
         _say(f"Wrote {one.folder}/")
     if code := max(one.exit_code(fail_on) for one in done):
         raise typer.Exit(code)
+
+
+def _plan_text(plan: dict[str, Any]) -> str:
+    """What a dry run found."""
+    lines = [f"{plan['period']} of {plan['title']}"]
+    for scan in plan["scans"]:
+        lines += ["", f"{scan['source']}: {', '.join(scan['kpis'])}"]
+        if scan["problem"] is not None:
+            lines.append(f"  no answer: {scan['problem']}")
+            continue
+        counted = f"{scan['rows']:,} rows, n = {scan['n']:,.0f} in {plan['period']}"
+        lines += [f"  {scan['sql']}", f"  {counted}"]
+    return "\n".join(
+        [*lines, "", f"Would write {plan['folder']}/:", *map("  {}".format, plan["files"])]
+    )
 
 
 def _as_json(value: Any) -> str:

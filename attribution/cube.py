@@ -251,6 +251,12 @@ class Cube:
         """Full counts of the segments, shape (P, S), where they are known apart from the rows."""
         return self.sums.get(VOLUME)
 
+    @property
+    def origin(self) -> dict[str, Any]:
+        """The provenance that results carry on: all but the wording of the scan."""
+        left_out = ("values", "period", "sql")
+        return {k: v for k, v in self.provenance.items() if k not in left_out}
+
     def segment_name(self, c: int) -> str:
         """Return the labels of a segment, joined by a cross.
 
@@ -830,6 +836,7 @@ def _from_grouped(grouped: Grouped, request: Request) -> Cube:
         "weight": request.weight,
         "where": request.where,
         "values": grouped.resolved,
+        "sql": grouped.sql,
     }
     return Cube(
         metrics=request.metrics,

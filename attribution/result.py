@@ -610,7 +610,7 @@ class Attribution:
             "finite_population": self.options.finite_population,
             "material": self.options.material,
             "path": "end-to-end",
-            **{k: v for k, v in self.cube.provenance.items() if k not in ("values", "period")},
+            **self.cube.origin,
             "sha256": self.cube.digest(),
         }
 

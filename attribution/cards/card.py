@@ -293,7 +293,6 @@ class Scorecard:
         """Where the numbers come from: version, options, source, rows, SHA-256 of the sums."""
         from attribution import __version__
 
-        kept = {k: v for k, v in self.cube.provenance.items() if k not in ("values", "period")}
         return {
             "version": __version__,
             "metric": self.metric.label,
@@ -308,7 +307,7 @@ class Scorecard:
             "tau": self.tau,
             "min_n": self.min_n,
             "conf_level": self.conf_level,
-            **kept,
+            **self.cube.origin,
             "sha256": self.cube.digest(),
         }
 

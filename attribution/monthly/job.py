@@ -12,14 +12,14 @@ from typing import Any
 
 from attribution.config import Kpi, ReviewConfig, load_config
 from attribution.cube import Cube
-from attribution.errors import OptionError, check_option
+from attribution.errors import AttributionError, OptionError, check_option
 from attribution.formatting import significant
 from attribution.monthly.actions import Action, followed_up, read_actions
 from attribution.monthly.history import History
 from attribution.monthly.runs import Failure, KpiReview, remembered, review_kpi
 from attribution.monthly.scans import Scan, cube_of, metric_of, scans
 
-__all__ = ["FAIL_ON", "Reviewed", "review"]
+__all__ = ["FAIL_ON", "Reviewed", "planned", "review"]
 
 FAIL_ON = ("breach", "quality", "any")
 _HISTORY = "history.duckdb"
@@ -202,6 +202,55 @@ def review(
         with (folder / "run.log").open("a", encoding="utf-8") as file:
             file.write(f"{period}\n" + "".join(f"{line}\n" for line in timings))
     return done
+
+
+def planned(
+    config: str | Path | Mapping[str, Any] | ReviewConfig,
+    *,
+    period: str,
+    out: str | Path | None = None,
+    only: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return what a review would read and write, without writing anything.
+
+    The sources are read and held to the data contract, as the review would.
+
+    Parameters
+    ----------
+    config, period, out, only
+        As in `review`.
+
+    Returns
+    -------
+    dict
+        `title, period, folder, files, scans`; each scan with `source, kpis, sql, rows` (of all
+        periods), `n` (observations of the period) and `problem`.
+    """
+    from attribution.monthly.output import planned_files
+
+    config = load_config(config)
+    for name in only:
+        check_option("only", name, [kpi.name for kpi in config.kpis])
+    folder = Path(out if out is not None else config.review.folder) / period
+    kpis = [kpi for kpi in config.kpis if not only or kpi.name in only]
+    return {
+        "title": config.review.title,
+        "period": period,
+        "folder": str(folder),
+        "files": planned_files(config, kpis),
+        "scans": [_preview(scan, config, period) for scan in scans(config, only)],
+    }
+
+
+def _preview(scan: Scan, config: ReviewConfig, period: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"source": scan.name, "kpis": [kpi.name for kpi in scan.kpis]}
+    try:
+        cube, _ = cube_of(scan, config, None)
+        n = cube.metric_sums(cube.metrics[0], "count")[cube.period_index(period)].sum()
+    except AttributionError as error:
+        return found | {"sql": None, "rows": 0, "n": 0, "problem": str(error)}
+    rows = cube.provenance["rows"]
+    return found | {"sql": cube.provenance["sql"], "rows": rows, "n": float(n), "problem": None}
 
 
 def _silent(_: str) -> None:

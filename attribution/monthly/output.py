@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attribution.config import Kpi, ReviewConfig
 from attribution.monthly.actions import write_actions
 from attribution.monthly.messages import as_dict, counts, remarks, tone
 from attribution.monthly.runs import KpiReview
@@ -20,7 +21,10 @@ from attribution.reports.folder import replace_folder
 if TYPE_CHECKING:
     from attribution.monthly.job import Reviewed
 
-__all__ = ["slug", "write_folder"]
+__all__ = ["planned_files", "slug", "write_folder"]
+
+_PICTURES = ("png", "svg")
+_ALWAYS = ("actions.csv", "index.html", "manifest.json", "review.json", "summary.md")
 
 
 def slug(name: str) -> str:
@@ -34,15 +38,33 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w]+", "-", name.casefold()).strip("-")[:80] or "kpi"
 
 
-def _slugs(done: Reviewed) -> dict[str, str]:
+def _slugs(kpis: Iterable[Kpi]) -> dict[str, str]:
     """A file name for every KPI, no two alike."""
     found: dict[str, str] = {}
-    for kpi in done.kpis:
-        name, number = slug(kpi.kpi.name), 2
+    for kpi in kpis:
+        name, number = slug(kpi.name), 2
         while name in found.values():
-            name, number = f"{slug(kpi.kpi.name)}-{number}", number + 1
-        found[kpi.kpi.name] = name
+            name, number = f"{slug(kpi.name)}-{number}", number + 1
+        found[kpi.name] = name
     return found
+
+
+def planned_files(config: ReviewConfig, kpis: Sequence[Kpi]) -> list[str]:
+    """Return the files of a review in which every KPI has an answer.
+
+    Parameters
+    ----------
+    config : ReviewConfig
+    kpis : sequence of Kpi
+
+    Returns
+    -------
+    list of str
+    """
+    names, wanted = list(_slugs(kpis).values()), config.output
+    files = [*_ALWAYS]
+    files += [f"charts/{n}-bridge.{x}" for n in names for x in _PICTURES if wanted.charts]
+    return sorted(files)
 
 
 def write_folder(done: Reviewed, jobs: int, note: Callable[[str], None]) -> None:
@@ -58,7 +80,7 @@ def write_folder(done: Reviewed, jobs: int, note: Callable[[str], None]) -> None
     """
 
     def write(folder: Path) -> None:
-        names = _slugs(done)
+        names = _slugs(k.kpi for k in done.kpis)
         answered = [k for k in done.kpis if k.main is not None]
         if done.config.output.charts:
             (folder / "charts").mkdir()
@@ -85,7 +107,7 @@ def _write_kpi(k: KpiReview, folder: Path, name: str, done: Reviewed) -> None:
 
     change = k.main
     if change is not None and done.config.output.charts:
-        for suffix in ("png", "svg"):
+        for suffix in _PICTURES:
             save(change.plot.waterfall(), folder / "charts" / f"{name}-bridge.{suffix}")
 
 

@@ -129,7 +129,7 @@ def _both(first: str | None, second: str | None) -> str | None:
     return f"({given[0]}) and ({given[1]})" if len(given) == 2 else given[0] if given else None
 
 
-def cube_of(scan: Scan, config: ReviewConfig, cache: Path) -> tuple[Cube, bool]:
+def cube_of(scan: Scan, config: ReviewConfig, cache: Path | None) -> tuple[Cube, bool]:
     """Return the cube of a scan and whether it came from the cache.
 
     Parameters
@@ -137,8 +137,8 @@ def cube_of(scan: Scan, config: ReviewConfig, cache: Path) -> tuple[Cube, bool]:
     scan : Scan
     config : ReviewConfig
         For the mappings of its dimensions.
-    cache : Path
-        A folder.
+    cache : Path or None
+        A folder; None keeps nothing.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def cube_of(scan: Scan, config: ReviewConfig, cache: Path) -> tuple[Cube, bool]:
     """
     asked = scan.asked(config.dimensions)
     key = _key(scan, asked)
-    kept = cache / f"{scan.name}-{key}.cube" if key else None
+    kept = cache / f"{scan.name}-{key}.cube" if key and cache is not None else None
     if kept is not None and kept.exists():
         try:
             return Cube.load(kept), True
@@ -164,8 +164,8 @@ def cube_of(scan: Scan, config: ReviewConfig, cache: Path) -> tuple[Cube, bool]:
             names = [scan.source.key] if isinstance(scan.source.key, str) else scan.source.key
             cube = _with_repeated(cube, names, repeated_rows(data, names))
     if kept is not None:
-        cache.mkdir(parents=True, exist_ok=True)
-        for stale in cache.glob(f"{scan.name}-*.cube"):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        for stale in kept.parent.glob(f"{scan.name}-*.cube"):
             stale.unlink()
         cube.save(kept)
     return cube, False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -92,6 +92,8 @@ class Grouped:
         Where they came from.
     findings : list of dict
         `code, severity, message, facts` of what the scan noticed.
+    sql : str
+        The GROUP BY.
     distributions : dict of str to Distribution
         Those of the values whose quantiles are asked for.
     """
@@ -108,6 +110,7 @@ class Grouped:
     kind: str
     name: str
     findings: list[dict] = field(default_factory=list)
+    sql: str = ""
     distributions: dict[str, Distribution] = field(default_factory=dict)
 
 
@@ -272,6 +275,7 @@ class _Scan:
                 for value, grid in grids.items()
             }
             grouped = _coded(workspace, self, list(sums), resolved, findings, spread)
+            grouped = replace(grouped, sql=found["sql"])
         if missing := [v for v, label in grouped.resolved.items() if label not in grouped.periods]:
             raise self.absent(missing, resolved)
         return grouped
@@ -439,7 +443,7 @@ class _Scan:
         sums: dict[str, str],
         weight: str | None,
         holds: str,
-    ) -> dict[str, int]:
+    ) -> dict[str, Any]:
         """Run the GROUP BY and keep its result as the table `grouped` of `workspace`."""
         keys = [*self.cell_keys, *(f"k{i}" for i in range(len(self.request.clusters)))]
         summed = [f"{sql} AS m{i}" for i, sql in enumerate(sums.values())]
@@ -447,10 +451,11 @@ class _Scan:
         if weight is not None:
             summed += [f"count_if({weight} < 1 - 1e-9) AS light", f"sum({weight}) AS heft"]
         broken = f"count_if(NOT ({holds}))" if holds != "true" else "0"
-        relation = self.table.query(
+        sql = (
             f"SELECT {', '.join(keys)}, count(*) AS row_count, {broken} AS broken, "
             f"{', '.join(summed)} FROM ({selection}) GROUP BY {', '.join(keys)}"
         )
+        relation = self.table.query(sql)
         # An Arrow stream is asked for more than once; materialized, the query runs only once.
         workspace.register("stream", ArrowOnly(relation.materialize()))
         workspace.execute("CREATE OR REPLACE TEMP TABLE grouped AS FROM stream")
@@ -458,7 +463,7 @@ class _Scan:
         groups, broken_rows, rows = workspace.execute(
             "SELECT count(*), coalesce(sum(broken), 0), coalesce(sum(row_count), 0) FROM grouped"
         ).fetchall()[0]
-        return {"groups": int(groups), "broken": int(broken_rows), "rows": int(rows)}
+        return {"groups": int(groups), "broken": int(broken_rows), "rows": int(rows), "sql": sql}
 
     def unselected(self, resolved: dict[str, str]) -> list[dict]:
         """Findings on rows that a filter leaves out because it cannot decide about them."""

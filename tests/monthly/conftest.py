@@ -1,5 +1,7 @@
 """A small operation of seven months for the monthly review: quiet, then one queue falls."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,3 +75,26 @@ def config(tmp_path, table):
         ],
         "output": {"charts": False, "html": False, "pptx": False, "xlsx": False, "tidy": False},
     }
+
+
+@pytest.fixture(scope="session")
+def as_toml():
+    """The function that writes a configuration as TOML."""
+    return _toml
+
+
+def _toml(config):
+    """A configuration as TOML: JSON's values are TOML's."""
+    lines = []
+    for section in ("review", "output"):
+        lines.append(f"[{section}]")
+        lines += [f"{k} = {json.dumps(v)}" for k, v in config[section].items()]
+    lines.append("[sources.qa]")
+    lines += [f"{k} = {json.dumps(v)}" for k, v in config["sources"]["qa"].items()]
+    for kpi in config["kpis"]:
+        lines.append("[[kpis]]")
+        lines += [f"{k} = {json.dumps(v)}" for k, v in kpi.items() if k != "breach"]
+        if "breach" in kpi:
+            lines.append("[kpis.breach]")
+            lines += [f"{k} = {json.dumps(v)}" for k, v in kpi["breach"].items()]
+    return "\n".join(lines) + "\n"

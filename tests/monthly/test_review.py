@@ -339,12 +339,12 @@ review(sys.argv[1], period="2026-06")
 
 
 def test_a_killed_run_leaves_the_previous_output_whole_and_two_runs_exclude_each_other(
-    config, tmp_path
+    config, as_toml, tmp_path
 ):
     done = run(config)
     before = digests(done.folder)
     path = tmp_path / "review.toml"
-    path.write_text(_toml(config))
+    path.write_text(as_toml(config))
     command = [sys.executable, "-c", _SLOW, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "writing\n"
@@ -360,20 +360,3 @@ def test_a_killed_run_leaves_the_previous_output_whole_and_two_runs_exclude_each
         except LockedError:
             time.sleep(0.1)
     assert digests(again.folder) == before
-
-
-def _toml(config):
-    """A configuration as TOML: JSON's values are TOML's."""
-    lines = []
-    for section in ("review", "output"):
-        lines.append(f"[{section}]")
-        lines += [f"{k} = {json.dumps(v)}" for k, v in config[section].items()]
-    lines.append("[sources.qa]")
-    lines += [f"{k} = {json.dumps(v)}" for k, v in config["sources"]["qa"].items()]
-    for kpi in config["kpis"]:
-        lines.append("[[kpis]]")
-        lines += [f"{k} = {json.dumps(v)}" for k, v in kpi.items() if k != "breach"]
-        if "breach" in kpi:
-            lines.append("[kpis.breach]")
-            lines += [f"{k} = {json.dumps(v)}" for k, v in kpi["breach"].items()]
-    return "\n".join(lines) + "\n"
