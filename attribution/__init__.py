@@ -8,6 +8,7 @@
     Dimension       a dimension within another one: market within region
     scorecard       sites or moderators compared fairly, with noise, ranks and targets
     trend           every change over many periods, adding up       -> Trend
+    targets         plan, cascade, completion, whatif: targets that roll up
     standardize     many groups at the same mix, pairwise effects transitive
     oaxaca          regression decomposition of a difference of means
     factors         any function of named factors, attributed to them
@@ -58,7 +59,7 @@ _HOME = {
     "Trend": "attribution.trends",
     "trend": "attribution.periods",
 }
-_MODULES = ("datasets", "errors", "testing")
+_MODULES = ("datasets", "errors", "targets", "testing")
 
 __all__ = [
     "Attribution",
@@ -86,12 +87,13 @@ __all__ = [
     "scorecard",
     "review",
     "standardize",
+    "targets",
     "testing",
     "trend",
 ]
 
 if TYPE_CHECKING:
-    from attribution import datasets, errors, testing
+    from attribution import datasets, errors, targets, testing
     from attribution.analysis import explain
     from attribution.cards import Scorecard, scorecard
     from attribution.cube import Cube

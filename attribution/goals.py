@@ -11,12 +11,28 @@ from typing import Any
 
 import numpy as np
 
-from attribution.errors import ColumnTypeError, DataContractError, OptionError, listing
+from attribution.errors import (
+    ColumnNotFoundError,
+    ColumnTypeError,
+    DataContractError,
+    OptionError,
+    listing,
+)
 from attribution.labels import label_of
-from attribution.metrics import Metric
+from attribution.metrics import Mean, Metric, Rate, Ratio
 from attribution.source import read_records
 
-__all__ = ["STATUSES", "check_target", "completion", "read_goals", "status", "target_columns"]
+__all__ = [
+    "STATUSES",
+    "check_target",
+    "completion",
+    "day",
+    "numbers_by_segment",
+    "read_goals",
+    "require_ratio",
+    "status",
+    "target_columns",
+]
 
 STATUSES = (
     "met",
@@ -125,6 +141,84 @@ def read_goals(
     return {
         key: check_target(metric, value, repr(" × ".join(key)), parameter) for key, value in rows
     }
+
+
+def require_ratio(metric: Metric) -> Metric:
+    """Return the metric, or say that it has no level to set a target for.
+
+    Parameters
+    ----------
+    metric : Metric
+
+    Returns
+    -------
+    Metric
+
+    Raises
+    ------
+    OptionError
+        It is neither a rate nor a ratio nor a mean.
+    """
+    if not isinstance(metric, Rate | Ratio | Mean):
+        raise OptionError(
+            f"metric: {metric!r} is neither a rate nor a ratio nor a mean, so it has no level that "
+            "segments of unlike size share."
+        )
+    return metric
+
+
+def numbers_by_segment(
+    given: object, columns: Sequence[str], names: Sequence[str], parameter: str
+) -> dict[Labels, float]:
+    """Return one number per segment, from a mapping or a table.
+
+    Parameters
+    ----------
+    given : mapping or table
+    columns : sequence of str
+        The columns that tell the segments.
+    names : sequence of str
+        What the column of numbers may be called in a table.
+    parameter : str
+        Named in the error.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    OptionError, ColumnNotFoundError, ColumnTypeError, DataContractError
+        No mapping or table, a segment twice, a value that is no number.
+    """
+    if isinstance(given, Mapping):
+        rows = [(_labels(key, columns, parameter), value) for key, value in given.items()]
+    else:
+        read = read_records(given, columns, names, parameter=parameter, labels=columns)
+        held = [name for name in names if name in read]
+        if not held:
+            raise ColumnNotFoundError(
+                f"{parameter}: no column {listing(names)} beside {listing(columns)}."
+            )
+        keys = zip(*(map(label_of, read[c]) for c in columns), strict=True)
+        rows = list(zip(keys, read[held[0]], strict=True))
+    _check_once(rows, parameter)
+    found = {}
+    for key, value in rows:
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if not number or not math.isfinite(value):
+            raise OptionError(f"{parameter}: {value!r} of {' × '.join(key)!r} is not a number.")
+        found[key] = float(value)
+    return found
+
+
+def _check_once(rows: Sequence[tuple[Labels, object]], parameter: str) -> None:
+    counted = Counter(key for key, _ in rows)
+    if twice := [" × ".join(key) for key, times in counted.items() if times > 1]:
+        raise DataContractError(
+            f"{parameter}: {listing(twice, most=8)}: more than one row. Keep one each.",
+            [{"segment": name, "problem": "more than one row"} for name in twice],
+        )
 
 
 def _labels(key: object, columns: Sequence[str], parameter: str) -> Labels:

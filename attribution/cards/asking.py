@@ -20,7 +20,7 @@ from attribution.errors import (
     check_option,
     listing,
 )
-from attribution.goals import read_goals
+from attribution.goals import read_goals, require_ratio
 from attribution.metrics import Metric
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def scorecard(
     past = None if history is None else _scan(history, metric, entities, cells, scan)
     return card_of(
         cube,
-        cube.metrics[0],
+        require_ratio(cube.metrics[0]),
         entities,
         current=current,
         baseline=baseline,
