@@ -38,7 +38,7 @@ from attribution.seeds import seed_of
 
 __all__ = ["asked_options", "explain", "explain_cube", "explain_pair", "explain_part", "verdict"]
 
-_MOST_LEVELS = 5_000
+_MOST_OF_ONE, _MOST_OF_OTHERS = 20_000, 3_400
 _TOTAL_FIELDS = ("std_error", "conf_low", "conf_high", "p_value")
 
 
@@ -489,14 +489,16 @@ def _observed(cube: Cube, metric: Metric) -> Cube:
 
 
 def _check_size(cube: Cube) -> None:
-    """Refuse what would fill the memory, which grows with the square of the levels."""
+    """Refuse what would fill the memory: the square of all levels but the largest dimension's."""
     counts = {d: len(levels) for d, levels in zip(cube.dimensions, cube.levels, strict=True)}
-    if sum(counts.values()) > _MOST_LEVELS:
-        most = max(counts, key=counts.__getitem__)
+    most = max(counts.values(), default=0)
+    if most > _MOST_OF_ONE or sum(counts.values()) - most > _MOST_OF_OTHERS:
+        named = max(counts, key=counts.__getitem__)
         raise OptionError(
-            f"by: {most!r} has {counts[most]:,} levels; all dimensions together may have "
-            f"{_MOST_LEVELS:,}. Leave it out, merge its levels (mapping=...), or pass it as "
-            "cluster if it says who did the work."
+            f"by: {named!r} has {counts[named]:,} levels, all dimensions {sum(counts.values()):,}; "
+            f"one may have {_MOST_OF_ONE:,} and the others {_MOST_OF_OTHERS:,} together. Leave it "
+            "out, merge its levels (mapping=...), or pass it as cluster if it says who did the "
+            "work."
         )
 
 

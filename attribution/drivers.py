@@ -58,7 +58,8 @@ def factors(
         "product": the product of all factors, summed over the elements of arrays.
     baseline, current : mapping of str to number or array
         The factors in the two periods: the same names, and the same shape in both. A Series is an
-        array whose index names the elements.
+        array whose index names the elements. Two rows of a table (``table.loc["2026-09"]``), or two
+        tables whose columns are the factors, will do.
     method : {"auto", "shapley", "integral"}
         "auto": Shapley up to 10 factors, the line integral beyond and for elements.
     elements : bool

@@ -65,6 +65,14 @@ class Known:
     rows: list[np.ndarray] | None
     units: Units
 
+    @classmethod
+    def below(cls, some: list[Known]) -> Known:
+        """Several below each other; the psi rows of so many are not kept."""
+        if len(some) == 1:
+            return some[0]
+        fields = {k: np.concatenate([vars(x.found)[k] for x in some]) for k in vars(some[0].found)}
+        return cls(Inference(**fields), None, some[0].units)
+
     def where(self, known: np.ndarray) -> Known:
         """The same with nothing known where the mask is False."""
         fields = {k: np.where(known, v, np.nan) for k, v in vars(self.found).items() if k != "few"}

@@ -19,7 +19,7 @@ from attribution.errors import ColumnTypeError, ExpressionError, OptionError, li
 from attribution.expressions import Binary, Column, Expression, Literal, columns_of, parse
 from attribution.labels import label_of
 
-__all__ = ["Formula", "as_function", "check_named", "mentioned", "read_factors"]
+__all__ = ["Formula", "as_function", "mentioned", "named_values", "read_factors"]
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "+": np.add,
@@ -213,7 +213,7 @@ def read_factors(
     ColumnTypeError
         A side is no mapping, or a value no number or array of numbers.
     """
-    check_named(baseline, current)
+    baseline, current = named_values(baseline, current)
     inputs = Inputs.of(
         {name: _array("baseline", name, value) for name, value in baseline.items()},
         {name: _array("current", name, value) for name, value in current.items()},
@@ -232,17 +232,29 @@ def read_factors(
     return inputs, elements
 
 
-def check_named(baseline: object, current: object) -> None:
-    """Raise `ColumnTypeError` unless both sides map names to values."""
-    for side, values in (("baseline", baseline), ("current", current)):
-        if not isinstance(values, Mapping):
+def named_values(*sides: object) -> list[Mapping[str, Any]]:
+    """Return baseline and current as mappings: they are, or are the row or columns of a table.
+
+    Raises
+    ------
+    ColumnTypeError
+        A side maps no names to values.
+    """
+    found = []
+    for side, given in zip(("baseline", "current"), sides, strict=True):
+        items: Any = getattr(given, "items", None)
+        if not callable(items):
             raise ColumnTypeError(
-                f"{side}: {type(values).__name__} is not a mapping of names to values, as in "
+                f"{side}: {type(given).__name__} is not a mapping of names to values, as in "
                 "{'volume': 1200, 'aht': 95}."
             )
+        pairs: Any = items()
+        values = dict(pairs)
         for name in values:
             if not isinstance(name, str):
                 raise ColumnTypeError(f"{side}: the name {name!r} is not text.")
+        found.append(values)
+    return found
 
 
 def _array(side: str, name: str, value: Any) -> np.ndarray:

@@ -134,9 +134,11 @@ class Gradient:
         """Return the column sums of ``dot(sums) ** 2``, shape (K,), without forming it.
 
         With dot = own + shared @ left.T, own sparse and shared narrow, the sum of squares is
-        sum own^2 + 2 own'shared . left + left (shared'shared) left'.
+        sum own^2 + 2 own'shared . left + left (shared'shared) left'. With more shared factors than
+        lines (the levels of a large dimension) the dots are the smaller form.
         """
-        if self.shape[0] <= _DENSE_LINES:
+        shared_factors = sum(left.shape[1] for left, _ in self.terms if not sparse.issparse(left))
+        if self.shape[0] <= max(_DENSE_LINES, shared_factors):
             return np.einsum("gk,gk->k", *[self.dot(sums)] * 2)
         own = sparse.csr_array(self.shape)
         lefts, shared = [np.zeros((self.shape[0], 0))], [np.zeros((sums.shape[0], 0))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,9 @@ __all__ = [
     "segments_table",
     "too_few",
 ]
+
+# Slopes of levels on levels that are held at once: 64 MB.
+_MOST_SLOPES = 8_000_000
 
 
 def line_names(cube: Cube, evidence: Evidence) -> list[tuple[str | None, str | None]]:
@@ -104,24 +108,34 @@ def levels_table(cube: Cube, metric: Metric, evidence: Evidence, d: int) -> pd.D
     """
     import pandas as pd
 
-    parts = evidence.parts
-    block = parts.design.block(d)
-    member = parts.design.matrix[:, block].T
-    inside = np.asarray(parts.turnover.exists[:, block].all(axis=0))
-    estimates = {
-        part: (x[block], parts.level_gradient(part, block.start, block.stop))
-        for part, x in parts.level_parts.items()
-    }
-    lines = parts.level_totals[block, : len(parts.lines)]
-    apart = lines @ parts.estimate, parts.scores.combine(lines), lines @ parts.members
+    parts, block = evidence.parts, evidence.parts.design.block(d)
     names = pd.DataFrame({"dimension": cube.dimensions[d], "segment": list(cube.levels[d])})
     if above := cube.parent_levels(cube.dimensions[d]):
         names["within"] = above
-    columns = {part: evidence.level_columns(part, block) for part in [*estimates, "total"]}
-    frame = _table(cube, metric, evidence, names, member, estimates, apart, inside, columns)
+    # The gradients of n levels take n times the levels of all dimensions.
+    at_once = max(1, _MOST_SLOPES // parts.design.width)
+    starts = range(block.start, block.stop, at_once)
+    ranges = [slice(start, min(start + at_once, block.stop)) for start in starts]
+    found = [_levels(cube, metric, evidence, some) for some in ranges]
+    frame = _table(cube, evidence, names, found)
     # A level without any volume in either period has nothing to say.
     there = frame["share_baseline"].notna() | frame["share_current"].notna()
     return frame[there].reset_index(drop=True)
+
+
+def _levels(cube: Cube, metric: Metric, evidence: Evidence, some: slice) -> _Rows:
+    """What is known of a range of levels."""
+    parts = evidence.parts
+    inside = np.asarray(parts.turnover.exists[:, some].all(axis=0))
+    estimates = {
+        part: (x[some], parts.level_gradient(part, some.start, some.stop))
+        for part, x in parts.level_parts.items()
+    }
+    lines = parts.level_totals[some, : len(parts.lines)]
+    apart = lines @ parts.estimate, parts.scores.combine(lines), lines @ parts.members
+    columns = {part: evidence.level_columns(part, some) for part in [*estimates, "total"]}
+    member = parts.design.matrix[:, some].T
+    return _rows(cube, metric, evidence, member, estimates, apart, inside, columns)
 
 
 def segments_table(
@@ -170,27 +184,33 @@ def segments_table(
         sparse.hstack([without, without], format="csr"),
     )
     inside = np.asarray(member @ stayed.astype(float) > 0).ravel()
-    return _table(cube, metric, evidence, names, member, estimates, apart, inside, {})
+    rows = _rows(cube, metric, evidence, member, estimates, apart, inside, {})
+    return _table(cube, evidence, names, [rows])
 
 
-def _table(
+@dataclass(frozen=True)
+class _Rows:
+    """Counts, observed shares and rates of some rows of a table, and what is known of its parts."""
+
+    observed: dict[str, np.ndarray]
+    parts: dict[str, Known]
+
+
+def _rows(
     cube: Cube,
     metric: Metric,
     evidence: Evidence,
-    names: pd.DataFrame,
     member: Any,
     estimates: dict[str, tuple[np.ndarray, Gradient]],
     apart: tuple[np.ndarray, Gradient, Any],
     inside: np.ndarray,
     replicated: dict[str, slice],
-) -> pd.DataFrame:
-    """Counts, observed shares and rates, and parts with their intervals, one row per name.
+) -> _Rows:
+    """Work out rows that sum the cells of `member`.
 
-    `apart` is what names have outside S, `inside` says which have something within, `replicated`
+    `apart` is what rows have outside S, `inside` says which have something within, `replicated`
     where a bootstrap holds them.
     """
-    import pandas as pd
-
     D, N = cube.metric_sums(metric, "denominator"), cube.metric_sums(metric, "numerator")
     n = member @ cube.metric_sums(metric, "count").T
     volume = D if cube.volume is None else cube.volume
@@ -223,11 +243,21 @@ def _table(
     seen = inside | exists.any(axis=1)
     known = evidence.of_lines(total, gradient, in_total, replicated.get("total"))
     tested["total"] = known.where(seen)
-    p_adjusted = np.split(evidence.adjusted(*tested.values()), len(tested))
-    for (name, known), adjusted in zip(tested.items(), p_adjusted, strict=True):
+    return _Rows(columns, tested)
+
+
+def _table(cube: Cube, evidence: Evidence, names: pd.DataFrame, rows: list[_Rows]) -> pd.DataFrame:
+    """The rows below each other, as one view: with adjusted p-values."""
+    import pandas as pd
+
+    observed = {k: np.concatenate([some.observed[k] for some in rows]) for k in rows[0].observed}
+    parts = {k: Known.below([some.parts[k] for some in rows]) for k in rows[0].parts}
+    columns = observed
+    p_adjusted = np.split(evidence.adjusted(*parts.values()), len(parts))
+    for (name, known), adjusted in zip(parts.items(), p_adjusted, strict=True):
         columns |= known_columns(name, known)
         columns |= {f"{name}_p_value": known.found.p_value, f"{name}_p_adjusted": adjusted}
-    columns["note"] = np.where(tested["total"].found.few, too_few(cube), "")
+    columns["note"] = np.where(parts["total"].found.few, too_few(cube), "")
     return pd.concat([names, pd.DataFrame(columns)], axis=1)
 
 

@@ -22,7 +22,7 @@ from attribution.drivers import (
 )
 from attribution.errors import ColumnTypeError, OptionError, check_option, listing, nearest
 from attribution.formatting import Format, largest_remainder
-from attribution.formulas import Formula, check_named, mentioned, read_factors
+from attribution.formulas import Formula, mentioned, named_values, read_factors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -246,7 +246,7 @@ class Tree:
         return value
 
     def _check_values(self, baseline: Mapping[str, Any], current: Mapping[str, Any]) -> None:
-        check_named(baseline, current)
+        baseline, current = named_values(baseline, current)
         for side, values in (("baseline", baseline), ("current", current)):
             missing = [leaf for leaf in self.leaves if leaf not in values]
             if missing:

@@ -158,3 +158,33 @@ def test_findings_of_the_scan_come_through():
     facts = found(change)
     assert facts["null_period"]["rows"] == 2
     assert facts["null_condition"]["rows"] == 1
+
+
+def test_thousands_of_levels_of_one_dimension_have_the_numbers_of_a_table_at_once(monkeypatch):
+    from attribution import tables
+
+    rng, rows = np.random.default_rng(0), 3_000
+    frame = pd.DataFrame({"t": rng.integers(0, 2, rows), "item": rng.integers(0, 120, rows),
+                          "queue": rng.integers(0, 3, rows), "ok": rng.integers(0, 2, rows),
+                          "who": rng.integers(0, 30, rows)})  # fmt: skip
+    change = at.explain(frame, at.Rate("ok"), by=["item", "queue"], period="t", baseline=0,
+                        current=1, cluster="who", adjust="holm")  # fmt: skip
+    whole = change.levels("item")
+    monkeypatch.setattr(tables, "_MOST_SLOPES", 50 * 123)
+    pd.testing.assert_frame_equal(change.levels("item"), whole, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("by", "of"), [(["item"], "'item' has 21"), (["queue", "item"], "'item' has 21")]
+)
+def test_more_levels_than_the_memory_holds_are_refused_by_name(monkeypatch, by, of):
+    from attribution import analysis
+
+    rows = np.arange(420)
+    frame = pd.DataFrame({"t": rows % 2, "item": rows // 20, "queue": rows // 2 % 7, "ok": 1})
+    asked = {"period": "t", "baseline": 0, "current": 1}
+    assert at.explain(frame, at.Rate("ok"), by=by, **asked).total.change == 0
+    limit, most = ("_MOST_OF_ONE", 20) if len(by) == 1 else ("_MOST_OF_OTHERS", 6)
+    monkeypatch.setattr(analysis, limit, most)
+    with pytest.raises(at.errors.OptionError, match=f"{of} levels"):
+        at.explain(frame, at.Rate("ok"), by=by, **asked)

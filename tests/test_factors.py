@@ -244,6 +244,14 @@ def test_row_numbers_of_a_table_cut_in_two_are_not_labels():
     np.testing.assert_allclose(change.effects["estimate"], AFTER["rate"] - BEFORE["rate"])
 
 
+def test_rows_of_a_table_or_its_columns_are_the_factors():
+    table = pd.DataFrame({"a": [2.0, 3.0], "b": [5.0, 7.0]}, index=["2026-08", "2026-09"])
+    change = factors("a * b", table.loc["2026-08"], table.loc["2026-09"])
+    assert change.effects["estimate"].to_list() == [6.0, 5.0]
+    both = factors("sum(a * b)", table, 2 * table)
+    assert both.total.change == pytest.approx(3 * (2 * 5 + 3 * 7))
+
+
 def test_series_in_different_orders_are_refused():
     live, moved = pd.Series([1, 2], ["a", "b"]), pd.Series([1, 2], ["b", "a"])
     with pytest.raises(OptionError, match="element 0 of 'x' is 'b', at baseline 'a'"):

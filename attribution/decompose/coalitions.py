@@ -9,7 +9,7 @@ import numpy as np
 
 from attribution.errors import OptionError
 
-__all__ = ["coalitions", "groups"]
+__all__ = ["coalitions", "groups", "shapley_weights"]
 
 _MOST_PLAYERS = 10  # 1,024 coalitions
 
@@ -53,8 +53,18 @@ def coalitions(players: int) -> tuple[np.ndarray, np.ndarray]:
         )
     member = np.indices((2,) * players).reshape(players, 2**players).T.astype(bool)
     others = member.sum(axis=1)[:, None] - member
-    weight = np.array([1 / (players * math.comb(players - 1, s)) for s in range(players)])
-    return member, np.where(member, 1.0, -1.0) * weight[others]
+    return member, np.where(member, 1.0, -1.0) * shapley_weights(players)[others]
+
+
+def shapley_weights(players: int) -> np.ndarray:
+    """Return what joining a coalition of each size counts for: s! (P - 1 - s)! / P!, shape (P,).
+
+    Examples
+    --------
+    >>> shapley_weights(3).round(4)
+    array([0.3333, 0.1667, 0.3333])
+    """
+    return np.array([1 / (players * math.comb(players - 1, s)) for s in range(players)])
 
 
 def groups(codes: np.ndarray, sizes: Sequence[int], dimensions: Sequence[int]) -> np.ndarray:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from attribution.decompose.coalitions import shapley_weights
 from attribution.errors import OptionError, listing, nearest
 
 __all__ = [
@@ -274,7 +275,7 @@ def shapley_value(values: np.ndarray) -> np.ndarray:
     """
     P = values.ndim
     size = np.indices((2,) * (P - 1)).sum(axis=0) if P > 1 else np.zeros((), dtype=int)
-    weight = np.array([1 / (P * math.comb(P - 1, s)) for s in range(P)])[size]
+    weight = shapley_weights(P)[size]
     return np.array([(weight * np.diff(values, axis=i).squeeze(i)).sum() for i in range(P)])
 
 
