@@ -351,9 +351,9 @@ class Quantile:
 
     Notes
     -----
-    Exact for up to 50,000 rows, and at values that many rows share (whole minutes). Else it lies in
-    the right bucket of a sketch whose buckets are at most 4 % of the value wide, interpolated
-    within (0.02 % off with a smooth density); ``check()`` says how wide that bucket was.
+    Exact for up to 50,000 rows, and for whole numbers that lie within 2,000 of each other (minutes
+    of a day). Else it lies in the right bucket of a sketch whose buckets are at most 4 % of the
+    value wide, interpolated within (0.05 % off for lognormal times); ``check()`` says which bucket.
 
     Examples
     --------

@@ -313,9 +313,9 @@ def _quantile(change: Attribution) -> list[dict[str, Any]]:
             _finding(
                 "sampled_permutations",
                 "info",
-                f"Mix and {facts['players'] - 1:,} segments are too many players for every "
-                "permutation: those drawn leave a standard error of at most "
-                f"{f.change(facts['sampling_error']).lstrip('+')} on a bar.",
+                f"With {facts['players'] - 1:,} segments, the orders in which mix and segments "
+                "change are drawn by chance: that leaves a standard error of at most "
+                f"{f.change(facts['sampling_error']).lstrip('+')} on a bar, beside sampling noise.",
                 players=facts["players"],
                 std_error=facts["sampling_error"],
             )

@@ -194,9 +194,12 @@ def test_a_sketch_holds_the_quantile_in_its_bucket() -> None:
 
 
 @pytest.mark.usefixtures("sketched")
-def test_values_that_many_rows_share_are_exact_in_a_sketch(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("unit", [1, 0.5])
+def test_values_that_many_rows_share_are_exact_in_a_sketch(
+    monkeypatch: pytest.MonkeyPatch, unit: float
+) -> None:
     data = tickets(n=3000)
-    data["minutes"] = data["minutes"].clip(upper=25).round()
+    data["minutes"] = data["minutes"].clip(upper=150 if unit == 1 else 25).round() * unit
     change = explained(data, 0.4137)
     monkeypatch.setattr("attribution.source.distributions.EXACT_ROWS", 50_000)
     exact = explained(data, 0.4137)

@@ -4,8 +4,8 @@
 
 The grid is fixed, so that histograms add up across segments, periods and tables, whatever engine
 counted them. A first pass over the value alone counts the buckets of the whole table and finds the
-smallest and largest value in each; a bucket that holds one value is exact. Up to 50,000 rows every
-value is a bucket of its own.
+smallest and largest value in each; a bucket that holds one value is exact. Up to 50,000 rows, and
+with whole numbers of a small range, every value is a bucket of its own.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ __all__ = ["Distribution", "Grid", "count_buckets", "counted", "find_grid"]
 # Buckets are at most this much wider than their smallest value.
 WIDTH = 0.04
 EXACT_ROWS = 50_000
+# So are whole numbers from 0 up to here, or from minus it: minutes of a day and a half.
+_WHOLE = 2_000
 # Buckets of positive numbers are counted from here, down to the smallest number there is.
 _ZERO = 40_000
 # Where clusters are counted apart: at the quantile and about as far as its p90 is from its p95.
@@ -49,8 +51,6 @@ class Grid:
         The SQL of the value.
     rungs : ndarray, shape (k,)
         Thresholds, each the upper end of a bucket, at which rows above are summed by cluster.
-    rows : int
-        The rows that were counted to find it.
     """
 
     low: np.ndarray
@@ -59,7 +59,6 @@ class Grid:
     sql: str
     value: str
     rungs: np.ndarray
-    rows: int
 
     def sums_above(self, text: str, weight: str | None, powers: Sequence[int]) -> dict[str, str]:
         """Return the sums of rows above the rungs: name -> SQL."""
@@ -117,20 +116,21 @@ def find_grid(
 
     def counts(key: str) -> dict[str, np.ndarray]:
         found = table.query(
-            f"SELECT {key} AS key, count(*) AS n, min(v) AS low, max(v) AS high FROM {rows} "
-            "WHERE isfinite(v) GROUP BY 1 ORDER BY 1"
+            f"SELECT {key} AS key, count(*) AS n, min(v) AS low, max(v) AS high, "
+            f"count_if(v <> floor(v)) AS parts FROM {rows} WHERE isfinite(v) GROUP BY 1 ORDER BY 1"
         ).fetchnumpy()
         return {name: np.asarray(column) for name, column in found.items()}
 
     found, bucket = counts(_bucket("v")), _bucket
-    if found["n"].sum() <= EXACT_ROWS:
+    whole = not found["parts"].any() and np.ptp([*found["low"], *found["high"], 0]) <= _WHOLE
+    if whole or found["n"].sum() <= EXACT_ROWS:
         found, bucket = counts("v"), "({} + 0.0)".format
     elif found["low"].min() > 0:
         bucket = _bucket_of_positive
     value = f"{alias}::DOUBLE"
     low, high = found["low"].astype(float), found["high"].astype(float)
     rungs = _rungs(found["n"].astype(float), high, quantiles)
-    return Grid(low, high, found["key"], bucket(value), value, rungs, int(found["n"].sum()))
+    return Grid(low, high, found["key"], bucket(value), value, rungs)
 
 
 def _bucket(v: str) -> str:

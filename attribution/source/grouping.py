@@ -250,7 +250,7 @@ class _Scan:
         powers = [int(weighted)] + [2] * (weighted and not self.request.clusters)
         for value, grid in grids.items():
             sums |= grid.sums_above(value, weight, powers)
-        selection = self.selection(measures, resolved)
+        selection = self.selection(measures, self.compared(resolved))
         with connect() as workspace:
             found = self.collect(workspace, selection, sums, weight, contract.all_hold(rules))
             findings = self.unselected(resolved)
@@ -267,9 +267,6 @@ class _Scan:
                 raise self.nothing_found(resolved, dropped)
             if self.request.weight is not None:
                 findings += _light_weights(workspace, self.request.weight)
-            if not dropped and all(grid.rows == found["rows"] for grid in grids.values()):
-                # The table has no other periods: comparing every row's would double the work.
-                selection = self.selection(measures, {})
             spread = {
                 value: (grid, count_buckets(self.table, selection, self.cell_keys, grid, weight))
                 for value, grid in grids.items()
@@ -296,6 +293,23 @@ class _Scan:
         if missing := [value for value, literal in resolved.items() if literal is None]:
             raise self.absent(missing, {})
         return {value: literal for value, literal in resolved.items() if literal}
+
+    def compared(self, resolved: dict[str, str]) -> dict[str, str]:
+        """The periods that rows are compared with: none where a file holds no others.
+
+        Texts in Parquet are told apart by their dictionary for next to nothing, while comparing
+        each row's takes a quarter of the GROUP BY.
+        """
+        column = self.when.column
+        if not resolved or column is None or self.when.calendar is not None:
+            return resolved
+        if self.table.kind != "parquet" or self.table.types[column] != "VARCHAR":
+            return resolved
+        others = self.table.query(
+            f"SELECT count(*) FROM (SELECT DISTINCT {self.period()} AS p FROM source) "
+            f"WHERE p NOT IN ({', '.join(resolved.values())})"
+        )
+        return resolved if others.fetchall()[0][0] else {}
 
     def period_filter(self, resolved: dict[str, str]) -> str:
         literals = ", ".join(resolved.values())
@@ -460,10 +474,10 @@ class _Scan:
         workspace.register("stream", ArrowOnly(relation.materialize()))
         workspace.execute("CREATE OR REPLACE TEMP TABLE grouped AS FROM stream")
         workspace.unregister("stream")
-        groups, broken_rows, rows = workspace.execute(
-            "SELECT count(*), coalesce(sum(broken), 0), coalesce(sum(row_count), 0) FROM grouped"
+        groups, broken_rows = workspace.execute(
+            "SELECT count(*), coalesce(sum(broken), 0) FROM grouped"
         ).fetchall()[0]
-        return {"groups": int(groups), "broken": int(broken_rows), "rows": int(rows), "sql": sql}
+        return {"groups": int(groups), "broken": int(broken_rows), "sql": sql}
 
     def unselected(self, resolved: dict[str, str]) -> list[dict]:
         """Findings on rows that a filter leaves out because it cannot decide about them."""
