@@ -19,8 +19,8 @@ from attribution.errors import ColumnTypeError, OptionError, PeriodError, listin
 from attribution.formatting import Format
 from attribution.infer.individuals import LEAST_CHANGES, changes_at, individual_limits
 from attribution.labels import is_null, label_of
-from attribution.metrics import Metric, Quantile
-from attribution.quantiles import period_quantiles
+from attribution.metrics import Metric
+from attribution.quantiles import period_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -245,12 +245,7 @@ def _series(history: object, metric: Metric) -> tuple[list[str], np.ndarray]:
     """Period labels and KPI values in time order, NaN where there is none."""
     if isinstance(history, Cube):
         metric = history.metric_named(metric)
-        if isinstance(metric, Quantile):
-            return list(history.periods), period_quantiles(history, metric)
-        D, N = (
-            history.metric_sums(metric, role).sum(axis=1) for role in ("denominator", "numerator")
-        )
-        return list(history.periods), np.divide(N, D, out=np.full(len(D), np.nan), where=D > 0)
+        return list(history.periods), period_values(history, metric)
     items: Any = getattr(history, "items", None)
     if not callable(items):
         raise ColumnTypeError(

@@ -35,7 +35,7 @@ __all__ = [
     "has_density",
     "inferred_quantiles",
     "linearized",
-    "period_quantiles",
+    "period_values",
 ]
 
 
@@ -209,11 +209,25 @@ def group_quantiles(cube: Cube, metric: Quantile, member, t: int) -> np.ndarray:
     return _grouped(cube, metric, member, t)[0].value
 
 
-def period_quantiles(cube: Cube, metric: Quantile) -> np.ndarray:
-    """Return the quantile of each period of a cube, shape (P,), NaN for one without rows."""
-    everyone, periods = np.ones((1, len(cube.codes))), range(len(cube.periods))
-    values = np.array([group_quantiles(cube, metric, everyone, t)[0] for t in periods])
-    return np.where(cube.metric_sums(metric, "count").sum(axis=1) > 0, values, np.nan)
+def period_values(cube: Cube, metric: Metric) -> np.ndarray:
+    """Return the KPI in every period of a cube, shape (P,), NaN where it has no volume.
+
+    Parameters
+    ----------
+    cube : Cube
+    metric : Metric
+
+    Returns
+    -------
+    ndarray
+    """
+    D = cube.metric_sums(metric, "denominator").sum(axis=1)
+    if isinstance(metric, Quantile):
+        everyone, periods = np.ones((1, len(cube.codes))), range(len(cube.periods))
+        values = [group_quantiles(cube, metric, everyone, t)[0] for t in periods]
+        return np.where(D > 0, values, np.nan)
+    N = cube.metric_sums(metric, "numerator").sum(axis=1)
+    return np.divide(N, D, out=np.full(len(D), np.nan), where=D > 0)
 
 
 def _grouped(cube: Cube, metric: Quantile, member, t: int) -> tuple[Located, np.ndarray]:

@@ -373,3 +373,16 @@ def test_the_past_of_a_quantile() -> None:
     cube = at.Cube.from_data(pd.concat(frames), "quantile(minutes, 0.9)", ["queue"], period="month")
     change = cube.explain(baseline="2026-08", current="2026-09")
     assert change.context(cube).of == 7
+
+
+def test_the_values_of_a_review_are_quantiles_too() -> None:
+    from attribution.quantiles import period_values
+
+    data = tickets()
+    for metric in (at.Quantile("minutes", 0.5), at.Mean("minutes")):
+        cube = at.Cube.from_data(data, metric, ["queue"], period="month")
+        rows = data.groupby("month")["minutes"]
+        wanted = (
+            rows.quantile(0.5, interpolation="lower") if metric.label[0] == "p" else rows.mean()
+        )
+        np.testing.assert_allclose(period_values(cube, metric), wanted)

@@ -17,6 +17,7 @@ from attribution.metrics import Metric
 from attribution.monthly.comparisons import compared, drilled, until
 from attribution.monthly.history import History, Restated
 from attribution.monthly.scans import REPEATED, metric_of
+from attribution.quantiles import period_values
 from attribution.result import Attribution
 
 __all__ = ["Compared", "Failure", "KpiReview", "Repeated", "remembered", "review_kpi"]
@@ -195,9 +196,7 @@ def review_kpi(cube: Cube, kpi: Kpi, config: ReviewConfig, period: str) -> KpiRe
 
 def _values(cube: Cube, metric: Metric) -> dict[str, tuple[float, float]]:
     """The KPI, NaN where it has no volume, and its observations in every period."""
-    N, D = (cube.metric_sums(metric, role).sum(axis=1) for role in ("numerator", "denominator"))
-    n = cube.metric_sums(metric, "count").sum(axis=1)
-    value = np.divide(N, D, out=np.full(len(D), np.nan), where=D > 0)
+    value, n = period_values(cube, metric), cube.metric_sums(metric, "count").sum(axis=1)
     return {p: (float(value[t]), float(n[t])) for t, p in enumerate(cube.periods)}
 
 
