@@ -7,6 +7,7 @@
     Rate, Ratio, Mean, Quantile what a KPI is
     Dimension       a dimension within another one: market within region
     scorecard       sites or moderators compared fairly, with noise, ranks and targets
+    compare_to_plan             actual against plan: mix, performance, unplanned work
     trend           every change over many periods, adding up       -> Trend
     targets         plan, cascade, completion, whatif: targets that roll up
     standardize     many groups at the same mix, pairwise effects transitive
@@ -49,6 +50,7 @@ _HOME = {
     "Theme": "attribution.plots.theme",
     "Tree": "attribution.tree",
     "capacity_tree": "attribution.tree",
+    "compare_to_plan": "attribution.plans",
     "explain": "attribution.analysis",
     "factors": "attribution.drivers",
     "minimum_detectable_change": "attribution.power",
@@ -78,6 +80,7 @@ __all__ = [
     "Tree",
     "Trend",
     "capacity_tree",
+    "compare_to_plan",
     "datasets",
     "errors",
     "explain",
@@ -104,6 +107,7 @@ if TYPE_CHECKING:
     from attribution.metrics import Mean, Quantile, Rate, Ratio
     from attribution.monthly.job import review
     from attribution.periods import trend
+    from attribution.plans import compare_to_plan
     from attribution.plots.theme import Theme
     from attribution.power import minimum_detectable_change
     from attribution.regression import Oaxaca, oaxaca

@@ -279,7 +279,7 @@ def asked_options(**given: Any) -> Options:
     -------
     Options
     """
-    inner = ("seed", "bootstrap")
+    inner = ("seed", "bootstrap", "target")
     allowed = [*(f.name for f in fields(Options) if f.name not in inner), "rng"]
     for name in given:
         check_option("option", name, allowed)
@@ -404,6 +404,7 @@ def _evidence(cube: Cube, metric: Metric, units: Units, options: Options) -> Evi
             pairs=pairs,
             volume=cube.volume,
             nested=cube.nested,
+            target=options.target,
         )
 
     if options.rates != "pairs":

@@ -79,6 +79,8 @@ class Bridge:
         Of the bars, for the interval of "other".
     half_width : float
         The half width of an interval in standard errors.
+    planned : bool
+        Whether the baseline is a plan.
     """
 
     metric: str
@@ -96,6 +98,7 @@ class Bridge:
     scope: str = ""
     covariance: np.ndarray | None = field(default=None, repr=False, compare=False)
     half_width: float = field(default=float("nan"), repr=False, compare=False)
+    planned: bool = False
 
     @property
     def change(self) -> float:

@@ -742,6 +742,28 @@ class Cube:
 
         return trend_cube(self, metric, **options)
 
+    def compare_to_plan(
+        self, plan: object, metric: Metric | str | None = None, **options: Any
+    ) -> Attribution:
+        """Compare a period of the cube with a plan; see `attribution.compare_to_plan`.
+
+        Parameters
+        ----------
+        plan : table or float
+        metric : Metric or str, optional
+            One of the cube's; the first by default.
+        **options
+            `current, baseline, volume, share, target, undelivered, conf_level, adjust, material,
+            rng` of `attribution.compare_to_plan`.
+
+        Returns
+        -------
+        Attribution
+        """
+        from attribution.plans import compare_cube
+
+        return compare_cube(self, plan, metric, **options)
+
     def between(self, baseline: object, current: object) -> Cube:
         """Return the cube of two periods, baseline first.
 

@@ -55,6 +55,7 @@ class Options:
     adjust: str | None = "max-t"
     material: float | None = None
     seed: int = 0
+    target: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

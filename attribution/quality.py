@@ -88,6 +88,8 @@ def _rates_in_use(parts: Decomposition, cube: Cube) -> list[dict[str, Any]]:
         "pairs": f"main effects and the two-way terms of {', '.join(pairs)}",
     }
     described = "observed rates of the segments"
+    if parts.form == "planned":
+        described = "the plan's targets in the baseline, observed rates in the actual"
     if parts.form in fitted:
         described = (
             f"rates fitted with {fitted[parts.form]}, which reproduce {100 * min(parts.fit):.0f} % "
@@ -448,7 +450,8 @@ def _simpson(
     """All or nearly all levels of a dimension moved one way, the total the other."""
     parts, cube, found = change._parts, change.cube, []
     X, total = parts.design.matrix, change.total.change
-    if total == 0:
+    # Against a single target the levels moved since the baseline, the total did not.
+    if total == 0 or parts.target is not None:
         return []
     margin_D, rate = X.T @ D.T, _level_rates(change, D, N)
     for d, name in enumerate(cube.dimensions):

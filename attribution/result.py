@@ -614,6 +614,12 @@ class Attribution:
             "sha256": self.cube.digest(),
         }
 
+    @property
+    def _ends(self) -> tuple[str, str]:
+        """What the change leads from and to: two periods, or a target and a period."""
+        first, last = self.cube.periods
+        return ("PL" if self.options.target is not None else first), last
+
     def bridge(self, max_bars: int | None = None, *, causes: bool = False) -> Bridge:
         """Return the bars that every picture and file draws.
 
@@ -642,7 +648,7 @@ class Attribution:
         ]
         bars = tuple(
             Bar(
-                _bar_label(parts.lines[i].effect, *names[i]),
+                _bar_label(parts.lines[i].effect, *names[i], planned=parts.form == "planned"),
                 *(float(x[i]) for x in (found.estimate, found.conf_low, found.conf_high)),
                 p_adjusted=float(p_adjusted[i]),
                 rows=(i,),
@@ -654,7 +660,8 @@ class Attribution:
             metric=self.metric.label,
             unit=self.metric.display_unit,
             better=self.metric.better,
-            baseline_label=cube.periods[0],
+            planned=cube.provenance.get("plan") is not None,
+            baseline_label=self._ends[0],
             current_label=cube.periods[1],
             baseline=self.total.baseline,
             current=self.total.current,
@@ -799,7 +806,7 @@ class Attribution:
         for i, (name, value) in enumerate(
             [
                 ("metric", self.metric.label),
-                ("baseline", self.cube.periods[0]),
+                ("baseline", self._ends[0]),
                 ("current", self.cube.periods[1]),
             ]
         ):
@@ -815,7 +822,7 @@ class Attribution:
                 "better": self.metric.better,
                 "unit": self.metric.display_unit,
             },
-            "baseline": self.cube.periods[0],
+            "baseline": self._ends[0],
             "current": self.cube.periods[1],
             "total": _plain(vars(self.total)),
             "verdict": self.verdict,
@@ -903,11 +910,14 @@ class Attribution:
         return hash((self.options, self.metric, self.cube.digest()))
 
 
-def _bar_label(effect: str, dimension: str | None, segment: str | None) -> str:
+def _bar_label(
+    effect: str, dimension: str | None, segment: str | None, planned: bool = False
+) -> str:
     if effect == "mix":
         return f"Mix: {dimension}"
     if effect in ("entry", "exit"):
-        return f"{'New' if effect == 'entry' else 'Gone'}: {segment}"
+        words = ("Unplanned", "Undelivered") if planned else ("New", "Gone")
+        return f"{words[effect == 'exit']}: {segment}"
     return {"joint": "Mix: jointly"}.get(effect, effect.capitalize())
 
 

@@ -25,12 +25,26 @@ def headline(change: Attribution, bridge: Bridge) -> str:
     levels = f"{f.level(total.baseline)} to {f.level(total.current)}"
     sized = f"{_shown_change(change)}"
     name = change.metric.label
+    if change.cube.provenance.get("plan") is not None:
+        return _against_plan(change, bridge, sized)
     if change.verdict == "real":
         moved = f"{name} {'rose' if total.change > 0 else 'fell'} from {levels} ({sized})"
         return moved + _largest(change, bridge)
     if change.verdict == "noise":
         return f"{name}: {levels} ({sized}) is not distinguishable from noise"
     return f"{name}: {levels} ({sized}) is inconclusive"
+
+
+def _against_plan(change: Attribution, bridge: Bridge, sized: str) -> str:
+    """The message of a comparison with a plan: above or below it, by how much, where."""
+    f, total = change.format, change.total
+    name, size = change.metric.label, sized.lstrip("+\N{MINUS SIGN}")
+    level = f"{f.level(total.current)} against {f.level(total.baseline)}"
+    if change.verdict == "real":
+        side = "above" if total.change > 0 else "below"
+        return f"{name} is {size} {side} plan ({level}){_largest(change, bridge)}"
+    word = {"noise": "not distinguishable from the plan"}.get(change.verdict, "inconclusive")
+    return f"{name} is {level} planned ({sized}): {word}"
 
 
 def _largest(change: Attribution, bridge: Bridge) -> str:
@@ -43,6 +57,7 @@ def _largest(change: Attribution, bridge: Bridge) -> str:
         return ""
     label = bridge.bars[i].label
     words = {"Mix": "the mix of ", "New": "the new ", "Gone": "the end of "}
+    words |= {"Unplanned": "the unplanned ", "Undelivered": "the undelivered "}
     kind, _, what = label.partition(": ")
     named = words[kind] + what if what and kind in words else f"the {label.lower()} effect"
     named = "how the dimensions pair up" if label == "Mix: jointly" else named

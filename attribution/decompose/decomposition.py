@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ from attribution.decompose.design import Design
 from attribution.decompose.dimensions import Adjusted, adjusted
 from attribution.decompose.kitagawa import METHODS, PARTS, Weights
 from attribution.decompose.linearize import Stages, shares_of
-from attribution.decompose.margins import outside_shares, total_change
+from attribution.decompose.margins import margin_rates, outside_shares, total_change
 from attribution.decompose.mixing import MixByLevel, divided
 from attribution.decompose.rates import choose, explained, fitted, saturated
 from attribution.decompose.turnover import Turnover, turnover
@@ -59,6 +59,8 @@ class Decomposition:
         The dimensions whose two-way terms they hold.
     fit : (float, float)
         The part of the observed rates' variance between cells that they reproduce, per period.
+    target : float or None
+        A level in the place of R_0: the line `stretch` leads from it to R_0.
 
     Notes
     -----
@@ -84,6 +86,7 @@ class Decomposition:
     _adjusted: Adjusted
     _by_level: Adjusted | MixByLevel
     _sums: tuple[np.ndarray, np.ndarray, np.ndarray | None]
+    target: float | None = None
 
     @cached_property
     def gradient(self) -> Gradient:
@@ -107,8 +110,16 @@ class Decomposition:
             outside = self._outside(exact)[1]
             parts.append(outside.combine(self.turnover.members))
         if self.stages.shares.known:
-            parts.insert(1, sum((-_summed(part) for part in parts), self.total_change[1]))
+            change = total_change(*self._sums[:2])[1]
+            parts.insert(1, sum((-_summed(part) for part in parts), change))
+        if self.target is not None:
+            at = len(parts) - bool(self.turnover.lines)
+            parts.insert(at, self._level(0)[1])
         return Gradient.stack(parts)
+
+    def _level(self, t: int) -> tuple[np.ndarray, Gradient]:
+        D, N, _ = self._sums
+        return margin_rates(D, N, sparse.csr_array(np.ones((1, D.shape[1]))), t)
 
     @cached_property
     def outside(self) -> tuple[np.ndarray, Gradient]:
@@ -126,7 +137,10 @@ class Decomposition:
 
     @cached_property
     def total_change(self) -> tuple[np.ndarray, Gradient]:
-        """R_1 - R_0 itself, shape (1,), with its gradient."""
+        """R_1 - R_0 itself, or R_1 less the target, shape (1,), with its gradient."""
+        if self.target is not None:
+            level, gradient = self._level(1)
+            return level - self.target, gradient
         change, gradient = total_change(*self._sums[:2])
         return np.array([change]), gradient
 
@@ -204,6 +218,7 @@ def decompose(
     pairs: Sequence[tuple[int, int]] = (),
     volume: np.ndarray | None = None,
     nested: Sequence[tuple[int, int]] = (),
+    target: float | None = None,
 ) -> Decomposition:
     """Decompose R_1 - R_0 with R_t = sum_c N_tc / sum_c D_tc.
 
@@ -222,7 +237,9 @@ def decompose(
         How the mix effect is divided; all but "adjusted" for "midpoint" only.
     order : sequence of int
         For "ordered": all dimensions, the first decided first.
-    rates : {"auto", "saturated", "additive", "pairs"}
+    rates : {"auto", "saturated", "additive", "pairs", "planned"}
+        "planned": the baseline is a plan, whose rates hold as they are; segments that only one
+        side has are entries and exits.
     pairs : sequence of (int, int)
         The dimensions whose two-way terms "pairs" fits; none is the additive form.
     volume : ndarray, shape (2, S), optional
@@ -230,6 +247,8 @@ def decompose(
         leads from the KPI of the sample to that of the counts.
     nested : sequence of (int, int)
         The declared hierarchy, as in `Design`.
+    target : float, optional
+        What R_1 is compared with instead of R_0.
 
     Returns
     -------
@@ -246,14 +265,14 @@ def decompose(
     weights = METHODS[method]
     design, known = Design(codes, sizes, tuple(nested)), volume is not None
     V = D if volume is None else volume
-    moved = turnover(V, design)
+    moved = turnover(V, design, whole=rates == "planned")
     stayed = moved.stayed
     V_S, D_S, N_S, within = V[:, stayed], D[:, stayed], N[:, stayed], design.at(stayed)
-    form, reason = rates, "as asked"
+    form, reason = rates, "as planned" if rates == "planned" else "as asked"
     if rates == "auto":
         form, reason = choose(V_S, D_S, n[:, stayed], len(sizes))
-    if form == "saturated":
-        used = saturated(D_S, N_S, within)
+    if form in ("saturated", "planned"):
+        used = replace(saturated(D_S, N_S, within), form=form)
     else:
         used = fitted(D_S, N_S, within, pairs if form == "pairs" else (), V_S if known else None)
     stages = Stages(shares_of(V_S, known), used, stayed)
@@ -278,12 +297,14 @@ def decompose(
     R = N.sum(axis=1) / D.sum(axis=1)
     sampling = [R[1] - R[0] - counted] if known else []
     lines += [Line("sampling") for _ in sampling]
+    stretch = [] if target is None else [R[0] - target]
+    lines += [Line("stretch") for _ in stretch]
     lines += [Line(("exit", "entry")[t], None, levels) for t, levels in moved.lines]
     return Decomposition(
         design=design,
-        R=R,
+        R=R if target is None else np.array([target, R[1]]),
         lines=tuple(lines),
-        estimate=np.concatenate([by_dimension, joint, totals, sampling, turned]),
+        estimate=np.concatenate([by_dimension, joint, totals, sampling, stretch, turned]),
         level_parts=level_parts,
         segment_parts=segment_parts,
         turnover=moved,
@@ -299,6 +320,7 @@ def decompose(
         _adjusted=projected,
         _by_level=by_level,
         _sums=(D, N, volume),
+        target=target,
     )
 
 

@@ -62,7 +62,7 @@ def staying(D: np.ndarray, design: Design) -> tuple[np.ndarray, np.ndarray]:
     return exists, X @ in_one_only.astype(float) == 0
 
 
-def turnover(D: np.ndarray, design: Design) -> Turnover:
+def turnover(D: np.ndarray, design: Design, whole: bool = False) -> Turnover:
     """Find the levels that exist in one period only and the lines their segments belong to.
 
     Parameters
@@ -70,19 +70,25 @@ def turnover(D: np.ndarray, design: Design) -> Turnover:
     D : ndarray, shape (2, S)
         Denominators, or full counts.
     design : Design
+    whole : bool
+        A segment of one period only is outside S even where its levels exist in both: nobody
+        planned it, or nobody delivered it. Its line names all of its levels.
 
     Returns
     -------
     Turnover
     """
     exists, stayed = staying(D, design)
+    if whole:
+        stayed = stayed & (D > 0).all(axis=0)
     in_one_only = exists[0] ^ exists[1]
     line_of = np.full(D.shape[1], -1)
     lines: list[tuple[int, tuple[int, ...]]] = []
     number: dict[tuple[int, tuple[int, ...]], int] = {}
     for c in np.flatnonzero(~stayed):
         levels = design.codes[c] + design.offsets[:-1]
-        key = (int(D[1, c] > 0), tuple(int(x) for x in levels[in_one_only[levels]]))
+        alone = levels[in_one_only[levels]]
+        key = (int(D[1, c] > 0), tuple(int(x) for x in (alone if len(alone) else levels)))
         if key not in number:
             number[key] = len(lines)
             lines.append(key)

@@ -10,6 +10,9 @@ from scipy import sparse
 
 __all__ = ["Support", "UnitSums", "Units", "cluster_units", "row_units"]
 
+# As many units as leave no doubt.
+_CERTAIN = 1e12
+
 
 @dataclass(frozen=True, eq=False)
 class UnitSums:
@@ -109,10 +112,13 @@ class Units:
         One per cluster column; one for independent rows.
     overlap : UnitSums or None
         The crossing of two cluster columns.
+    exact : int or None
+        The period whose sums are set by a plan: they rest on no units and have no noise.
     """
 
     ways: tuple[UnitSums, ...]
     overlap: UnitSums | None = None
+    exact: int | None = None
 
     @property
     def count(self) -> int:
@@ -133,10 +139,15 @@ class Units:
             1 where a line rests on a cell of a period.
         """
         found = [way.support(members) for way in self.ways]
-        return Support(
-            np.minimum.reduce([s.per_period for s in found]),
-            np.minimum.reduce([s.either for s in found]),
-        )
+        per_period = np.minimum.reduce([s.per_period for s in found])
+        either = np.minimum.reduce([s.either for s in found])
+        if self.exact is not None:
+            # What is set is as good as known from any number of units.
+            S = sparse.csr_array(members).shape[1] // 2
+            set_there = sparse.csr_array(members)[:, self.exact * S : (self.exact + 1) * S]
+            per_period[:, self.exact] = np.where(set_there.sum(axis=1) > 0, _CERTAIN, 0.0)
+            either = np.where(per_period[:, 1 - self.exact] > 0, either, _CERTAIN)
+        return Support(per_period, either)
 
     @property
     def clustered(self) -> bool:

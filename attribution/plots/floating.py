@@ -78,8 +78,8 @@ class Stage:
             Rectangle(
                 corner,
                 *size,
-                facecolor=row.color,
-                edgecolor=row.color,
+                facecolor=self.pen.theme.paper if row.outlined else row.color,
+                edgecolor=self.pen.theme.current if row.outlined else row.color,
                 linewidth=1.2,
                 label="_bar",
                 zorder=2,

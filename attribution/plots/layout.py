@@ -29,7 +29,10 @@ WORTH_A_CUT = 0.5
 
 @dataclass(frozen=True)
 class Row:
-    """One bar: from `start` to `end`, or for a total from the origin of the axis to `end`."""
+    """One bar: from `start` to `end`, or for a total from the origin of the axis to `end`.
+
+    A plan is outlined (IBCS).
+    """
 
     label: str
     text: str
@@ -40,6 +43,7 @@ class Row:
     interval: str = ""
     pale: bool = False
     total: bool = False
+    outlined: bool = False
 
     @property
     def forward(self) -> bool:

@@ -135,7 +135,15 @@ def _rows(bridge: Bridge, theme: Theme, alone: bool) -> list[Row]:
     if not alone:
         text = format.level(bridge.baseline)
         rows.append(
-            Row(bridge.baseline_label, text, 0.0, bridge.baseline, theme.baseline, total=True)
+            Row(
+                bridge.baseline_label,
+                text,
+                0.0,
+                bridge.baseline,
+                theme.baseline,
+                total=True,
+                outlined=bridge.planned,
+            )
         )
     for bar, start, value, text in zip(
         bridge.bars, bridge.starts(), shown, bridge.texts(), strict=True

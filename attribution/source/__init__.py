@@ -8,10 +8,13 @@ knows files and databases that a scheduled run comes back to.
 
 from attribution.source.counts import count_column
 from attribution.source.grouping import Grouped, Request, group
+from attribution.source.planned import PlanTable, read_plan
 from attribution.source.records import read_records
 from attribution.source.stored import files_of, open_database, repeated_rows
 
 __all__ = [
+    "PlanTable",
+    "read_plan",
     "Grouped",
     "Request",
     "count_column",

@@ -75,7 +75,7 @@ class PeriodColumn:
             raise PeriodError(f"period: {value!r} is no period; name values of {self.column!r}.")
         text = label_of(value)
         if self.calendar is not None:
-            at = self._position(text)
+            at = self.position(text)
             return None if at is None else f"DATE '{self.calendar.first_day(at).isoformat()}'"
         kind = "VARCHAR" if self.column is None else table.types[self.column]
         kind = "VARCHAR" if kind.startswith("ENUM") else kind
@@ -86,8 +86,8 @@ class PeriodColumn:
         fits = table.query(f"SELECT {cast} = TRY_CAST({quoted} AS {exact})").fetchall()[0][0]
         return cast if fits else None
 
-    def _position(self, text: str) -> int | None:
-        """The period that a label names, or that a date lies in."""
+    def position(self, text: str) -> int | None:
+        """Return the place of the period that a label names, or that a date lies in."""
         calendar = self.calendar or Calendar("day")
         at = calendar.position(text)
         if at is not None:
