@@ -4,7 +4,8 @@
 
     explain         why a KPI changed between two periods           -> Attribution
     Cube            the sums behind it, to scan once and ask often
-    Rate, Ratio, Mean, Quantile what a KPI is
+    Rate, Ratio, Mean, Quantile, Total      what a KPI is
+    FunctionOfSums  any smooth function of sums; cohen_kappa and f_score are two
     Dimension       a dimension within another one: market within region
     scorecard       sites or moderators compared fairly, with noise, ranks and targets
     compare_to_plan             actual against plan: mix, performance, unplanned work
@@ -43,15 +44,19 @@ _HOME = {
     "Quantile": "attribution.metrics",
     "Privacy": "attribution.reports.privacy",
     "Rate": "attribution.metrics",
+    "FunctionOfSums": "attribution.functions",
     "Oaxaca": "attribution.regression",
     "Ratio": "attribution.metrics",
     "Scorecard": "attribution.cards",
     "Standardized": "attribution.groups",
     "Theme": "attribution.plots.theme",
+    "Total": "attribution.functions",
     "Tree": "attribution.tree",
     "capacity_tree": "attribution.tree",
     "compare_to_plan": "attribution.plans",
+    "cohen_kappa": "attribution.functions",
     "explain": "attribution.analysis",
+    "f_score": "attribution.functions",
     "factors": "attribution.drivers",
     "minimum_detectable_change": "attribution.power",
     "oaxaca": "attribution.regression",
@@ -68,6 +73,7 @@ __all__ = [
     "Bootstrap",
     "Cube",
     "Dimension",
+    "FunctionOfSums",
     "Mean",
     "Oaxaca",
     "Quantile",
@@ -77,13 +83,16 @@ __all__ = [
     "Scorecard",
     "Standardized",
     "Theme",
+    "Total",
     "Tree",
     "Trend",
     "capacity_tree",
+    "cohen_kappa",
     "compare_to_plan",
     "datasets",
     "errors",
     "explain",
+    "f_score",
     "factors",
     "minimum_detectable_change",
     "oaxaca",
@@ -101,6 +110,7 @@ if TYPE_CHECKING:
     from attribution.cards import Scorecard, scorecard
     from attribution.cube import Cube
     from attribution.drivers import factors
+    from attribution.functions import FunctionOfSums, Total, cohen_kappa, f_score
     from attribution.groups import Standardized, standardize
     from attribution.hierarchy import Dimension
     from attribution.infer.bootstrap import Bootstrap

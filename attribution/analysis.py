@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from attribution.cube import Cube, several
-from attribution.decompose import MIX, Decomposition, Design, decompose, identical, staying
+from attribution.decompose import (
+    MIX,
+    Decomposed,
+    Decomposition,
+    Design,
+    identical,
+    staying,
+)
 from attribution.errors import (
     ColumnTypeError,
     DataContractError,
@@ -22,16 +29,10 @@ from attribution.errors import (
 )
 from attribution.evidence import Evidence, Options
 from attribution.hierarchy import Dimension
-from attribution.infer import (
-    ADJUSTMENTS,
-    Bootstrap,
-    Units,
-    cluster_strata,
-    cluster_units,
-    row_units,
-)
+from attribution.infer import ADJUSTMENTS, Bootstrap, Units, cluster_strata
+from attribution.kinds import check_asked, decomposed, units_of
 from attribution.methods import positions
-from attribution.metrics import Metric, Quantile
+from attribution.metrics import Metric, Quantile, Ratio, is_ratio
 from attribution.quantiles import exact, has_density, linearized
 from attribution.result import Attribution, Total
 from attribution.seeds import seed_of
@@ -359,17 +360,18 @@ def explain_pair(
     -------
     Attribution
     """
+    check_asked(cube, metric, options)
     if isinstance(metric, Quantile):
         _check_quantile(options)
         cube = linearized(cube, metric)
     cube = _observed(cube, metric)
     _check_size(cube)
-    D, N = cube.metric_sums(metric, "denominator"), cube.metric_sums(metric, "numerator")
+    D = cube.metric_sums(metric, "denominator")
     sizes = tuple(len(levels) for levels in cube.levels)
     design = Design(cube.codes, sizes, cube.nested)
     _check_identified(cube, D if cube.volume is None else cube.volume, design)
     _check_sampled(cube, D, design, options)
-    units = units or _units(cube, metric, D, N)
+    units = units or units_of(cube, metric)
     evidence = _evidence(cube, metric, units, options)
     if options.bootstrap is not None and (name := options.bootstrap.strata) is not None:
         level = cube.codes[:, cube.dimension_index(name, "strata")]
@@ -377,7 +379,7 @@ def explain_pair(
     if options.finite_population:
         n = cube.metric_sums(metric, "count")
         evidence = replace(evidence, units=units.finite(n, _volume(cube, options)))
-    if isinstance(metric, Quantile):
+    if isinstance(metric, Quantile) and isinstance(evidence.parts, Decomposition):
         parts, cube = exact(evidence.parts, cube, metric, options.seed)
         evidence = replace(evidence, parts=parts)
         if not has_density(cube, metric):
@@ -390,34 +392,20 @@ def _evidence(cube: Cube, metric: Metric, units: Units, options: Options) -> Evi
     """Decompose with the rates that were asked for; "pairs" may first look which pairs matter."""
     n = cube.metric_sums(metric, "count")
 
-    def decomposed(pairs: Sequence[tuple[int, int]]) -> Decomposition:
-        return decompose(
-            cube.metric_sums(metric, "denominator"),
-            cube.metric_sums(metric, "numerator"),
-            n,
-            cube.codes,
-            tuple(len(levels) for levels in cube.levels),
-            method=options.method,
-            mix=options.mix,
-            order=positions(cube, options.order),
-            rates=options.rates,
-            pairs=pairs,
-            volume=cube.volume,
-            nested=cube.nested,
-            target=options.target,
-        )
+    def asked(pairs: Sequence[tuple[int, int]]) -> Decomposed:
+        return decomposed(cube, metric, options, positions(cube, options.order), pairs)
 
     if options.rates != "pairs":
-        return Evidence(decomposed(()), units, n, options)
+        return Evidence(asked(()), units, n, options)
     if options.pairs is not None:
         at = cube.dimension_index
         named = [(at(a, "pairs"), at(b, "pairs")) for a, b in options.pairs]
-        return Evidence(decomposed(named), units, n, options)
-    found = Evidence(decomposed(()), units, n, options)
+        return Evidence(asked(named), units, n, options)
+    found = Evidence(asked(()), units, n, options)
     p = found.lack_of_fit()
     chosen = [pair for pair, value in p.items() if value < 1 - options.conf_level]
     reason = "no pair of dimensions lacks fit" if not chosen else "their lack of fit is significant"
-    return Evidence(replace(decomposed(chosen), reason=reason), units, n, options)
+    return Evidence(replace(asked(chosen), reason=reason), units, n, options)
 
 
 def _volume(cube: Cube, options: Options) -> np.ndarray:
@@ -466,17 +454,26 @@ def _check_quantile(options: Options) -> None:
 
 def _observed(cube: Cube, metric: Metric) -> Cube:
     """Check the denominators and drop segments without any."""
-    D, N = cube.metric_sums(metric, "denominator"), cube.metric_sums(metric, "numerator")
+    moments = metric.moments(cube.weighted)
+    D = cube.metric_sums(metric, "denominator")
     for t, parameter in enumerate(("baseline", "current")):
-        if not D[t].sum() > 0:
-            raise PeriodError(
-                f"{parameter}: the denominator {metric.denominator or 'rows'!r} of "
-                f"{metric.label!r} is 0 in {cube.periods[t]!r}."
-            )
-    stray = (D == 0) & (N != 0)
+        for role, what in _needed(metric):
+            if not cube.metric_sums(metric, role)[t].sum() > 0:
+                text = " * ".join(moments[role].factors) or "rows"
+                raise PeriodError(
+                    f"{parameter}: the {what} {text!r} of {metric.label!r} is 0 in "
+                    f"{cube.periods[t]!r}."
+                )
+    above = [r for r in moments if r == "numerator" or (r.startswith("sum") and "_" not in r)]
+    held = np.stack([cube.metric_sums(metric, role) for role in above])
+    stray = (D == 0) & (held != 0).any(axis=0)
     if stray.any():
         found = [
-            {"period": cube.periods[t], "segment": cube.segment_name(c), "numerator": N[t, c]}
+            {
+                "period": cube.periods[t],
+                "segment": cube.segment_name(c),
+                "numerator": held[:, t, c][held[:, t, c] != 0][0],
+            }
             for t, c in np.argwhere(stray)
         ]
         named = [f"{f['segment']} in {f['period']}" for f in found]
@@ -487,6 +484,14 @@ def _observed(cube: Cube, metric: Metric) -> Cube:
         )
     there = D if cube.volume is None else cube.volume
     return cube.keep_segments(np.asarray((there > 0).any(axis=0)))
+
+
+def _needed(metric: Metric) -> list[tuple[str, str]]:
+    """The sums that may not be 0 in a period, and what they are called."""
+    if is_ratio(metric):
+        return [("denominator", "denominator")]
+    of_ratio = [("sum2", "denominator")] if isinstance(metric, Ratio) else []
+    return [("denominator", "volume"), *of_ratio]
 
 
 def _check_size(cube: Cube) -> None:
@@ -530,26 +535,6 @@ def _check_identified(cube: Cube, D: np.ndarray, design: Design) -> None:
             f"by: {a!r} and {b!r} are identical, level for level, so their effects cannot be told "
             f"apart. Drop one of them."
         )
-
-
-def _units(cube: Cube, metric: Metric, D: np.ndarray, N: np.ndarray) -> Units:
-    moments = metric.moments(cube.weighted)
-    clusters = cube.clusters
-    if clusters is None:
-        DD, DN, NN = (cube.metric_sums(metric, role) for role in ("den_den", "num_den", "num_num"))
-        return row_units(D, N, DD, DN, NN, cube.metric_sums(metric, "count"))
-    if len(clusters.names) > 2:
-        raise OptionError(
-            f"cluster: {len(clusters.names)} columns; one, or two for two-way clustering."
-        )
-    return cluster_units(
-        clusters.codes,
-        clusters.period,
-        clusters.segment,
-        clusters.sums[moments["denominator"].key],
-        clusters.sums[moments["numerator"].key],
-        len(cube.codes),
-    )
 
 
 def _total(evidence: Evidence) -> Total:

@@ -19,6 +19,7 @@ from attribution.decompose import Design
 from attribution.errors import DataQualityWarning, OptionError, check_level
 from attribution.formatting import Format, p_text, significant
 from attribution.infer import half_width
+from attribution.metrics import ratio_only
 from attribution.search import (
     Found,
     Grains,
@@ -232,8 +233,7 @@ def _checked(
     dimensions = len(change.cube.dimensions)
     if not dimensions:
         raise OptionError("causes: no dimension is left to search; ask the attribution above it.")
-    if not hasattr(change.metric, "of_trials"):
-        raise OptionError(f"causes: {change.metric.label!r} is no ratio of two sums.")
+    ratio_only(change.metric, "causes")
     order = _whole("max_order", max_order)
     notes: tuple[str, ...] = ()
     if order > dimensions:
@@ -477,7 +477,7 @@ def _in_causes(
 def _contributions(change: Attribution, X: np.ndarray, link: str, kind: str):
     """What effects add to the bridge, as a function of them, and what there is to add up to."""
     parts = change._parts
-    p, r, weights = parts.stages.shares.p, parts.stages.rates.r, parts._weights
+    (p, r, _), weights = parts.valued, parts.weights
     lines = zip(parts.lines, parts.estimate, strict=True)
     if kind == "rate":
         weight = weights.w[0] * p[0] + weights.w[1] * p[1]
@@ -557,8 +557,8 @@ def _none(change: Attribution, found: Found, segments: Segments, strata: Strata)
         )
     f = change.format
     parts = change._parts
-    p = parts.stages.shares.p.mean(axis=0)
-    r = parts.stages.rates.r.mean(axis=0)
+    shares, rates, _ = parts.valued
+    p, r = shares.mean(axis=0), rates.mean(axis=0)
     share = segments.members.T @ p
     # A segment a reader can picture: of the lowest order, about a tenth of the volume.
     first = judged & (segments.order == segments.order[judged].min())

@@ -319,13 +319,11 @@ _DEMO_COLUMNS = [
 
 
 def _change(file: str, kpi: tuple[str, str | None, str, str | None], **asked: Any) -> Attribution:
-    from dataclasses import replace
-
     import attribution as at
-    from attribution.metrics import as_metric
+    from attribution.metrics import as_metric, renamed
 
     text, name, better, unit = kpi
-    return at.explain(file, replace(as_metric(text), name=name, better=better, unit=unit), **asked)
+    return at.explain(file, renamed(as_metric(text), name=name, better=better, unit=unit), **asked)
 
 
 def _listed(text: str) -> list[str]:

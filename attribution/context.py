@@ -19,7 +19,7 @@ from attribution.errors import ColumnTypeError, OptionError, PeriodError, listin
 from attribution.formatting import Format
 from attribution.infer.individuals import LEAST_CHANGES, changes_at, individual_limits
 from attribution.labels import is_null, label_of
-from attribution.metrics import Metric
+from attribution.metrics import Metric, ratio_only
 from attribution.quantiles import period_values
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _context(
 def _series(history: object, metric: Metric) -> tuple[list[str], np.ndarray]:
     """Period labels and KPI values in time order, NaN where there is none."""
     if isinstance(history, Cube):
-        metric = history.metric_named(metric)
+        metric = ratio_only(history.metric_named(metric), "context")
         return list(history.periods), period_values(history, metric)
     items: Any = getattr(history, "items", None)
     if not callable(items):

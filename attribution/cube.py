@@ -27,7 +27,8 @@ from attribution.errors import (
     nearest,
 )
 from attribution.labels import label_of, natural_key
-from attribution.metrics import Contract, Metric, as_metric, quantiles_of
+from attribution.metrics import Metric, as_metric, quantiles_of
+from attribution.moments import Contract
 from attribution.sketch import Sketch
 from attribution.source import Grouped, Request, group
 

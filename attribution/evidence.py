@@ -9,7 +9,13 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from attribution.decompose import Decomposition, misfit, recompute
+from attribution.decompose import (
+    Decomposed,
+    Decomposition,
+    misfit,
+    recompute,
+    recompute_function,
+)
 from attribution.errors import OptionError
 from attribution.gradient import Gradient
 from attribution.infer import (
@@ -87,7 +93,7 @@ class Evidence:
 
     Attributes
     ----------
-    parts : Decomposition
+    parts : Decomposed
     units : Units
         The clusters, or rows, with the sums that the data hold.
     n : ndarray, shape (2, S)
@@ -97,7 +103,7 @@ class Evidence:
         The stratum of each cluster, for a stratified bootstrap.
     """
 
-    parts: Decomposition
+    parts: Decomposed
     units: Units
     n: np.ndarray
     options: Options
@@ -108,7 +114,8 @@ class Evidence:
         """The units as the lines see them: with observed rates, leaving one out at a time."""
         if self.parts.form != "saturated":
             return self.units
-        return self.units.delete_one(self.parts.turnover.stayed, self.n < THIN_ROWS)
+        stayed, thin = self.parts.turnover.stayed, self.n < THIN_ROWS
+        return self.units.delete_one(stayed, thin, self.parts.denominators)
 
     def of(self, estimate: np.ndarray, gradient: Gradient, support: Support) -> Known:
         """Infer quantities that are plain functions of sums: totals, shares, observed rates.
@@ -174,7 +181,10 @@ class Evidence:
         asked = options.bootstrap or Bootstrap()
 
         def estimates(sums: np.ndarray) -> np.ndarray:
-            found = recompute(parts, sums)
+            if isinstance(parts, Decomposition):
+                found = recompute(parts, sums)
+            else:
+                found = recompute_function(parts, sums)
             above = np.hstack([found.lines, *found.level_parts.values()])
             return np.hstack([found.total[:, None], above, above @ parts.level_totals.T])
 
@@ -255,11 +265,11 @@ class Evidence:
 
     def lack_of_fit(self) -> dict[tuple[int, int], float]:
         """P-values, adjusted by Holm, that the rates in use fit each pair of dimensions."""
-        dimensions = range(len(self.parts.design.sizes))
+        parts, dimensions = self.parts, range(len(self.parts.design.sizes))
+        if not isinstance(parts, Decomposition):
+            raise OptionError("lack_of_fit: it is worked out for one ratio of sums.")
         pairs = list(itertools.combinations(dimensions, 2))
-        p = [
-            lack_of_fit(*misfit(self.parts, a, b), self.units, self.options.seed) for a, b in pairs
-        ]
+        p = [lack_of_fit(*misfit(parts, a, b), self.units, self.options.seed) for a, b in pairs]
         return dict(zip(pairs, stepwise(np.array(p), "holm"), strict=True))
 
     def at_level(self, conf_level: float) -> Evidence:

@@ -38,7 +38,7 @@ from attribution.infer import (
 )
 from attribution.joint import units_over
 from attribution.labels import plural
-from attribution.metrics import Metric
+from attribution.metrics import Metric, ratio_only
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -368,7 +368,7 @@ def _not_shared(cube: Cube, D: np.ndarray) -> list[dict[str, Any]]:
 
 def _checked(cube: Cube, group: str) -> Cube:
     """Check the groups and drop segments without a denominator in any of them."""
-    metric, P = cube.metrics[0], len(cube.periods)
+    metric, P = ratio_only(cube.metrics[0], "at.standardize"), len(cube.periods)
     if not 2 <= P <= _MOST_GROUPS:
         compared = "There is nothing to compare." if P < 2 else "Each is compared with each."
         raise OptionError(

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from attribution.cube import Cube
-from attribution.decompose import Decomposition
+from attribution.decompose import Decomposed
 from attribution.errors import OptionError
 from attribution.evidence import THIN_ROWS
 from attribution.gradient import Gradient
@@ -147,7 +147,7 @@ class Joint:
         known = {name: float(getattr(found, name)[0]) for name in names}
         return Total(float(R[i]), float(R[j]), float(R[j] - R[i]), **known)
 
-    def lines(self, parts: Decomposition, pair: tuple[int, int], there: np.ndarray) -> Rows:
+    def lines(self, parts: Decomposed, pair: tuple[int, int], there: np.ndarray) -> Rows:
         """Return what each unit adds to the lines of one step.
 
         Parameters

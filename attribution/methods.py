@@ -76,7 +76,7 @@ def compare_methods(
             "methods that are compared need method='midpoint'."
         )
     parts = evidence.parts
-    p, r, within = parts.stages.shares.p, parts.stages.rates.r, parts._by_level.design
+    p, r, within = parts.valued
     found = compared(p, r, within, positions(cube, order))
     frame = frame[["effect", "dimension", "segment"]].copy()
     in_mix, why = frame["effect"].isin(["mix", "joint"]).to_numpy(), {}
@@ -96,8 +96,8 @@ def pathway_matrix(cube: Cube, evidence: Evidence) -> Pathways:
     import pandas as pd
 
     parts, names = evidence.parts, list(cube.dimensions)
-    p, r, within = parts.stages.shares.p, parts.stages.rates.r, parts._by_level.design
-    matrix = pathways(p, r, within, parts._weights)
+    p, r, within = parts.valued
+    matrix = pathways(p, r, within, parts.weights)
     rows = pd.Index([*names, "association"], name="pushed")
     return Pathways(pd.DataFrame(matrix, index=rows, columns=[*names, "joint"]))
 

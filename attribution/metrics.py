@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from attribution.errors import ColumnTypeError, OptionError, check_option
+from attribution.errors import ColumnTypeError, OptionError
+from attribution.functions import Total
+from attribution.moments import (
+    Contract,
+    Metric,
+    Moment,
+    check_metric,
+    factors,
+    ratio_moments,
+    sum_moments,
+)
 
 __all__ = [
-    "Contract",
     "Mean",
     "Metric",
     "Moment",
@@ -20,63 +29,12 @@ __all__ = [
     "Ratio",
     "above",
     "as_metric",
-    "check_metric",
     "factors_of",
+    "is_ratio",
     "quantiles_of",
+    "ratio_only",
+    "renamed",
 ]
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A named sum over rows: ``sum(weight ** power * product of factors)``.
-
-    No factors and power 0 count the rows. Metrics that share a sum share its key, so one scan
-    computes it once.
-    """
-
-    factors: tuple[str, ...] = ()
-    power: int = 0
-
-    @property
-    def key(self) -> str:
-        """The name the sum has in a cube; "#" is in no expression, so it is never a column's."""
-        weight = {0: (), 1: ("#weight",), 2: ("#weight^2",)}[self.power]
-        return " * ".join([*weight, *sorted(self.factors)]) or "#rows"
-
-    @property
-    def derived(self) -> bool:
-        """Whether it is worked out after the scan, from the sketch of a distribution."""
-        return any(f.startswith("#") for f in self.factors)
-
-
-@dataclass(frozen=True)
-class Contract:
-    """What the rows of a metric must satisfy, beside being numbers.
-
-    Attributes
-    ----------
-    not_negative : tuple of str
-        Expressions that may not be negative.
-    trials : tuple of (str, str or None)
-        Successes and the trials they may not exceed; None: one per row.
-    """
-
-    not_negative: tuple[str, ...] = ()
-    trials: tuple[tuple[str, str | None], ...] = ()
-
-    def covers(self, other: Contract) -> bool:
-        """Whether rows that satisfy this one satisfy the other.
-
-        Parameters
-        ----------
-        other : Contract
-
-        Returns
-        -------
-        bool
-        """
-        signs = set(other.not_negative) <= set(self.not_negative)
-        return signs and set(other.trials) <= set(self.trials)
 
 
 @dataclass(frozen=True)
@@ -134,7 +92,7 @@ class Rate:
     @property
     def checked(self) -> Contract:
         """What its rows must satisfy."""
-        counted = _factors(self.trials)
+        counted = factors(self.trials)
         return Contract((*counted, self.successes), ((self.successes, self.trials),))
 
     @property
@@ -161,7 +119,7 @@ class Rate:
         -------
         dict of str to Moment
         """
-        successes, trials = (self.successes,), _factors(self.trials)
+        successes, trials = (self.successes,), factors(self.trials)
         return {
             "numerator": Moment(successes, int(weighted)),
             "denominator": Moment(trials, int(weighted)),
@@ -180,6 +138,9 @@ class Ratio:
     ----------
     numerator, denominator : str
         Columns or expressions. The denominator may not be negative; the numerator may.
+    volume : str, optional
+        What the mix is of, if not of the denominator: cost per productive hour with the mix of
+        decisions. A segment may then have a volume and no denominator.
     name : str, optional
         What the KPI is called in headlines.
     better : {"higher", "lower"}
@@ -187,10 +148,18 @@ class Ratio:
     unit : str, optional
         The unit shown beside numbers ("s", "EUR"); "%" shows percentage points.
 
+    Notes
+    -----
+    With a volume v, n_tc = N_tc / v_tc, d_tc = D_tc / v_tc and z_tc = n_tc - R d_tc at the midpoint
+    R: ``R_1 - R_0 = (sum_c Δp_c z_c + sum_c p_c Δz_c) / d``, exact and the same in reverse. Entries
+    and exits count by their share of the denominator.
+
     Examples
     --------
     >>> Ratio("handle_seconds", "decisions", name="AHT", better="lower", unit="s").label
     'AHT'
+    >>> Ratio("cost", "hours", volume="decisions").label
+    'cost / hours'
     """
 
     # Rows are the units, whatever they hold.
@@ -199,6 +168,7 @@ class Ratio:
     numerator: str
     denominator: str
     _: KW_ONLY
+    volume: str | None = None
     name: str | None = None
     better: str = "higher"
     unit: str | None = None
@@ -208,12 +178,13 @@ class Ratio:
             raise ColumnTypeError(
                 "Ratio: it needs a denominator. A mean over rows is at.Mean(value)."
             )
-        check_metric(self, numerator=self.numerator, denominator=self.denominator)
+        parts = {"numerator": self.numerator, "denominator": self.denominator}
+        check_metric(self, **parts, volume=self.volume)
 
     @property
     def checked(self) -> Contract:
         """What its rows must satisfy."""
-        return Contract((self.denominator,))
+        return Contract((self.denominator, *factors(self.volume)))
 
     @property
     def label(self) -> str:
@@ -240,7 +211,9 @@ class Ratio:
         -------
         dict of str to Moment
         """
-        return _ratio_moments((self.numerator,), (self.denominator,), weighted)
+        if self.volume is not None:
+            return sum_moments([self.volume, self.numerator, self.denominator], weighted)
+        return ratio_moments((self.numerator,), (self.denominator,), weighted)
 
 
 @dataclass(frozen=True)
@@ -321,7 +294,7 @@ class Mean:
         -------
         dict of str to Moment
         """
-        return _ratio_moments((self.value,), (), weighted)
+        return ratio_moments((self.value,), (), weighted)
 
 
 @dataclass(frozen=True)
@@ -424,10 +397,54 @@ class Quantile:
         dict of str to Moment
         """
         influence = (f"#influence on quantile {self.q!r} of {self.value}",)
-        return _ratio_moments(influence, (), weighted)
+        return ratio_moments(influence, (), weighted)
 
 
-Metric = Rate | Ratio | Mean | Quantile
+def is_ratio(metric: Metric) -> bool:
+    """Whether a KPI is one ratio of sums whose mix is that of its denominator.
+
+    Parameters
+    ----------
+    metric : Metric
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_ratio(Mean("seconds")), is_ratio(Total("seconds"))
+    (True, False)
+    """
+    if isinstance(metric, Ratio):
+        return metric.volume is None
+    # A quantile is explained by the mean of its influence function.
+    return isinstance(metric, Rate | Mean | Quantile)
+
+
+def ratio_only(metric: Metric, asker: str) -> Metric:
+    """Return a KPI that is one ratio, or refuse it.
+
+    Parameters
+    ----------
+    metric : Metric
+    asker : str
+        What needs one, named in the error.
+
+    Returns
+    -------
+    Metric
+
+    Raises
+    ------
+    OptionError
+    """
+    if is_ratio(metric):
+        return metric
+    raise OptionError(
+        f"metric: {asker} needs one ratio of sums (at.Rate, at.Mean, or at.Ratio without a volume "
+        f"of its own); {metric.label!r} is a {type(metric).__name__}."
+    )
 
 
 def as_metric(metric: Metric | str) -> Metric:
@@ -437,7 +454,8 @@ def as_metric(metric: Metric | str) -> Metric:
     ----------
     metric : Metric or str
         A metric object, ``"correct / reviewed"`` (a `Rate`), ``"ratio(a / b)"`` (a `Ratio`),
-        ``"mean(x)"`` (a `Mean`) or ``"quantile(x, 0.9)"`` (a `Quantile`).
+        ``"mean(x)"`` (a `Mean`), ``"quantile(x, 0.9)"`` (a `Quantile`) or ``"total(x)"``
+        (a `Total`).
 
     Returns
     -------
@@ -523,7 +541,8 @@ def _of_two(kind: type[Rate | Ratio], inside: str, text: str) -> Metric:
         raise OptionError(
             f"metric: {text!r} is not a ratio of two expressions. Write 'correct / reviewed' for "
             "successes out of trials, 'ratio(seconds / decisions)' for any other ratio of sums "
-            "(parentheses around a part that divides), 'mean(seconds)' for a mean over rows, or "
+            "(parentheses around a part that divides), 'mean(seconds)' for a mean over rows, "
+            "'total(seconds)' for a sum, or "
             "at.Rate('correct') where each row is one trial."
         )
     return kind(*parts)
@@ -559,6 +578,7 @@ _FORMS: dict[str, Callable[[str, str], Metric]] = {
     "ratio": lambda inside, text: _of_two(Ratio, inside, text),
     "mean": _of_one(Mean, "mean"),
     "quantile": _quantile,
+    "total": _of_one(Total, "total"),
 }
 
 
@@ -580,51 +600,27 @@ def _split_ratio(text: str) -> list[str]:
     return [*parts, text[start:].strip()]
 
 
-def _factors(expression: str | None) -> tuple[str, ...]:
-    return () if expression is None else (expression,)
-
-
 def _ratio_text(numerator: str, denominator: str | None) -> str:
     return f"{numerator} / {denominator}" if denominator else numerator
 
 
-def _ratio_moments(num: tuple[str, ...], den: tuple[str, ...], weighted: bool) -> dict[str, Moment]:
-    return {
-        "numerator": Moment(num, int(weighted)),
-        "denominator": Moment(den, int(weighted)),
-        "count": Moment(),
-        "num_num": Moment(num + num, 2 * weighted),
-        "num_den": Moment(num + den, 2 * weighted),
-        "den_den": Moment(den + den, 2 * weighted),
-    }
-
-
-def check_metric(metric: object, **parts: object) -> None:
-    """Refuse what no KPI can be made of.
+def renamed(metric: Metric, **given: str | None) -> Metric:
+    """Return a metric with another `name`, `better` or `unit`.
 
     Parameters
     ----------
-    metric : object
-        With `name`, `better` and `unit`.
-    **parts
-        The expressions it is made of, by parameter; None where one is left out.
+    metric : Metric
+    **given
+        What is not None replaces what the metric has.
 
-    Raises
-    ------
-    ColumnTypeError
-        An expression, the name or the unit is no text, or empty.
-    OptionError
-        `better` is neither "higher" nor "lower".
+    Returns
+    -------
+    Metric
+
+    Examples
+    --------
+    >>> renamed(Mean("seconds", unit="s"), name="AHT", unit=None)
+    Mean(value='seconds', name='AHT', better='higher', unit='s')
     """
-    kind = type(metric).__name__
-    for parameter, part in parts.items():
-        if part is not None and not (isinstance(part, str) and part.strip()):
-            raise ColumnTypeError(
-                f"{kind}: {part!r} is not a column name or an expression (text), as {parameter} "
-                "must be."
-            )
-    for parameter in ("name", "unit"):
-        given = getattr(metric, parameter)
-        if given is not None and not (isinstance(given, str) and given.strip()):
-            raise ColumnTypeError(f"{kind}: {parameter} is {given!r}; it must be text, not empty.")
-    check_option("better", getattr(metric, "better"), ["higher", "lower"])  # noqa: B009
+    own: Any = metric
+    return replace(own, **{k: v for k, v in given.items() if v is not None})

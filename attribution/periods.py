@@ -25,7 +25,7 @@ from attribution.errors import (
 from attribution.evidence import Options
 from attribution.joint import Joint
 from attribution.labels import label_of
-from attribution.metrics import Metric, Quantile
+from attribution.metrics import Metric, Quantile, ratio_only
 from attribution.result import Total
 from attribution.trends import Step, Trend, segments_of
 
@@ -219,6 +219,7 @@ def trend_cube(
     if asked.bootstrap is not None or asked.finite_population:
         raise OptionError("trend: it needs inference='analytic' and no finite_population.")
     kpi = cube.metric_named(metric)
+    ratio_only(kpi, "at.trend")
     if isinstance(kpi, Quantile):
         raise OptionError(
             f"metric: {kpi.label!r} is a quantile, whose changes have no joint noise over many "

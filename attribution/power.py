@@ -20,7 +20,7 @@ from attribution.infer.power import (
     row_variance,
     rows_needed,
 )
-from attribution.metrics import Metric
+from attribution.metrics import Metric, ratio_only
 
 __all__ = ["DetectableChange", "minimum_detectable_change"]
 
@@ -272,6 +272,7 @@ def _planned(n: object, rate: float | None, design_effect: float) -> _Sample:
 
 def _observed(cube: Cube, metric: Metric, period: object) -> _Sample:
     """Estimate rate, variance per row, design effect and correlation from periods of a cube."""
+    ratio_only(metric, "at.minimum_detectable_change")
     chosen = list(range(len(cube.periods)))
     if period is not None:
         chosen = sorted({cube.period_index(p) for p in several(period)})

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from attribution.decompose import Decomposition, margin_rates
+from attribution.decompose import Decomposed, Decomposition
 from attribution.evidence import THIN_ROWS
 from attribution.formatting import Format
+from attribution.functions import FunctionOfSums, Total
 from attribution.infer import FEWEST_UNITS
 from attribution.labels import MISSING
-from attribution.metrics import Quantile
+from attribution.metrics import Quantile, is_ratio
 from attribution.quantiles import group_quantiles, has_density
 from attribution.recoding import recodings
 from attribution.tables import too_few
@@ -45,8 +46,7 @@ def findings(change: Attribution) -> list[dict[str, Any]]:
         `code, severity ("ok", "info", "warning"), message, facts`.
     """
     parts, cube = change._parts, change.cube
-    D, N, n = (cube.metric_sums(change.metric, r) for r in ("denominator", "numerator", "count"))
-    volume = D if cube.volume is None else cube.volume
+    n, volume = cube.metric_sums(change.metric, "count"), parts.volumes
     format = change.format
     found = [_residual(change)]
     found += [dict(f) for f in cube.findings]
@@ -56,12 +56,12 @@ def findings(change: Attribution) -> list[dict[str, Any]]:
     found += _quantile(change)
     # What a level was worth before it was merged is a sum; a quantile has none to compare.
     ratio = not isinstance(change.metric, Quantile)
-    found += _recodings(change, volume, D, N, n) if ratio else []
+    found += _recodings(change, volume, n) if ratio else []
     found += _recoded(parts, cube, volume)
-    found += _counts(change, D)
+    found += _counts(change, cube.metric_sums(change.metric, "denominator"))
     found += _clusters(change)
-    found += _periods(cube)
-    found += _simpson(change, D, N, format)
+    found += _periods(change)
+    found += _simpson(change, format)
     # A quantile has one set of weights, those of the Shapley value.
     found += _signs(change, format) if ratio else []
     return found + _identification(parts, cube)
@@ -81,7 +81,7 @@ def _residual(change: Attribution) -> dict[str, Any]:
     )
 
 
-def _rates_in_use(parts: Decomposition, cube: Cube) -> list[dict[str, Any]]:
+def _rates_in_use(parts: Decomposed, cube: Cube) -> list[dict[str, Any]]:
     pairs = [f"{cube.dimensions[a]} × {cube.dimensions[b]}" for a, b in parts.pairs]
     fitted = {
         "additive": "main effects",
@@ -180,7 +180,7 @@ def _cells(change: Attribution, volume: np.ndarray, n: np.ndarray) -> list[dict[
                 share=share,
             )
         )
-    borrowed = parts.stages.rates.borrowed
+    borrowed = parts.borrowed
     if borrowed.any() and not saturated:
         found.append(
             _finding(
@@ -225,28 +225,17 @@ def _counts(change: Attribution, D: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
-def _level_rates(change: Attribution, D: np.ndarray, N: np.ndarray) -> np.ndarray:
-    """The KPI of every level, shape (q, 2); 0 without volume."""
-    X, metric = change._parts.design.matrix, change.metric
-    if isinstance(metric, Quantile):
-        levels = sparse.csr_array(X.T)
-        return np.stack([group_quantiles(change.cube, metric, levels, t) for t in (0, 1)], axis=1)
-    volume, total = X.T @ D.T, X.T @ N.T
-    return np.divide(total, volume, out=np.zeros_like(total), where=volume > 0)
-
-
-def _recodings(
-    change: Attribution, volume: np.ndarray, D: np.ndarray, N: np.ndarray, n: np.ndarray
-) -> list[dict[str, Any]]:
+def _recodings(change: Attribution, volume: np.ndarray, n: np.ndarray) -> list[dict[str, Any]]:
     """Levels that were probably renamed, split or merged, with the mapping to paste."""
-    X, evidence, design = change._parts.design.matrix, change._evidence, change._parts.design
+    parts, evidence, design = change._parts, change._evidence, change._parts.design
+    D, N = _as_ratio(change)
 
     def std_errors(d: int) -> np.ndarray:
         if len(change.cube.levels[d]) > _MANY_LEVELS:
             return np.zeros((2, len(change.cube.levels[d])))
-        member = X[:, design.block(d)].T
+        member = design.matrix[:, design.block(d)].T
         support = change._units.support(sparse.hstack([member, member]))
-        both = [margin_rates(D, N, member, t) for t in (0, 1)]
+        both = [parts.group_rates(member, t)[:2] for t in (0, 1)]
         known = [evidence.of(*both[t], support.in_period(t)) for t in (0, 1)]
         return np.stack([x.found.std_error for x in known])
 
@@ -264,7 +253,27 @@ def _recodings(
     return found
 
 
-def _recoded(parts: Decomposition, cube: Cube, D: np.ndarray) -> list[dict[str, Any]]:
+def _as_ratio(change: Attribution) -> tuple[np.ndarray, np.ndarray]:
+    """Denominators and numerators of the segments; of several sums, volume and volume x rate."""
+    cube, parts, metric = change.cube, change._parts, change.metric
+    if is_ratio(metric):
+        return cube.metric_sums(metric, "denominator"), cube.metric_sums(metric, "numerator")
+    each = sparse.eye_array(len(parts.design.codes), format="csr")
+    rates = [parts.group_rates(each, t)[0] for t in (0, 1)]
+    return parts.volumes, parts.volumes * np.stack(rates)
+
+
+def _level_rates(change: Attribution) -> tuple[np.ndarray, np.ndarray]:
+    """The KPI of each level in both periods, (q, 2), and where there is one."""
+    levels = sparse.csr_array(change._parts.design.matrix.T)
+    found = [change._parts.group_rates(levels, t) for t in (0, 1)]
+    rates, _, known = zip(*found, strict=True)
+    if isinstance(change.metric, Quantile):
+        rates = [group_quantiles(change.cube, change.metric, levels, t) for t in (0, 1)]
+    return np.stack(rates, axis=1), np.stack(known, axis=1)
+
+
+def _recoded(parts: Decomposed, cube: Cube, D: np.ndarray) -> list[dict[str, Any]]:
     """Levels that all but vanished or came from almost nothing: a change of coding, not of work."""
     design, found = parts.design, []
     shares = (design.matrix.T @ D.T).T / D.sum(axis=1)[:, None]
@@ -410,8 +419,10 @@ def _too_few(change: Attribution) -> list[dict[str, Any]]:
     ]
 
 
-def _periods(cube: Cube) -> list[dict[str, Any]]:
+def _periods(change: Attribution) -> list[dict[str, Any]]:
     """Periods of unequal length: in pooled values, or in days for months."""
+    cube = change.cube
+    grows = isinstance(change.metric, Total)
     a, b = (_days(label) for label in cube.periods)
     unit = "days"
     if a is None or b is None:
@@ -419,13 +430,17 @@ def _periods(cube: Cube) -> list[dict[str, Any]]:
         unit = "pooled periods"
     if a == b:
         return []
-    severity = "warning" if max(a, b) > 1.15 * min(a, b) else "info"
+    much = max(a, b) > (1.0 if grows else 1.15) * min(a, b)
+    means = (
+        "Part of the volume line is the calendar; compare per day if that matters."
+        if grows
+        else "A ratio can be compared; volumes cannot."
+    )
     return [
         _finding(
             "unequal_periods",
-            severity,
-            f"The periods differ in length: {a} and {b} {unit}. A ratio can be compared; volumes "
-            "cannot.",
+            "warning" if much else "info",
+            f"The periods differ in length: {a} and {b} {unit}. {means}",
             baseline=a,
             current=b,
             unit=unit,
@@ -444,22 +459,22 @@ def _days(label: str) -> int | None:
     return days
 
 
-def _simpson(
-    change: Attribution, D: np.ndarray, N: np.ndarray, format: Format
-) -> list[dict[str, Any]]:
+def _simpson(change: Attribution, format: Format) -> list[dict[str, Any]]:
     """All or nearly all levels of a dimension moved one way, the total the other."""
     parts, cube, found = change._parts, change.cube, []
-    X, total = parts.design.matrix, change.total.change
-    # Against a single target the levels moved since the baseline, the total did not.
-    if total == 0 or parts.target is not None:
+    total = change.total.change
+    # A sum that grew while its means fell has grown in volume, and a kappa is no mean of kappas;
+    # against a single target the levels moved since the baseline, the total did not.
+    if total == 0 or parts.target is not None or isinstance(change.metric, Total | FunctionOfSums):
         return []
-    margin_D, rate = X.T @ D.T, _level_rates(change, D, N)
+    level_rates, known = _level_rates(change)
     for d, name in enumerate(cube.dimensions):
         block = parts.design.block(d)
-        both = (margin_D[block] > 0).all(axis=1)
+        both = known[block].all(axis=1)
         if both.sum() < 2:
             continue
-        moves = (rate[block, 1] - rate[block, 0])[both]
+        rates = level_rates[block][both]
+        moves = rates[:, 1] - rates[:, 0]
         against = int((np.sign(moves) == -np.sign(total)).sum())
         if against >= _NEARLY_ALL * len(moves):
             fell = "fell" if total > 0 else "rose"
@@ -482,8 +497,10 @@ def _simpson(
 
 def _signs(change: Attribution, format: Format) -> list[dict[str, Any]]:
     """Whether the sign of mix or rate depends on which period's weights are used."""
-    methods = ("baseline", "midpoint", "current")
-    pairs = {m: change._parts.under(m) for m in methods}
+    parts, methods = change._parts, ("baseline", "midpoint", "current")
+    if not isinstance(parts, Decomposition):
+        return []
+    pairs = {m: parts.under(m) for m in methods}
     totals = {effect: {m: pairs[m][i] for m in methods} for i, effect in enumerate(("mix", "rate"))}
     found = []
     rounding = 1e-12 * max(abs(change.total.baseline), abs(change.total.current))
@@ -503,7 +520,7 @@ def _signs(change: Attribution, format: Format) -> list[dict[str, Any]]:
     return found
 
 
-def _identification(parts: Decomposition, cube: Cube) -> list[dict[str, Any]]:
+def _identification(parts: Decomposed, cube: Cube) -> list[dict[str, Any]]:
     found = []
     stayed = parts.turnover.stayed
     nested = parts.design.at(stayed).parents

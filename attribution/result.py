@@ -15,13 +15,13 @@ from attribution.breakdown import Breakdown, breakdown
 from attribution.bridge import Bar, Bridge
 from attribution.crossing import Crossing, crossing
 from attribution.cube import Cube
-from attribution.decompose import Decomposition
+from attribution.decompose import Decomposed, Decomposition
 from attribution.errors import OptionError, check_level, check_option, listing
 from attribution.evidence import Evidence, Options
 from attribution.formatting import Format, significant
 from attribution.infer import Units, half_width
 from attribution.methods import Pathways, compare_methods, pathway_matrix
-from attribution.metrics import Metric, Quantile
+from attribution.metrics import Metric, Quantile, ratio_only
 from attribution.seeds import seed_of
 from attribution.tables import effects_table, levels_table, line_names, segments_table, too_few
 
@@ -99,8 +99,18 @@ class Attribution:
         return self._evidence.options
 
     @property
-    def _parts(self) -> Decomposition:
+    def _parts(self) -> Decomposed:
         return self._evidence.parts
+
+    @property
+    def _ratio_parts(self) -> Decomposition:
+        """The decomposition of one ratio, for what writes out its formulas."""
+        if isinstance(self._parts, Decomposition):
+            return self._parts
+        raise OptionError(
+            f"metric: a workbook writes out the formulas of one ratio of sums; "
+            f"{self.metric.label!r} is a {type(self.metric).__name__}. Use to_frame or to_json."
+        )
 
     @property
     def _units(self) -> Units:
@@ -119,10 +129,10 @@ class Attribution:
 
         Columns: effect, dimension, segment, estimate, std_error, conf_low, conf_high, p_value,
         p_adjusted, share_of_change. Effects: "mix" (one row per dimension), "joint" (how the
-        dimensions pair up), "rate", "interaction" (threefold only), "sampling" (with `volume`
-        only), "exit" and "entry" (one row per level that left or entered). `share_of_change` is
-        null where it would mislead (a change within 2 standard errors, or within 10 % of the
-        movement behind it).
+        dimensions pair up), "rate", "volume" (of a `Total`), "interaction" (threefold only),
+        "sampling" (with `volume` only), "exit" and "entry" (one row per level that left or
+        entered). `share_of_change` is null where it would mislead (a change within 2 standard
+        errors, or within 10 % of the movement behind it).
         """
         change, movement = self.total.change, np.abs(self._parts.estimate).sum()
         sound = abs(change) > 2 * self.total.std_error and abs(change) > 0.1 * movement
@@ -497,6 +507,7 @@ class Attribution:
         units = self._units
         if not units.clustered or units.overlap is not None:
             raise OptionError("cluster: a permutation test needs one cluster column.")
+        ratio_only(self.metric, "a permutation test")
         sums, S = units.ways[0].sums, len(self.cube.codes)
         D0, D1, N0, N1 = (np.asarray(sums[:, k * S : (k + 1) * S].sum(axis=1)) for k in range(4))
         seed = self.options.seed if rng is None else seed_of(rng)

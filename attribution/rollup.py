@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from attribution.cube import Cube
+from attribution.decompose import Decomposed
 from attribution.evidence import Evidence
 from attribution.metrics import Metric
 from attribution.tables import known_columns
@@ -64,7 +65,7 @@ def hierarchy_table(cube: Cube, metric: Metric, evidence: Evidence, d: int) -> p
     known = {column: evidence.of_lines(*line).where(stayed) for column, line in of_levels.items()}
     known |= {column: evidence.of_lines(*line) for column, line in (of_cells | total).items()}
     p_adjusted = np.split(evidence.adjusted(*known.values()), len(known))
-    frame = pd.DataFrame(_described(cube, metric, chain, depth, code, member))
+    frame = pd.DataFrame(_described(cube, metric, parts, chain, depth, code, member))
     frame["within"] = frame["within"].astype(object).where(depth > 0, None)
     for (column, found), adjusted in zip(known.items(), p_adjusted, strict=True):
         columns = known_columns(column, found)
@@ -100,6 +101,7 @@ def _below(
 def _described(
     cube: Cube,
     metric: Metric,
+    parts: Decomposed,
     chain: np.ndarray,
     depth: np.ndarray,
     code: np.ndarray,
@@ -108,11 +110,11 @@ def _described(
     """Names, counts, and observed shares and rates."""
     names = [cube.dimensions[d] for d in chain]
     above = [[None] * len(cube.levels[chain[0]]), *map(cube.parent_levels, names[1:])]
-    D, N = (member @ cube.metric_sums(metric, r).T for r in ("denominator", "numerator"))
     n = member @ cube.metric_sums(metric, "count").T
-    V = cube.metric_sums(metric, "denominator") if cube.volume is None else cube.volume
+    V = parts.volumes
     share = member @ V.T / V.sum(axis=1)
-    rate = np.divide(N, D, out=np.full(D.shape, np.nan), where=D > 0)
+    rates = [parts.group_rates(member, t) for t in (0, 1)]
+    rate = np.stack([np.where(known, value, np.nan) for value, _, known in rates], axis=1)
     described: dict[str, object] = {
         "dimension": [names[k] for k in depth],
         "segment": [cube.levels[chain[k]][x] for k, x in zip(depth, code, strict=True)],

@@ -18,13 +18,14 @@ from scipy import sparse
 
 from attribution.cube import ClusterSums, Cube
 from attribution.errors import MissingFileError, SourceError
+from attribution.functions import FunctionOfSums, Total
 from attribution.metrics import Mean, Quantile, Rate, Ratio
 from attribution.sketch import Sketch
 
 __all__ = ["load_cube", "save_cube"]
 
 _FORMAT = 1
-_METRICS = {"Mean": Mean, "Quantile": Quantile, "Rate": Rate, "Ratio": Ratio}
+_METRICS = {kind.__name__: kind for kind in (FunctionOfSums, Mean, Quantile, Rate, Ratio, Total)}
 # A zip notes when each member was written; the same cube must give the same bytes.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -44,7 +45,7 @@ def save_cube(cube: Cube, path: str | Path) -> None:
         arrays |= {f"sketches/{i}/{part}": x for part, x in _sketch_arrays(sketch).items()}
     header = {
         "format": _FORMAT,
-        "metrics": [{"kind": type(m).__name__, **asdict(m)} for m in cube.metrics],
+        "metrics": [_described(m) for m in cube.metrics],
         "dimensions": cube.dimensions,
         "levels": cube.levels,
         "periods": cube.periods,
@@ -112,6 +113,10 @@ def load_cube(path: str | Path) -> Cube:
         f"cube: {str(path)!r} has format {header['format']}; this version reads {_FORMAT}. Update "
         "kpi-attribution."
     )
+
+
+def _described(metric: Any) -> dict[str, Any]:
+    return {"kind": type(metric).__name__, **asdict(metric)}
 
 
 def _write(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

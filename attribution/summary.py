@@ -146,7 +146,9 @@ def summary(change: Attribution) -> str:
     table = [
         f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:<{widths[2]}}  {d}".rstrip() for a, b, c, d in rows
     ]
-    unit = f"levels in {format.unit}, steps in {format.change_unit}" if format.unit else ""
+    unit = f"in {format.unit}" if format.unit else ""
+    if format.change_unit != format.unit:
+        unit = f"levels in {format.unit}, steps in {format.change_unit}"
     adjusted = f"p-values adjusted ({change.options.adjust})" if change.options.adjust else ""
     lines = [bridge.message + ".", verdict_text(change)]
     if change.verdict != "real" and verdict_is_known(change):

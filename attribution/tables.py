@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from attribution.cube import Cube
-from attribution.decompose import Line, margin_rates, margin_shares
+from attribution.decompose import Line, margin_shares
 from attribution.evidence import Evidence, Known
 from attribution.gradient import Gradient
 from attribution.labels import plural
@@ -211,24 +211,25 @@ def _rows(
     `apart` is what rows have outside S, `inside` says which have something within, `replicated`
     where a bootstrap holds them.
     """
-    D, N = cube.metric_sums(metric, "denominator"), cube.metric_sums(metric, "numerator")
+    parts = evidence.parts
     n = member @ cube.metric_sums(metric, "count").T
-    volume = D if cube.volume is None else cube.volume
-    exists, sampled = (member @ volume.T) > 0, (member @ D.T) > 0
+    volume = parts.volumes
+    exists = (member @ volume.T) > 0
     both = sparse.hstack([member, member], format="csr")
     support = evidence.units.support(both)
     columns = {"n_baseline": n[:, 0], "n_current": n[:, 1]}
     for t, when in enumerate(("baseline", "current")):
         here = support.in_period(t)
-        value, in_share = margin_shares(volume, member, t)
+        value, in_share = margin_shares(volume, member, t, parts.blocks)
         estimated = cube.volume is None
         share = evidence.of(value, in_share, here) if estimated else evidence.certain(value)
         share = share.where(exists[:, t])
         if isinstance(metric, Quantile):
             rate = inferred_quantiles(cube, metric, evidence, member, t, here)
+            rate = rate.where(exists[:, t])
         else:
-            rate = evidence.of(*margin_rates(D, N, member, t), here)
-        rate = rate.where(sampled[:, t])
+            value, in_rate, known = parts.group_rates(member, t)
+            rate = evidence.of(value, in_rate, here).where(known)
         columns |= known_columns(f"share_{when}", share) | known_columns(f"rate_{when}", rate)
 
     total = apart[0] + sum(x for x, _ in estimates.values())

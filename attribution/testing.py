@@ -35,12 +35,15 @@ class Case:
     codes : ndarray of int, shape (S, D)
     sizes : tuple of int
         Levels per dimension.
+    kpi : callable
+        Total denominators and numerators of both periods to the KPI of both; None: their ratio.
     """
 
     D: np.ndarray
     N: np.ndarray
     codes: np.ndarray
     sizes: tuple[int, ...]
+    kpi: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
 
     def run(self, decompose: Decompose) -> Any:
         """Decompose this case.
@@ -97,7 +100,11 @@ def random_case(
 
 
 def check_decomposition(
-    decompose: Decompose, *, without: Iterable[str] = (), cases: Iterable[Case] | None = None
+    decompose: Decompose,
+    *,
+    without: Iterable[str] = (),
+    cases: Iterable[Case] | None = None,
+    kpi: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> None:
     """Check every property on several cases.
 
@@ -109,6 +116,10 @@ def check_decomposition(
         Properties that the decomposition documents it cannot have.
     cases : iterable of Case, optional
         Your own; by default full, sparse and one-dimensional random cases.
+
+    kpi : callable, optional
+        Total denominators and numerators of both periods, (2,) each, to the KPI of both; their
+        ratio by default.
 
     Raises
     ------
@@ -135,6 +146,7 @@ def check_decomposition(
             random_case(4, sizes=(3, 3, 2, 2), empty=0.5, rows=20),
         ]
     for i, case in enumerate(cases):
+        case = case if kpi is None else replace(case, kpi=kpi)
         for name, holds in PROPERTIES.items():
             if name in left_out:
                 continue
@@ -164,9 +176,15 @@ def _assert_same(found: dict[tuple, float], expected: dict[tuple, float], scale:
         assert abs(a - b) <= _TOLERANCE * max(scale, 1e-300), f"{key}: {a!r} where {b!r} is due"
 
 
+def _ends(case: Case) -> np.ndarray:
+    D, N = case.D.sum(axis=1), case.N.sum(axis=1)
+    return N / D if case.kpi is None else case.kpi(D, N)
+
+
 def _scale(case: Case) -> float:
     rates = np.divide(case.N, case.D, out=np.zeros_like(case.N), where=case.D > 0)
-    return float(np.abs(rates).max())
+    ends = _ends(case)
+    return max(float(np.abs(rates).max()), float(np.abs(ends).max()))
 
 
 # -- properties ------------------------------------------------------------------------------
@@ -174,7 +192,7 @@ def _scale(case: Case) -> float:
 
 def adds_up(decompose: Decompose, case: Case) -> None:
     """The lines add up to the change."""
-    change = np.diff(case.N.sum(axis=1) / case.D.sum(axis=1))[0]
+    change = np.diff(_ends(case))[0]
     _assert_same(
         {("sum",): float(case.run(decompose).estimate.sum())}, {("sum",): change}, _scale(case)
     )
@@ -230,7 +248,7 @@ def no_change(decompose: Decompose, case: Case) -> None:
     """Where nothing changed, every line is 0."""
     still = replace(case, D=case.D[[0, 0]], N=case.N[[0, 0]])
     seen = still.D[0] > 0
-    still = Case(still.D[:, seen], still.N[:, seen], case.codes[seen], case.sizes)
+    still = replace(still, D=still.D[:, seen], N=still.N[:, seen], codes=case.codes[seen])
     _assert_same(_lines(still.run(decompose)), {}, _scale(case))
 
 

@@ -2,34 +2,44 @@
 
 kitagawa.py mix and rate per segment; turnover.py what enters and leaves; rates.py saturated,
 additive and pairs rates; counted.py known volumes; dimensions.py the mix effect per dimension;
-linearize.py the chain rule between them; decomposition.py puts one change together;
-distribution.py that of a quantile. design.py and gradient.py are their linear algebra.
+linearize.py the chain rule between them; decomposition.py puts one change together, functions.py
+that of a KPI of several sums, with what its shares and rates are worth from coefficients.py, and
+distribution.py that of a quantile. design.py is their linear algebra.
 """
 
+from attribution.decompose.coefficients import Form, RatioForm, SmoothForm, TotalForm
 from attribution.decompose.decomposition import Decomposition, Line, decompose
 from attribution.decompose.design import Design
 from attribution.decompose.dimensions import identical
 from attribution.decompose.distribution import Located, locate, quantile_effects, sparsity
-from attribution.decompose.margins import (
-    margin_rates,
-    margin_shares,
-    total_change,
+from attribution.decompose.functions import (
+    FunctionDecomposition,
+    decompose_function,
+    recompute_function,
 )
+from attribution.decompose.margins import margin_rates, margin_shares, total_change
 from attribution.decompose.misfit import misfit
 from attribution.decompose.mixing import MIX, compared
 from attribution.decompose.pathways import pathways
 from attribution.decompose.replicates import Recomputed, recompute
 from attribution.decompose.turnover import staying
 
+# What a change is decomposed into, whatever the KPI: the same attributes and gradients.
+Decomposed = Decomposition | FunctionDecomposition
+
 __all__ = [
     "MIX",
+    "Decomposed",
     "Decomposition",
     "Design",
+    "Form",
+    "FunctionDecomposition",
     "Line",
     "Located",
     "Recomputed",
     "compared",
     "decompose",
+    "decompose_function",
     "identical",
     "locate",
     "margin_rates",
@@ -37,8 +47,12 @@ __all__ = [
     "misfit",
     "pathways",
     "quantile_effects",
-    "recompute",
     "sparsity",
+    "RatioForm",
+    "recompute",
+    "recompute_function",
+    "SmoothForm",
     "staying",
     "total_change",
+    "TotalForm",
 ]

@@ -21,7 +21,7 @@ from attribution.decompose.rates import choose, explained, fitted, saturated
 from attribution.decompose.turnover import Turnover, turnover
 from attribution.gradient import Gradient
 
-__all__ = ["Decomposition", "Line", "decompose"]
+__all__ = ["Decomposition", "Line", "decompose", "level_totals", "line_members"]
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,52 @@ class Decomposition:
         """The full counts, shape (2, S), where they are known apart from the denominators."""
         return self._sums[2]
 
+    @property
+    def valued(self) -> tuple[np.ndarray, np.ndarray, Design]:
+        """Shares, the rates that value them, and the design of S."""
+        return self.stages.shares.p, self.stages.rates.r, self._by_level.design
+
+    @property
+    def weights(self) -> Weights:
+        """Which period's rates value shares."""
+        return self._weights
+
+    @property
+    def blocks(self) -> int:
+        """How many sums there are, of two periods each: D and N."""
+        return 2
+
+    @property
+    def denominators(self) -> tuple[int, ...]:
+        """The denominator of each block of sums: D, of itself too."""
+        return 0, 0
+
+    @property
+    def volumes(self) -> np.ndarray:
+        """What shares are taken of, shape (2, S)."""
+        return self._sums[0] if self.volume is None else self.volume
+
+    @property
+    def borrowed(self) -> np.ndarray:
+        """Cells of S whose rate in a period comes from the other one, shape (2, S)."""
+        return self.stages.rates.borrowed
+
+    def group_values(self, member, t: int) -> tuple[np.ndarray, Gradient, np.ndarray]:
+        """Return the KPI of groups of segments, its gradient, and where there is one."""
+        D, N, _ = self._sums
+        return *margin_rates(D, N, member, t), (member @ D[t]) > 0
+
+    def group_rates(self, member, t: int) -> tuple[np.ndarray, Gradient, np.ndarray]:
+        """Return the same: the KPI is the rate."""
+        return self.group_values(member, t)
+
+    @cached_property
+    def ends(self) -> Gradient:
+        """The gradient of R_0 and R_1."""
+        everyone = sparse.csr_array(np.ones((1, len(self.design.codes))))
+        D, N, _ = self._sums
+        return Gradient.stack([margin_rates(D, N, everyone, t)[1] for t in (0, 1)])
+
     @cached_property
     def total_change(self) -> tuple[np.ndarray, Gradient]:
         """R_1 - R_0 itself, or R_1 less the target, shape (1,), with its gradient."""
@@ -152,25 +198,12 @@ class Decomposition:
     @cached_property
     def members(self) -> sparse.csr_array:
         """1 where a line rests on a segment of a period, shape (K, 2 S)."""
-        stayed, line_of, S = self.turnover.stayed, self.turnover.line_of, len(self.design.codes)
-        of_S = sparse.csr_array(np.concatenate([stayed, stayed])[None, :].astype(float))
-        blocks = [of_S] * (len(self.lines) - len(self.turnover.lines))
-        for i, (t, _) in enumerate(self.turnover.lines):
-            cells = np.flatnonzero(line_of == i)
-            ones, row = np.ones(len(cells)), np.zeros(len(cells), dtype=int)
-            blocks.append(sparse.csr_array((ones, (row, t * S + cells)), shape=(1, 2 * S)))
-        return sparse.csr_array(sparse.vstack(blocks, format="csr"))
+        return line_members(len(self.lines), self.turnover)
 
     @cached_property
     def level_totals(self) -> sparse.csr_array:
         """What adds up to a level's total, shape (q, K + q parts): its parts, or its own lines."""
-        K, q = len(self.lines), self.design.width
-        inside = np.asarray(self.turnover.exists.all(axis=0))
-        named = [(x, i) for i, line in enumerate(self.lines) for x in line.levels if not inside[x]]
-        level, line = np.array(named, dtype=int).reshape(-1, 2).T
-        lines = sparse.csr_array((np.ones(len(named)), (level, line)), shape=(q, K))
-        within = sparse.diags_array(inside.astype(float))
-        return sparse.csr_array(sparse.hstack([lines, *[within] * len(self.level_parts)]))
+        return level_totals(self.lines, self.turnover, self.design.width, len(self.level_parts))
 
     @property
     def in_use(self) -> np.ndarray:
@@ -202,6 +235,34 @@ class Decomposition:
         p, r, weights = self.stages.shares.p, self.stages.rates.r, METHODS[method]
         mix, rate = (float(PARTS[part][0](p, r, weights).sum()) for part in ("mix", "rate"))
         return mix, rate
+
+
+def line_members(lines: int, turnover: Turnover) -> sparse.csr_array:
+    """Return 1 where a line rests on a segment of a period, shape (lines, 2 S).
+
+    Those of entry and exit are last and rest on their own segments, all others on S.
+    """
+    stayed, line_of, S = turnover.stayed, turnover.line_of, len(turnover.stayed)
+    of_S = sparse.csr_array(np.concatenate([stayed, stayed])[None, :].astype(float))
+    blocks = [of_S] * (lines - len(turnover.lines))
+    for i, (t, _) in enumerate(turnover.lines):
+        cells = np.flatnonzero(line_of == i)
+        ones, row = np.ones(len(cells)), np.zeros(len(cells), dtype=int)
+        blocks.append(sparse.csr_array((ones, (row, t * S + cells)), shape=(1, 2 * S)))
+    return sparse.csr_array(sparse.vstack(blocks, format="csr"))
+
+
+def level_totals(
+    lines: Sequence[Line], turnover: Turnover, width: int, parts: int
+) -> sparse.csr_array:
+    """Return what adds up to a level's total, shape (q, K + q parts): its parts, or its lines."""
+    K, q = len(lines), width
+    inside = np.asarray(turnover.exists.all(axis=0))
+    named = [(x, i) for i, line in enumerate(lines) for x in line.levels if not inside[x]]
+    level, line = np.array(named, dtype=int).reshape(-1, 2).T
+    own = sparse.csr_array((np.ones(len(named)), (level, line)), shape=(q, K))
+    within = sparse.diags_array(inside.astype(float))
+    return sparse.csr_array(sparse.hstack([own, *[within] * parts]))
 
 
 def decompose(

@@ -13,20 +13,23 @@ from attribution.gradient import Gradient
 __all__ = ["margin_rates", "margin_shares", "outside_shares", "total_change"]
 
 
-def margin_shares(D: np.ndarray, member, t: int) -> tuple[np.ndarray, Gradient]:
+def margin_shares(D: np.ndarray, member, t: int, blocks: int = 2) -> tuple[np.ndarray, Gradient]:
     """Return each group's share of the denominators of period `t`.
 
     Parameters
     ----------
     D : ndarray, shape (2, S)
+        The first of the blocks of sums.
     member : sparse array, shape (groups, S)
         1 where a segment belongs to a group.
     t : {0, 1}
+    blocks : int
+        How many there are.
     """
     total = D[t].sum()
     share = (member @ D[t]) / total
-    own = _placed(member, np.full(D.shape[1], 1 / total), t, D.shape[1])
-    everyone = np.zeros((1, 4 * D.shape[1]))
+    own = _placed(member, np.full(D.shape[1], 1 / total), t, D.shape[1], 2 * blocks)
+    everyone = np.zeros((1, 2 * blocks * D.shape[1]))
     everyone[0, t * D.shape[1] : (t + 1) * D.shape[1]] = 1 / total
     return share, own + Gradient.of(-share[:, None], everyone)
 
@@ -77,9 +80,9 @@ def total_change(D: np.ndarray, N: np.ndarray) -> tuple[float, Gradient]:
     return float(after[0] - before[0]), in_after - in_before
 
 
-def _placed(member, scale: np.ndarray, block: int, S: int) -> Gradient:
-    """Lines that read their members in one of the four blocks of variables."""
-    blocks = [sparse.csr_array(member.shape) for _ in range(4)]
+def _placed(member, scale: np.ndarray, block: int, S: int, of: int = 4) -> Gradient:
+    """Lines that read their members in one of the blocks of variables."""
+    blocks = [sparse.csr_array(member.shape) for _ in range(of)]
     blocks[block] = sparse.csr_array(member @ sparse.diags_array(scale))
     return Gradient.of(
         sparse.eye_array(member.shape[0], format="csr"), sparse.hstack(blocks, format="csr")

@@ -22,7 +22,15 @@ from attribution.infer.simultaneous import (
     critical_value,
     stepwise,
 )
-from attribution.infer.units import Support, Units, UnitSums, cluster_units, row_units
+from attribution.infer.units import (
+    Support,
+    Units,
+    UnitSums,
+    cluster_sum_units,
+    cluster_units,
+    row_sum_units,
+    row_units,
+)
 
 __all__ = [
     "ADJUSTMENTS",
@@ -38,6 +46,7 @@ __all__ = [
     "adjusted_p_values",
     "bootstrap_inference",
     "cluster_strata",
+    "cluster_sum_units",
     "cluster_units",
     "covariance",
     "critical_value",
@@ -48,6 +57,7 @@ __all__ = [
     "permutation_test",
     "psi",
     "resample",
+    "row_sum_units",
     "row_units",
     "std_errors",
     "stepwise",

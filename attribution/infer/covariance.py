@@ -22,8 +22,9 @@ def psi(gradient: Gradient, units: Units) -> list[np.ndarray] | None:
     """Return what each unit adds to each line, centred, an array (rows, K) for each kind of unit.
 
     One per cluster column and one for their crossing; None for more than 500 lines. Rows that
-    stand for several units (independent rows, two per cell) are not centred: their sum is 0 for
-    every line that does not change when all sums double.
+    stand for several units (independent rows, by the root of their Gram) are centred where they
+    hold a 1 of every unit; two per cell need it not: their sum is 0 for every line that does not
+    change when all sums double.
     """
     if gradient.shape[0] > MOST_ROWS or units.count < 2:
         return None
@@ -31,8 +32,10 @@ def psi(gradient: Gradient, units: Units) -> list[np.ndarray] | None:
 
 
 def _centred(gradient: Gradient, units: UnitSums) -> np.ndarray:
-    rows = gradient.dot(units.sums)
-    return rows - gradient.times(units.totals) / units.count if units.clustered else rows
+    rows, mean = gradient.dot(units.sums), gradient.times(units.totals) / units.count
+    if units.clustered:
+        return rows - mean
+    return rows if units.ones is None else rows - np.outer(units.ones, mean)
 
 
 def covariance(gradient: Gradient, units: Units) -> np.ndarray:

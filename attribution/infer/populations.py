@@ -59,6 +59,11 @@ def of_clusters(units: UnitSums, strata: np.ndarray | None) -> Population:
 def of_trials(units: UnitSums) -> Population:
     """Successes and failures of each cell, if independent rows are 0/1 trials."""
     cells = len(units.totals) // 2
+    if units.ones is not None:
+        raise OptionError(
+            "inference: 'bootstrap' of a KPI of several sums draws clusters. Name cluster=...; a "
+            "column with an id of its own for each row will do."
+        )
     D, N = np.split(units.totals, 2)
     root = units.sums
     dd, dn = root.diagonal()[:cells] ** 2, root.diagonal()[:cells] * root.diagonal(cells)[:cells]

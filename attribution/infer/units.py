@@ -1,14 +1,22 @@
-"""The sums of independent units - clusters, or rows - over (D_0, D_1, N_0, N_1)."""
+"""The sums of independent units - clusters, or rows - over (D_0, D_1, N_0, N_1), or more sums."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
-__all__ = ["Support", "UnitSums", "Units", "cluster_units", "row_units"]
+__all__ = [
+    "Support",
+    "UnitSums",
+    "Units",
+    "cluster_sum_units",
+    "cluster_units",
+    "row_sum_units",
+    "row_units",
+]
 
 # As many units as leave no doubt.
 _CERTAIN = 1e12
@@ -30,6 +38,9 @@ class UnitSums:
         Whether the rows of `sums` are the units themselves.
     in_cell : ndarray, shape (2, S)
         The number of units in each cell of each period.
+    ones : ndarray, shape (rows,), optional
+        What stands for a 1 of every unit where the rows of `sums` are a root of their Gram: the
+        root of the Gram with a 1 beside the sums. Without it lines have no mean to take away.
     """
 
     sums: sparse.csr_array
@@ -37,14 +48,7 @@ class UnitSums:
     count: int
     clustered: bool
     in_cell: np.ndarray
-
-    @cached_property
-    def _seen(self) -> tuple[sparse.csr_array, sparse.csr_array]:
-        """Which units have a denominator in which cells, per period."""
-        S = self.sums.shape[1] // 4
-        seen = self.sums[:, : 2 * S].copy()
-        seen.data = (seen.data != 0).astype(float)
-        return seen[:, :S], seen[:, S:]
+    ones: np.ndarray | None = None
 
     def support(self, members) -> Support:
         """Count the units that lines rest on.
@@ -61,8 +65,7 @@ class UnitSums:
                 [members[:, t * S : (t + 1) * S] @ self.in_cell[t] for t in (0, 1)], axis=1
             )
             return Support(n, n.sum(axis=1))
-        seen = self.sums[:, : 2 * S].copy()
-        seen.data = (seen.data != 0).astype(float)
+        seen = _seen(self.sums, 2 * S)
         blocks = [seen[:, t * S : (t + 1) * S] @ members[:, t * S : (t + 1) * S].T for t in (0, 1)]
         per_period = np.stack([_nonzero_rows(block) for block in blocks], axis=1)
         return Support(per_period, _nonzero_rows(blocks[0] + blocks[1]))
@@ -93,6 +96,17 @@ class Support:
         """The smaller number of units among the periods in which a line has any, shape (K,)."""
         some = np.where(self.per_period > 0, self.per_period, np.inf).min(axis=1)
         return np.where(np.isinf(some), 0.0, some)
+
+
+def _seen(sums: sparse.csr_array, cells: int) -> sparse.csr_array:
+    """Which units have anything in which cells: of two sums a denominator, of several any."""
+    blocks = sums.shape[1] // cells
+    seen = abs(sums[:, :cells])
+    for j in range(1, blocks if blocks > 2 else 1):
+        seen = seen + abs(sums[:, j * cells : (j + 1) * cells])
+    seen = sparse.csr_array(seen)
+    seen.data = (seen.data != 0).astype(float)
+    return seen
 
 
 def _nonzero_rows(block) -> np.ndarray:
@@ -164,7 +178,7 @@ class Units:
         overlap = None if self.overlap is None else replace(self.overlap, count=1)
         return Units(tuple(replace(way, count=1) for way in self.ways), overlap)
 
-    def delete_one(self, cells: np.ndarray, thin: np.ndarray) -> Units:
+    def delete_one(self, cells: np.ndarray, thin: np.ndarray, of: Sequence[int] = (0, 0)) -> Units:
         """Return the units with residuals as leaving out one unit at a time gives them.
 
             N_g + (N_g - r_c D_g) (f_g^a - 1),   f_g = D_c / (D_c - D_g)
@@ -181,6 +195,8 @@ class Units:
             The segments whose rates are taken as observed.
         thin : ndarray of bool, shape (2, S)
             Cells of few rows.
+        of : sequence of int
+            The denominator of each block of sums, a block too; of itself for a denominator.
 
         References
         ----------
@@ -188,8 +204,8 @@ class Units:
         regression with multi-stage samples. Survey Methodology 28 (a = 1/2; a = 1 the jackknife).
         """
         power = np.where(thin, 1.0, 0.5).ravel() * np.tile(cells, 2)
-        overlap = None if self.overlap is None else _delete_one(self.overlap, power)
-        return Units(tuple(_delete_one(way, power) for way in self.ways), overlap)
+        overlap = None if self.overlap is None else _delete_one(self.overlap, power, of)
+        return Units(tuple(_delete_one(way, power, of) for way in self.ways), overlap)
 
     def finite(self, n: np.ndarray, volume: np.ndarray) -> Units:
         """Return the units for the decisions of these periods alone.
@@ -241,8 +257,36 @@ def cluster_units(
     Units
     """
 
+    return cluster_sum_units(cluster, period, segment, [D, N], segments)
+
+
+def cluster_sum_units(
+    cluster: np.ndarray,
+    period: np.ndarray,
+    segment: np.ndarray,
+    sums: Sequence[np.ndarray],
+    segments: int,
+) -> Units:
+    """Arrange several cluster sums as one row per cluster, for one or two cluster columns.
+
+    Parameters
+    ----------
+    cluster : ndarray of int, shape (k, m)
+        The code, from 0, of each cluster column; k is 1 or 2.
+    period, segment : ndarray of int, shape (m,)
+        Where each entry belongs: a period 0 or 1, a segment.
+    sums : sequence of ndarray, shape (m,)
+        What they hold, block after block.
+    segments : int
+        The number S of segments.
+
+    Returns
+    -------
+    Units
+    """
+
     def one_way(codes: np.ndarray) -> UnitSums:
-        return _one_way(codes, period, segment, D, N, segments)
+        return _one_way(codes, period, segment, sums, segments)
 
     ways = tuple(one_way(codes) for codes in cluster)
     if len(ways) == 1:
@@ -251,25 +295,22 @@ def cluster_units(
     return Units(ways, one_way(np.unique(crossed, return_inverse=True)[1].ravel()))
 
 
-def _one_way(cluster, period, segment, D, N, segments: int) -> UnitSums:
+def _one_way(cluster, period, segment, sums: Sequence[np.ndarray], segments: int) -> UnitSums:
     seen = np.bincount(cluster) > 0
     row = (np.cumsum(seen) - 1)[cluster]
-    count = int(seen.sum())
+    count, blocks, cells = int(seen.sum()), len(sums), 2 * segments
     column = period.astype(np.int64) * segments + segment
-    sums = sparse.csr_array(
-        (
-            np.concatenate([D, N]),
-            (np.concatenate([row, row]), np.concatenate([column, column + 2 * segments])),
-        ),
-        shape=(count, 4 * segments),
+    columns = np.concatenate([column + j * cells for j in range(blocks)])
+    placed = sparse.csr_array(
+        (np.concatenate(sums), (np.tile(row, blocks), columns)), shape=(count, blocks * cells)
     )
     # An order of their own, so that what is drawn for a unit does not depend on its label.
-    size = np.repeat([np.abs(D).sum(), np.abs(N).sum() or 1.0], 2 * segments)
-    mark = sums @ (np.random.default_rng(0).random(4 * segments) / size)
-    sums = sparse.csr_array(sums[np.argsort(mark, kind="stable")])
-    totals = np.asarray(sums.sum(axis=0)).ravel()
-    in_cell = _nonzero_rows(sums[:, : 2 * segments]).reshape(2, segments)
-    return UnitSums(sums, totals, count, clustered=True, in_cell=in_cell)
+    size = np.repeat([np.abs(x).sum() or 1.0 for x in sums], cells)
+    mark = placed @ (np.random.default_rng(0).random(blocks * cells) / size)
+    placed = sparse.csr_array(placed[np.argsort(mark, kind="stable")])
+    totals = np.asarray(placed.sum(axis=0)).ravel()
+    in_cell = _nonzero_rows(_seen(placed, cells)).reshape(2, segments)
+    return UnitSums(placed, totals, count, clustered=True, in_cell=in_cell)
 
 
 def row_units(
@@ -300,6 +341,45 @@ def row_units(
     return Units((UnitSums(sums, totals, round(count.sum()), clustered=False, in_cell=count),))
 
 
+def row_sum_units(sums: np.ndarray, gram: np.ndarray, count: np.ndarray) -> Units:
+    """Arrange independent rows of several sums by the root of each cell's Gram.
+
+    Parameters
+    ----------
+    sums : ndarray, shape (M, 2, S)
+    gram : ndarray, shape (M, M, 2, S)
+        Sums over rows of the products of their parts; symmetric.
+    count : ndarray, shape (2, S)
+        The number of rows.
+
+    Returns
+    -------
+    Units
+    """
+    M, cells = len(sums), count.size
+    # With a 1 of every row in front: what is taken away to centre lines is then known.
+    whole = np.empty((cells, M + 1, M + 1))
+    whole[:, 0, 0] = count.ravel()
+    whole[:, 0, 1:] = whole[:, 1:, 0] = sums.reshape(M, cells).T
+    whole[:, 1:, 1:] = gram.reshape(M, M, cells).transpose(2, 0, 1)
+    # Scaled to ones on the diagonal, or the root would lose what is small.
+    scale = np.sqrt(np.maximum(np.einsum("cii->ci", whole), 0.0))
+    safe = np.where(scale > 0, scale, 1.0)
+    values, vectors = np.linalg.eigh(whole / safe[:, :, None] / safe[:, None, :])
+    root = np.sqrt(np.maximum(values, 0.0))[:, :, None] * vectors.transpose(0, 2, 1)
+    root = root * scale[:, None, :]
+    row = np.arange(cells * (M + 1)).reshape(cells, M + 1, 1)
+    column = np.arange(M) * cells + np.arange(cells)[:, None]
+    rows, columns = np.broadcast_arrays(row, column[:, None, :])
+    placed = sparse.csr_array(
+        (root[:, :, 1:].ravel(), (rows.ravel(), columns.ravel())),
+        shape=(cells * (M + 1), M * cells),
+    )
+    ones = root[:, :, 0].ravel()
+    total = round(count.sum())
+    return Units((UnitSums(placed, sums.ravel(), total, False, count, ones),))
+
+
 def _gram_root(dd: np.ndarray, dn: np.ndarray, nn: np.ndarray) -> sparse.csr_array:
     cells = len(dd)
     first = np.sqrt(dd)
@@ -318,22 +398,43 @@ def _gram_root(dd: np.ndarray, dn: np.ndarray, nn: np.ndarray) -> sparse.csr_arr
     )
 
 
-def _delete_one(units: UnitSums, power: np.ndarray) -> UnitSums:
+def _delete_one(units: UnitSums, power: np.ndarray, of: Sequence[int]) -> UnitSums:
     """The power of the factor is 0 where a cell is left as it is, shape (2 S,)."""
     width = len(power)
-    D, N = units.totals[:width], units.totals[width:]
+    if not units.clustered and units.ones is None:
+        D, N = units.totals[:width], units.totals[width:]
+        r = np.divide(N, D, out=np.zeros(width), where=D != 0)
+        return replace(units, sums=_delete_one_row(units, r, power))
+    blocks = [
+        _delete_one_block(units, power, j, base) if j != base else _block(units, j, width)
+        for j, base in enumerate(of)
+    ]
+    sums = sparse.csr_array(sparse.hstack(blocks, format="csr"))
+    totals = np.asarray(sums.sum(axis=0)).ravel() if units.clustered else units.totals
+    return replace(units, sums=sums, totals=totals)
+
+
+def _block(units: UnitSums, j: int, width: int) -> sparse.csr_array:
+    return units.sums[:, j * width : (j + 1) * width]
+
+
+def _delete_one_block(units: UnitSums, power: np.ndarray, j: int, base: int) -> sparse.csr_array:
+    width = len(power)
+    in_D, in_N = _block(units, base, width), _block(units, j, width).copy()
+    D, N = (units.totals[i * width : (i + 1) * width] for i in (base, j))
     r = np.divide(N, D, out=np.zeros(width), where=D != 0)
     if not units.clustered:
-        return replace(units, sums=_delete_one_row(units, r, power))
+        n = units.in_cell.ravel()
+        factor = np.divide(n, n - 1, out=np.ones(width), where=n > 1) ** power
+        own = in_N @ sparse.diags_array(factor)
+        return sparse.csr_array(own + in_D @ sparse.diags_array(r * (1 - factor)))
     # D and N were placed together, so their blocks hold the same entries in the same order.
-    in_D, in_N = units.sums[:, :width], units.sums[:, width:].copy()
     c = in_D.indices
     left = D[c] - in_D.data
     alone = left <= 1e-9 * D[c]
     factor = np.divide(D[c], left, out=np.ones(len(c)), where=~alone) ** power[c]
     in_N.data = in_N.data + (in_N.data - r[c] * in_D.data) * (factor - 1)
-    sums = sparse.csr_array(sparse.hstack([in_D, in_N], format="csr"))
-    return replace(units, sums=sums, totals=np.asarray(sums.sum(axis=0)).ravel())
+    return in_N
 
 
 def _delete_one_row(units: UnitSums, r: np.ndarray, power: np.ndarray) -> sparse.csr_array:

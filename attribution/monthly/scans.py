@@ -19,7 +19,7 @@ from attribution import __version__, hierarchy
 from attribution.config import Dimension, Kpi, ReviewConfig, Source, resolved
 from attribution.cube import Cube
 from attribution.errors import AttributionError
-from attribution.metrics import Metric, as_metric
+from attribution.metrics import Metric, as_metric, renamed
 from attribution.source import files_of, open_database, repeated_rows
 
 __all__ = ["REPEATED", "Scan", "cube_of", "metric_of", "scans"]
@@ -83,9 +83,7 @@ def metric_of(kpi: Kpi) -> Metric:
     >>> metric_of(Kpi(name="Accuracy", metric="correct / reviewed", by=["queue"])).label
     'Accuracy'
     """
-    metric = as_metric(kpi.metric)
-    unit = metric.unit if kpi.unit is None else kpi.unit
-    return replace(metric, name=kpi.name, better=kpi.better, unit=unit)
+    return renamed(as_metric(kpi.metric), name=kpi.name, better=kpi.better, unit=kpi.unit)
 
 
 def scans(config: ReviewConfig, only: Sequence[str] = ()) -> list[Scan]:

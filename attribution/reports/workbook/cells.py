@@ -27,7 +27,7 @@ def live(shown: Shown) -> bool:
     if not (shown.whole and shown.ratio):
         return False
     change = shown.change
-    cells, levels = len(change.cube.codes), change._parts.design.width
+    cells, levels = len(change.cube.codes), change._ratio_parts.design.width
     return cells <= _MOST_CELLS and cells * levels <= _MOST_LOOKUPS
 
 

@@ -39,7 +39,7 @@ class Column:
 
 def cell_columns(change: Attribution, alphas: dict[int, tuple[str, str]]) -> list[Column]:
     """Every column of the sheet, in order."""
-    parts, cube = change._parts, change.cube
+    parts, cube = change._ratio_parts, change.cube
     labels = [
         Column(f"label{d}", name, [cube.levels[d][c] for c in cube.codes[:, d]], "text")
         for d, name in enumerate(cube.dimensions)
@@ -74,14 +74,14 @@ def cell_columns(change: Attribution, alphas: dict[int, tuple[str, str]]) -> lis
 
 def _placed(change: Attribution, of_S: np.ndarray, outside: float = 0.0) -> np.ndarray:
     """Values of the segments in S among those of all segments."""
-    stayed = change._parts.turnover.stayed
+    stayed = change._ratio_parts.turnover.stayed
     values = np.full(len(stayed), outside)
     values[stayed] = of_S
     return values
 
 
 def _sums(change: Attribution) -> list[Column]:
-    cube, volume = change.cube, change._parts.volume
+    cube, volume = change.cube, change._ratio_parts.volume
     roles = (
         ("n", "count", "n"),
         ("D", "denominator", "denominator D"),
@@ -101,7 +101,7 @@ def _sums(change: Attribution) -> list[Column]:
 
 
 def _shares_and_rates(change: Attribution) -> list[Column]:
-    parts = change._parts
+    parts = change._ratio_parts
     p, r, source = parts.stages.shares.p, parts.stages.rates.r, parts.stages.rates.source
     V = "D" if parts.volume is None else "V"
     found = [
@@ -143,7 +143,9 @@ def _observed_rate(t: int) -> Formula:
 
 def _fitted_rate(change: Attribution, source: np.ndarray) -> Formula:
     """The mean and the coefficients of the levels, of the fit that predicts the segment."""
-    codes = [term_code(change, k) for k in range(len(change._parts.stages.rates.design.sizes))]
+    codes = [
+        term_code(change, k) for k in range(len(change._ratio_parts.stages.rates.design.sizes))
+    ]
     rows = [coefficient_rows(change, fit) for fit in (0, 1)]
 
     def formula(ref: Ref, c: int) -> str:
@@ -157,7 +159,7 @@ def _fitted_rate(change: Attribution, source: np.ndarray) -> Formula:
 
 
 def _effects(change: Attribution) -> list[Column]:
-    parts = change._parts
+    parts = change._ratio_parts
     formulas: dict[str, Formula] = {
         "mix": lambda ref, _: (
             f"=IF({ref('S')}=1,({ref('p1')}-{ref('p0')})*"
@@ -204,7 +206,7 @@ def _outside_counted(ref: Ref, _: int) -> str:
 
 def _misfit(change: Attribution, alphas: dict[int, tuple[str, str]]) -> list[Column]:
     """What alpha leaves over, weighted: by level it sums to 0, which is what makes alpha a fit."""
-    parts = change._parts
+    parts = change._ratio_parts
     values = parts.stages.shares.p.mean(axis=0) * parts._adjusted.effects.residual
 
     def formula(ref: Ref, _: int) -> str:
@@ -222,7 +224,7 @@ def _misfit(change: Attribution, alphas: dict[int, tuple[str, str]]) -> list[Col
 
 def _shifts(change: Attribution) -> list[Column]:
     """Shift of the share that each dimension made, by the mix method, and what it is worth."""
-    parts, found = change._parts, []
+    parts, found = change._ratio_parts, []
     by_level: Any = parts._by_level
     tables, (p, r) = by_level._tables, (parts.stages.shares.p, parts.stages.rates.r)
     shift = tables.tables @ tables.coefficient
@@ -242,7 +244,7 @@ def _shifts(change: Attribution) -> list[Column]:
 
 def _left_over(change: Attribution) -> list[Column]:
     """What each period's fit leaves over, weighted: by level it sums to 0."""
-    parts, cube, found = change._parts, change.cube, []
+    parts, cube, found = change._ratio_parts, change.cube, []
     D, N = (cube.metric_sums(change.metric, role) for role in ("denominator", "numerator"))
     V = "D" if parts.volume is None else "V"
     volume = D if parts.volume is None else parts.volume

@@ -77,7 +77,7 @@ def _adjusted(book: Book) -> bool:
 
 
 def _parts(book: Book) -> list[str]:
-    return [p for p in ("mix", "rate", "interaction") if p in book.change._parts.level_parts]
+    return [p for p in ("mix", "rate", "interaction") if p in book.change._ratio_parts.level_parts]
 
 
 def _rows(book: Book, dimension: str) -> tuple[int, int]:
@@ -140,7 +140,7 @@ def _style(book: Book, name: str) -> Any:
 
 def _values(book: Book, dimension: str) -> list[dict[str, Any]]:
     """What each row holds; "#" is empty for sums and for what is suppressed."""
-    parts, cube = book.change._parts, book.change.cube
+    parts, cube = book.change._ratio_parts, book.change.cube
     d = cube.dimension_index(dimension)
     alpha, margins = np.zeros(0), np.zeros((0, 2))
     if _adjusted(book):
@@ -175,7 +175,7 @@ def _formulas(
     """What a row works out; without cells only from what the row itself holds."""
     if row.get("#") is None:
         return {}
-    parts, d = book.change._parts, book.change.cube.dimension_index(dimension)
+    parts, d = book.change._ratio_parts, book.change.cube.dimension_index(dimension)
     level = parts.design.offsets[d] + row["#"] - 1
     inside = bool(parts.turnover.exists[0, level] and parts.turnover.exists[1, level])
     here = {name: cell(r, j) for name, j in at.items()}

@@ -16,7 +16,7 @@ _TOP = 1
 
 
 def _number_rows(change: Attribution) -> list[tuple[str, tuple[str, ...]]]:
-    known = change._parts.volume is not None
+    known = change._ratio_parts.volume is not None
     counts = [("full counts V, all segments", ("V_0", "V_1")), ("within S", ("VS0", "VS1"))]
     within = [] if known else [("denominators within S (levels in both periods)", ("DS0", "DS1"))]
     return [
@@ -48,7 +48,7 @@ def _number_column(change: Attribution) -> int:
 
 def write_numbers(sheet: Any, change: Attribution, formats: Formats, at: CellSheet) -> None:
     """Write the numbers with their formulas over the columns of the cells."""
-    parts, w, start = change._parts, change._parts._weights, _number_column(change)
+    parts, w, start = change._ratio_parts, change._ratio_parts._weights, _number_column(change)
     values = _values(change)
     V = "D" if parts.volume is None else "V"
 
@@ -89,7 +89,7 @@ def write_numbers(sheet: Any, change: Attribution, formats: Formats, at: CellShe
 
 
 def _values(change: Attribution) -> dict[str, float]:
-    parts, cube = change._parts, change.cube
+    parts, cube = change._ratio_parts, change.cube
     stayed, (p, r), v = (
         parts.turnover.stayed,
         (parts.stages.shares.p, parts.stages.rates.r),

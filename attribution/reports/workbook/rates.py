@@ -22,17 +22,17 @@ _TOP = 5
 
 
 def _paired(change: Attribution, d: int) -> bool:
-    return any(d in pair for pair in change._parts.pairs)
+    return any(d in pair for pair in change._ratio_parts.pairs)
 
 
 def term_levels(change: Attribution) -> np.ndarray:
     """Return the level of each segment of S in each term, shape (S, terms)."""
-    return change._parts.stages.rates.design.codes
+    return change._ratio_parts.stages.rates.design.codes
 
 
 def terms(change: Attribution) -> list[tuple[str, list[str]]]:
     """Return the terms of the rates in use, each with its levels: pairs, then single dimensions."""
-    cube, parts = change.cube, change._parts
+    cube, parts = change.cube, change._ratio_parts
     members = [*parts.pairs, *((d,) for d in range(len(cube.dimensions)) if not _paired(change, d))]
     codes, found = cube.codes[parts.turnover.stayed], []
     for k, of in enumerate(members):
@@ -48,7 +48,7 @@ def terms(change: Attribution) -> list[tuple[str, list[str]]]:
 
 def term_code(change: Attribution, k: int) -> str:
     """Return the column of the cells that holds the level of each segment in a term."""
-    pairs = len(change._parts.pairs)
+    pairs = len(change._ratio_parts.pairs)
     if k < pairs:
         return f"term{k}"
     single = [d for d in range(len(change.cube.dimensions)) if not _paired(change, d)]
@@ -68,7 +68,7 @@ def coefficient_rows(change: Attribution, fit: int) -> list[str]:
 def _rows(change: Attribution) -> list[tuple[int, int]]:
     """The first and last row of each term."""
     rows, start = [], _TOP + 2
-    for size in change._parts.stages.rates.design.sizes:
+    for size in change._ratio_parts.stages.rates.design.sizes:
         rows.append((start, start + size - 1))
         start += size + 1
     return rows
@@ -84,7 +84,7 @@ def write_rates(sheet: Any, change: Attribution, formats: Formats, cells: CellSh
     formats : Formats
     cells : CellSheet
     """
-    parts = change._parts
+    parts = change._ratio_parts
     fits, design = parts.stages.rates.fits, parts.stages.rates.design
     plain, head = formats(), formats(bold=True, bottom=1, text_wrap=True, valign="top")
     number, zero = formats(num_format="0.0000000000"), formats(num_format="0.0E+00")

@@ -1,0 +1,167 @@
+"""Which decomposition a KPI takes, and its independent units: where metrics become arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from attribution.cube import Cube
+from attribution.decompose import (
+    Decomposed,
+    Form,
+    RatioForm,
+    SmoothForm,
+    TotalForm,
+    decompose,
+    decompose_function,
+)
+from attribution.errors import OptionError
+from attribution.evidence import Options
+from attribution.functions import FunctionOfSums, Total
+from attribution.infer import Units, cluster_sum_units, cluster_units, row_sum_units, row_units
+from attribution.metrics import Metric, is_ratio, ratio_only
+
+__all__ = ["check_asked", "decomposed", "units_of"]
+
+
+def check_asked(cube: Cube, metric: Metric, options: Options) -> None:
+    """Refuse options that a KPI of several sums has no meaning for.
+
+    Parameters
+    ----------
+    cube : Cube
+    metric : Metric
+    options : Options
+
+    Raises
+    ------
+    OptionError
+    """
+    if is_ratio(metric):
+        return
+    if options.target is not None:
+        ratio_only(metric, "a target")
+    what = f"{metric.label!r} is a {type(metric).__name__}"
+    if options.method != "midpoint":
+        raise OptionError(
+            f"method: {what}, which method='midpoint' explains; not {options.method!r}."
+        )
+    if cube.volume is not None:
+        raise OptionError(
+            f"volume: {what}; full counts beside a sample go with one ratio of sums (at.Rate, "
+            "at.Mean, at.Ratio)."
+        )
+    if options.rates == "pairs" and options.pairs is None:
+        raise OptionError(f"pairs: {what}, for which the pairs must be named.")
+
+
+def decomposed(
+    cube: Cube, metric: Metric, options: Options, order: Sequence[int], pairs: Sequence
+) -> Decomposed:
+    """Decompose the change of a metric between the two periods of a cube.
+
+    Parameters
+    ----------
+    cube : Cube
+    metric : Metric
+    options : Options
+    order : sequence of int
+        Positions of the dimensions, for mix="ordered".
+    pairs : sequence of (int, int)
+        The dimensions whose two-way terms the rates have.
+
+    Returns
+    -------
+    Decomposed
+    """
+    n = cube.metric_sums(metric, "count")
+    sizes = tuple(len(levels) for levels in cube.levels)
+    if is_ratio(metric):
+        return decompose(
+            cube.metric_sums(metric, "denominator"),
+            cube.metric_sums(metric, "numerator"),
+            n,
+            cube.codes,
+            sizes,
+            method=options.method,
+            mix=options.mix,
+            order=order,
+            rates=options.rates,
+            pairs=pairs,
+            volume=cube.volume,
+            nested=cube.nested,
+            target=options.target,
+        )
+    return decompose_function(
+        np.stack([cube.metric_sums(metric, role) for role in _roles(cube, metric)]),
+        n,
+        cube.codes,
+        sizes,
+        _form(metric),
+        mix=options.mix,
+        order=order,
+        rates=options.rates,
+        pairs=pairs,
+        nested=cube.nested,
+    )
+
+
+def _form(metric: Metric) -> Form:
+    if isinstance(metric, Total):
+        return TotalForm()
+    if isinstance(metric, FunctionOfSums):
+        return SmoothForm(metric.of_means)
+    return RatioForm()
+
+
+def _roles(cube: Cube, metric: Metric) -> list[str]:
+    """The sums of a function of several, the volume first."""
+    roles = metric.moments(cube.weighted)
+    return [role for role in roles if role.startswith("sum") and "_" not in role]
+
+
+def units_of(cube: Cube, metric: Metric) -> Units:
+    """Return the independent units behind the sums of a metric: clusters, or rows.
+
+    Parameters
+    ----------
+    cube : Cube
+    metric : Metric
+
+    Returns
+    -------
+    Units
+
+    Raises
+    ------
+    OptionError
+        More than two cluster columns.
+    """
+    clusters = cube.clusters
+    if clusters is not None and len(clusters.names) > 2:
+        raise OptionError(
+            f"cluster: {len(clusters.names)} columns; one, or two for two-way clustering."
+        )
+    moments = metric.moments(cube.weighted)
+    roles = ["denominator", "numerator"] if is_ratio(metric) else _roles(cube, metric)
+    if clusters is not None:
+        sums = [clusters.sums[moments[role].key] for role in roles]
+        where = clusters.codes, clusters.period, clusters.segment
+        if is_ratio(metric):
+            D, N = sums
+            return cluster_units(*where, D, N, len(cube.codes))
+        return cluster_sum_units(*where, sums, len(cube.codes))
+    n = cube.metric_sums(metric, "count")
+    sums = [cube.metric_sums(metric, role) for role in roles]
+    if is_ratio(metric):
+        DD, DN, NN = (cube.metric_sums(metric, role) for role in ("den_den", "num_den", "num_num"))
+        D, N = sums
+        return row_units(D, N, DD, DN, NN, n)
+    gram = np.array([[cube.metric_sums(metric, _pair(i, j)) for j in range(len(sums))]
+                     for i in range(len(sums))])  # fmt: skip
+    return row_sum_units(np.stack(sums), gram, n)
+
+
+def _pair(i: int, j: int) -> str:
+    return f"sum{min(i, j)}_sum{max(i, j)}"
