@@ -144,7 +144,7 @@ def explain(
     if out is not None:
         from attribution.reports.folder import replace_folder, write_results
 
-        written = replace_folder(out, lambda folder: write_results(change, folder))
+        written = replace_folder(out, lambda folder: write_results(change, folder, say=_say))
         _say(f"Wrote {written}/")
     print(change.to_json() if as_json else change.summary())
 
@@ -289,7 +289,7 @@ def demo(
     )
 
     def write(folder: Path) -> None:
-        write_results(change, folder)
+        write_results(change, folder, say=_say)
         write_tables({"reviews": reviews[_DEMO_COLUMNS]}, folder, "parquet")
 
     folder = replace_folder(out, write)

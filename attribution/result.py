@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from attribution.plots import Plots
     from attribution.reports.privacy import Privacy
     from attribution.reports.sentences import Narrative
+    from attribution.trends import Trend
 
 __all__ = ["Attribution", "Total"]
 
@@ -880,6 +881,75 @@ class Attribution:
         from attribution.reports.xlsx import write_excel
 
         return write_excel(self, path, privacy=privacy)
+
+    def to_html(self, path: str | Path, *, privacy: Privacy | None = None) -> Path:
+        """Write a self-contained HTML report: bridge, levels, drill-down, causes, findings.
+
+        Parameters
+        ----------
+        path : str or Path
+        privacy : Privacy, optional
+            Who may be seen; levels that are people are hidden by default.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        OptionError
+            The file cannot be written.
+        """
+        from attribution.reports.html import write_html
+
+        return write_html(self, path, privacy=privacy)
+
+    def to_pptx(
+        self,
+        path: str | Path,
+        *,
+        template: str | Path | None = None,
+        append_to: str | Path | None = None,
+        layout: str | None = None,
+        trend: Trend | None = None,
+        privacy: Privacy | None = None,
+    ) -> Path:
+        """Write a deck of native charts and tables, numbers and caveats in the speaker notes.
+
+        Parameters
+        ----------
+        path : str or Path
+        template : str or Path, optional
+            A company's .pptx: its layouts are used, its sample slides left out.
+        append_to : str or Path, optional
+            A deck whose slides stay in front.
+        layout : str, optional
+            The name of a layout that has a title; "Title Only" by default.
+        trend : Trend, optional
+            A result of `attribution.trend`, for a slide of the KPI over time.
+        privacy : Privacy, optional
+            Who may be seen; levels that are people are hidden by default.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        OptionError
+            The file cannot be written, or there is no such layout: the message lists them.
+        """
+        from attribution.reports.pptx import write_pptx
+
+        return write_pptx(
+            self,
+            path,
+            template=template,
+            append_to=append_to,
+            layout=layout,
+            trend=trend,
+            privacy=privacy,
+        )
 
     def to_tidy(self, folder: str | Path, *, privacy: Privacy | None = None) -> Path:
         """Write a star schema for Tableau and Power BI, as Parquet and CSV.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attribution.formatting import p_text
@@ -134,9 +135,15 @@ def notes(change: Attribution) -> list[str]:
     ]
 
 
-def summary(change: Attribution) -> str:
-    """Return headline, verdict, bridge, and findings that matter, as text."""
-    bridge = change.bridge()
+def summary(
+    change: Attribution, bridge: Bridge | None = None, found: Sequence[Mapping] | None = None
+) -> str:
+    """Return headline, verdict, bridge, and findings that matter, as text.
+
+    `bridge` and `found` are what may be shown where that is not all of it.
+    """
+    bridge = change.bridge() if bridge is None else bridge
+    found = findings(change) if found is None else found
     format = bridge.format
     rows = [(bridge.baseline_label, format.number(bridge.baseline), "", "")]
     for bar, text in zip(bridge.bars, bridge.texts(), strict=True):
@@ -157,7 +164,7 @@ def summary(change: Attribution) -> str:
     if small_print := "; ".join(x for x in (unit, adjusted) if x):
         lines.append(f"({small_print})")
     lines += ["", *notes(change)]
-    worth = [f for f in findings(change) if f["severity"] != "ok"]
+    worth = [f for f in found if f["severity"] != "ok"]
     if worth:
         lines += ["", "Findings:"]
         lines += [f"  [{f['severity']}] {f['message']}" for f in worth]

@@ -75,7 +75,8 @@ def test_out_writes_every_file_and_replaces_the_folder_as_a_whole(reviews, tmp_p
         assert done.returncode == 0, done.stderr
     names = {p.name for p in out.glob("[!.]*")}
     assert names == {"summary.txt", "effects.csv", "effects.json", "findings.csv", "levels.csv",
-                     "waterfall.png", "waterfall.svg"}  # fmt: skip
+                     "waterfall.png", "waterfall.svg", "report.html", "deck.pptx",
+                     "workbook.xlsx"}  # fmt: skip
     effects = pd.read_csv(out / "effects.csv")
     assert effects["estimate"].sum() == pytest.approx(-0.03, abs=1e-12)
     assert (out / "waterfall.png").read_bytes().startswith(b"\x89PNG")

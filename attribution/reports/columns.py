@@ -12,18 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from attribution.bridge import Bridge
+from attribution.plots.theme import Theme
 
-__all__ = ["COLORS", "SERIES", "Stacked", "stacked"]
+__all__ = ["KINDS", "Stacked", "colors", "stacked"]
 
-# Baseline, current, better, worse, no change: those of the pictures (plots/theme.py).
-COLORS = {
-    "baseline": "A8A8A8",
-    "current": "3A3A3A",
-    "better": "1F6FB4",
-    "worse": "E1812C",
-    "no change": "8C8C8C",
-}
-SERIES = ("base", *COLORS)
+KINDS = ("baseline", "current", "better", "worse", "no change")
 # A cut has to save at least this part of the axis, or it is not worth its mark.
 _WORTH_A_CUT = 0.5
 
@@ -65,11 +58,26 @@ class Stacked:
             near = np.maximum(sign * (low if sign > 0 else high), 0)
             far = np.maximum(sign * (high if sign > 0 else low), 0)
             parts[f"base{suffix}"] = sign * near
-            for kind in COLORS:
+            for kind in KINDS:
                 mine = np.array([k == kind for k in self.kinds])
                 parts[f"{kind}{suffix}"] = np.where(mine, sign * (far - near), 0.0)
         used = {k: x for k, x in parts.items() if not k.endswith("below") or np.any(x)}
         return {k: [float(v) for v in x] for k, x in used.items()}
+
+
+def colors(theme: Theme) -> dict[str, str]:
+    """Return the color of each kind of column, as pictures have it.
+
+    Parameters
+    ----------
+    theme : Theme
+
+    Returns
+    -------
+    dict of str to str
+    """
+    found = (theme.current, theme.good, theme.bad, theme.neutral)
+    return dict(zip(KINDS, (theme.baseline, *found), strict=True))
 
 
 def stacked(bridge: Bridge, most: int = 12) -> Stacked:

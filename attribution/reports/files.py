@@ -10,13 +10,18 @@ import zipfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attribution.errors import OptionError
 
-__all__ = ["CREATED", "repeatable", "write_file"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["CREATED", "as_csv_text", "repeatable", "write_file"]
 
 # Office files carry a date. That of the run would make every file differ from the last one.
 CREATED = datetime(2000, 1, 1)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _STAMP = (1980, 1, 1, 0, 0, 0)
 _DATES = re.compile(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*(</dcterms:)")
 
@@ -93,3 +98,20 @@ def repeatable(package: bytes) -> bytes:
             info.compress_type = zipfile.ZIP_DEFLATED
             new.writestr(info, part)
     return fixed.getvalue()
+
+
+def as_csv_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with an apostrophe before text that a spreadsheet would calculate.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> as_csv_text(pd.DataFrame({"level": ["=1+1", "JP"]}))["level"].tolist()
+    ["'=1+1", 'JP']
+    """
+    safe = frame.copy()
+    for column in safe.select_dtypes(include=["object", "string"]):
+        safe[column] = [
+            f"'{x}" if isinstance(x, str) and x.startswith(_FORMULA) else x for x in safe[column]
+        ]
+    return safe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -9,8 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attribution.errors import OptionError
+from attribution.reports.files import as_csv_text
+from attribution.reports.html import html_file
+from attribution.reports.pptx import pptx_file
+from attribution.reports.shown import protect
+from attribution.reports.xlsx import excel_file
+from attribution.summary import summary
 
 if TYPE_CHECKING:
+    from attribution.reports.privacy import Privacy
     from attribution.result import Attribution
 
 __all__ = ["replace_folder", "write_results"]
@@ -69,27 +77,53 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
     return target
 
 
-def write_results(change: Attribution, folder: Path) -> None:
+def write_results(
+    change: Attribution,
+    folder: Path,
+    *,
+    privacy: Privacy | None = None,
+    say: Callable[[str], None] | None = None,
+) -> None:
     """Write one attribution into an existing folder.
 
     summary.txt, effects.csv (the bridge), levels.csv (all dimensions below each other),
-    findings.csv, effects.json (everything), waterfall.png, waterfall.svg.
+    findings.csv, effects.json (everything), waterfall.png, waterfall.svg, report.html, deck.pptx,
+    workbook.xlsx.
 
     Parameters
     ----------
     change : Attribution
     folder : Path
+    privacy : Privacy, optional
+        Who may be seen; people are hidden by default.
+    say : callable, optional
+        Gets a line of progress before each file that takes a while.
     """
     import pandas as pd
 
     from attribution.plots import save
+    from attribution.plots.waterfall import waterfall
 
-    (folder / "summary.txt").write_text(change.summary() + "\n", encoding="utf-8")
-    change.to_frame().to_csv(folder / "effects.csv", index=False, float_format=_DIGITS)
-    levels = [change.levels(d) for d in change.cube.dimensions]
-    if levels:
-        pd.concat(levels).to_csv(folder / "levels.csv", index=False, float_format=_DIGITS)
-    change.check().to_csv(folder / "findings.csv", index=False)
-    change.to_json(folder / "effects.json")
+    say = say or (lambda text: None)
+    shown = protect(change, privacy)
+    text = summary(shown.change, shown.bridge, shown.findings)
+    (folder / "summary.txt").write_text(text + "\n", encoding="utf-8")
+    as_csv_text(shown.frame).to_csv(folder / "effects.csv", index=False, float_format=_DIGITS)
+    if levels := list(shown.levels.values()):
+        frame = as_csv_text(pd.concat(levels))
+        frame.to_csv(folder / "levels.csv", index=False, float_format=_DIGITS)
+    columns = ["code", "severity", "message", "facts"]
+    found = as_csv_text(pd.DataFrame(shown.findings, columns=columns))
+    found.to_csv(folder / "findings.csv", index=False)
+    held = json.dumps(shown.to_dict(), ensure_ascii=False, indent=1)
+    (folder / "effects.json").write_text(held + "\n", encoding="utf-8")
+    say("Drawing the waterfall ...")
     for name in ("waterfall.png", "waterfall.svg"):
-        save(change.plot.waterfall(), folder / name)
+        save(waterfall(shown.bridge), folder / name)
+    for name, write in (
+        ("report.html", html_file),
+        ("deck.pptx", pptx_file),
+        ("workbook.xlsx", excel_file),
+    ):
+        say(f"Writing {name} ...")
+        write(shown, folder / name)

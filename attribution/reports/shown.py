@@ -7,6 +7,7 @@ that what one file suppresses no other file gives away.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,10 +18,12 @@ import numpy as np
 from attribution.analysis import explain_pair
 from attribution.bridge import Bridge
 from attribution.decompose import Decomposition
-from attribution.errors import IdentificationError, OptionError, PeriodError
+from attribution.errors import DataQualityWarning, IdentificationError, OptionError, PeriodError
 from attribution.metrics import Mean, Rate, Ratio
 from attribution.quality import findings
+from attribution.reports.named import ShownCauses, shown_causes
 from attribution.reports.privacy import Privacy, anonymous, suppressed
+from attribution.result import _plain, _records
 from attribution.summary import headline
 
 if TYPE_CHECKING:
@@ -101,6 +104,23 @@ class Shown:
             rows = pd.concat([rows, pd.DataFrame([row])], ignore_index=True)
         return rows.reset_index(drop=True)
 
+    @property
+    def frame(self) -> pd.DataFrame:
+        """`effects` with the KPI and the two periods in front, as `Attribution.to_frame`."""
+        effects = self.effects
+        front = self.change.to_frame()[["metric", "baseline", "current"]].iloc[: len(effects)]
+        return front.join(effects)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, as `Attribution.to_dict`."""
+        everything = self.change.to_dict()
+        return everything | {
+            "effects": _records(self.effects),
+            "levels": {d: _records(frame) for d, frame in self.levels.items()},
+            "findings": [_plain(f) for f in self.findings],
+            "provenance": _plain(self.provenance),
+        }
+
     @cached_property
     def levels(self) -> dict[str, pd.DataFrame]:
         """`Attribution.levels` of each shown dimension.
@@ -131,6 +151,18 @@ class Shown:
         counted = rest & frame["n_baseline"].notna()
         label = f"{OTHER} ({int(rest.sum()):,})"
         return _with_sum(frame[~rest], frame[counted], label)
+
+    @cached_property
+    def causes(self) -> ShownCauses | None:
+        """The named causes of the rate effect; None where the search has no answer."""
+        with warnings.catch_warnings():
+            # What it warns of is among its notes, which every file shows.
+            warnings.simplefilter("ignore", DataQualityWarning)
+            try:
+                found = self.change.causes()
+            except OptionError:
+                return None
+        return shown_causes(found, self.hidden, self.privacy.min_n)
 
     @cached_property
     def findings(self) -> list[dict[str, Any]]:

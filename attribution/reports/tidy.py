@@ -13,6 +13,7 @@ import numpy as np
 
 from attribution.datasets.export import write_tables
 from attribution.formatting import significant
+from attribution.reports.files import as_csv_text
 from attribution.reports.folder import replace_folder
 from attribution.reports.privacy import Privacy
 from attribution.reports.shown import Shown, protect
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
 
     from attribution.result import Attribution
 
-__all__ = ["as_csv_text", "tidy_tables", "write_tidy"]
+__all__ = ["tidy_tables", "write_tidy"]
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _DATE_COLUMNS = ("start_date", "end_date", "days", "year", "quarter", "month")
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 
@@ -103,23 +103,6 @@ def tidy_tables(change: Attribution, *, privacy: Privacy | None = None) -> dict[
     if shown.whole:
         tables |= {"fact_cell": _cells(shown), "dim_segment": _segments(shown)}
     return {name: _rounded(table) for name, table in tables.items()}
-
-
-def as_csv_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with an apostrophe before text that a spreadsheet would calculate.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> as_csv_text(pd.DataFrame({"level": ["=1+1", "JP"]}))["level"].tolist()
-    ["'=1+1", 'JP']
-    """
-    safe = frame.copy()
-    for column in safe.select_dtypes(include=["object", "string"]):
-        safe[column] = [
-            f"'{x}" if isinstance(x, str) and x.startswith(_FORMULA) else x for x in safe[column]
-        ]
-    return safe
 
 
 def _rounded(frame: pd.DataFrame) -> pd.DataFrame:

@@ -31,7 +31,7 @@ from attribution.summary import verdict_text
 if TYPE_CHECKING:
     from attribution.result import Attribution
 
-__all__ = ["write_excel"]
+__all__ = ["excel_file", "write_excel"]
 
 BRIDGE, FINDINGS, PROVENANCE = "Bridge", "Findings", "Provenance"
 _TOP = 8
@@ -76,7 +76,11 @@ def write_excel(change: Attribution, path: str | Path, *, privacy: Privacy | Non
     and p-values are values. Where people or small groups are hidden, or there are more than 50,000
     segments, there is no sheet of cells: effects are values, and their sum is a formula.
     """
-    shown = protect(change, privacy)
+    return excel_file(protect(change, privacy), path)
+
+
+def excel_file(shown: Shown, path: str | Path) -> Path:
+    """Write the workbook of what may be shown; see `write_excel`."""
     return write_file(path, lambda fresh: _write(shown, fresh))
 
 

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
+from pptx import Presentation
 
 import attribution as at
 from attribution.errors import ColumnNotFoundError, OptionError
 from attribution.labels import natural_key
+from attribution.reports.folder import write_results
 from attribution.reports.privacy import suppressed
 from attribution.reports.shown import HIDDEN, protect
 
@@ -44,8 +46,17 @@ def written(change, folder, privacy=None):
         texts += [str(c.value) for row in sheet.iter_rows() for c in row if c.value is not None]
     for file in sorted(change.to_tidy(folder / "star", privacy=privacy).glob("*.csv")):
         texts.append(file.read_text())
-    for file in ("a.xlsx",):
-        texts.append((folder / file).read_bytes().decode("latin-1"))
+    page = change.to_html(folder / "a.html", privacy=privacy).read_text(encoding="utf-8")
+    deck = Presentation(str(change.to_pptx(folder / "a.pptx", privacy=privacy)))
+    for slide in deck.slides:
+        texts += [x.text for x in slide._element.iter("{*}t") if x.text]
+        texts.append(slide.notes_slide.notes_text_frame.text)
+        texts += [str(list(s.chart.plots[0].categories)) for s in slide.shapes if s.has_chart]
+    (folder / "all").mkdir(exist_ok=True)
+    write_results(change, folder / "all", privacy=privacy)
+    for name in ("summary.txt", "effects.csv", "levels.csv", "findings.csv", "effects.json"):
+        texts.append((folder / "all" / name).read_text(encoding="utf-8"))
+    texts += [page, (folder / "all" / "waterfall.svg").read_text(encoding="utf-8")]
     return "\n".join(texts)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from attribution.bridge import Bridge
-from attribution.reports.columns import COLORS, Stacked, stacked
+from attribution.plots.theme import Theme
+from attribution.reports.columns import KINDS, Stacked, colors, stacked
 from attribution.reports.workbook.sheets import Book, cell, put
 
 __all__ = ["CHART", "write_chart"]
@@ -82,14 +83,15 @@ def _part(start: str, end: str, base: bool, below: bool) -> str:
 def _insert(book: Book, sheet: Any, row: int, drawn: Stacked, series: list[str]) -> None:
     bridge, last = book.shown.bridge, 1 + len(drawn.categories)
     chart = book.file.add_chart({"type": "column", "subtype": "stacked"})
+    palette = colors(Theme.in_use())
     for j, name in enumerate(series, start=3):
-        color = COLORS.get(name.removesuffix(" below"))
+        color = palette.get(name.removesuffix(" below"))
         chart.add_series(
             {
                 "name": [CHART, 1, j],
                 "categories": [CHART, 2, 0, last, 0],
                 "values": [CHART, 2, j, last, j],
-                "fill": {"color": f"#{color}"} if color else {"none": True},
+                "fill": {"color": color} if color else {"none": True},
                 "border": {"none": True},
                 "gap": 40,
             }
@@ -122,7 +124,7 @@ def _insert(book: Book, sheet: Any, row: int, drawn: Stacked, series: list[str])
     chart.set_y_axis({**limits, "major_gridlines": {"visible": False}, "visible": False})
     chart.set_x_axis({"num_font": {"size": 9}, "label_position": "low"})
     unnamed = [i for i, name in enumerate(series) if name == "base" or name.endswith("below")]
-    unused = [i for i, name in enumerate(series) if name in COLORS and name not in drawn.kinds]
+    unused = [i for i, name in enumerate(series) if name in KINDS and name not in drawn.kinds]
     chart.set_legend({"position": "bottom", "delete_series": [*unnamed, *unused, len(series)]})
     chart.set_size({"width": max(760, 90 * len(drawn.categories)), "height": 420})
     steps = "; ".join(f"{a}: {b}" for a, b in zip(drawn.categories, drawn.labels, strict=True))

@@ -1,0 +1,101 @@
+"""The deck: one slide per question, native charts and tables, numbers and caveats in the notes."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attribution.reports.deck.page import Deck, open_deck
+from attribution.reports.deck.slides import (
+    bridge_slide,
+    causes_slide,
+    findings_slide,
+    mix_slides,
+    trend_slide,
+)
+from attribution.reports.files import repeatable, write_file
+from attribution.reports.privacy import Privacy
+from attribution.reports.shown import Shown, protect
+
+if TYPE_CHECKING:
+    from attribution.result import Attribution
+
+__all__ = ["pptx_file", "write_pptx"]
+
+
+def write_pptx(
+    change: Attribution,
+    path: str | Path,
+    *,
+    template: str | Path | None = None,
+    append_to: str | Path | None = None,
+    layout: str | None = None,
+    trend: Any = None,
+    privacy: Privacy | None = None,
+) -> Path:
+    """Write a deck of native, editable charts and tables: bridge, mix, levels, causes, findings.
+
+    Parameters
+    ----------
+    change : Attribution
+    path : str or Path
+    template : str or Path, optional
+        A company's .pptx: its layouts and look are used, its sample slides are left out.
+    append_to : str or Path, optional
+        A deck whose slides stay in front of the new ones.
+    layout : str, optional
+        The name of the layout; "Title Only" by default. It needs a title.
+    trend : Trend, optional
+        A result of `attribution.trend`, for a slide of the KPI over time.
+    privacy : Privacy, optional
+        Who may be seen; people are hidden by default.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    OptionError
+        The file cannot be written; template and deck at once; no such layout: the message lists
+        those that are there.
+    """
+    shown = protect(change, privacy)
+    return pptx_file(
+        shown, path, template=template, append_to=append_to, layout=layout, trend=trend
+    )
+
+
+def pptx_file(
+    shown: Shown,
+    path: str | Path,
+    *,
+    template: str | Path | None = None,
+    append_to: str | Path | None = None,
+    layout: str | None = None,
+    trend: Any = None,
+) -> Path:
+    """Write the deck of what may be shown; see `write_pptx`."""
+    deck = open_deck(template, append_to, layout)
+    if append_to is None:
+        _describe(deck, shown)
+    bridge_slide(deck, shown)
+    mix_slides(deck, shown)
+    causes_slide(deck, shown)
+    if trend is not None:
+        trend_slide(deck, shown, trend)
+    findings_slide(deck, shown)
+    return write_file(path, lambda fresh: _save(deck, fresh))
+
+
+def _describe(deck: Deck, shown: Shown) -> None:
+    properties = deck.presentation.core_properties
+    properties.title, properties.author = shown.bridge.message[:255], "kpi-attribution"
+    properties.last_modified_by, properties.revision = "", 1
+
+
+def _save(deck: Deck, path: Path) -> None:
+    held = io.BytesIO()
+    deck.presentation.save(held)
+    path.write_bytes(repeatable(held.getvalue()))

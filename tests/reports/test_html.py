@@ -1,0 +1,170 @@
+"""The HTML report in a real browser: sort, filter, drill, tabs; no network, labels as text."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pandas as pd
+import pytest
+
+import attribution as at
+from attribution.errors import OptionError
+
+from .conftest import ASK, MARKETS, QUEUES
+
+FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         "--window-size=1200,1600"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def report(change, tmp_path_factory):
+    return change.to_html(tmp_path_factory.mktemp("html") / "report.html")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    driver = shutil.which("chromedriver")
+    binary = shutil.which("chromium")
+    if not driver or not binary:
+        pytest.skip("chromium and chromium-driver are not installed")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options=options, service=Service(driver))
+    yield opened
+    opened.quit()
+
+
+def test_numbers_are_read_back_and_add_up(report, change):
+    tables = pd.read_html(report, flavor="lxml")
+    bridge = tables[0].set_index("Bar")["Effect"]
+    steps = [float(x.replace("−", "-").removesuffix(" pp")) for x in bridge.iloc[1:-1]]
+    ends = [float(bridge.iloc[i].removesuffix(" %")) for i in (0, -1)]
+    assert sum(steps) == pytest.approx(ends[1] - ends[0], abs=1e-9)
+    assert ends == [round(100 * x, 2) for x in (change.total.baseline, change.total.current)]
+    levels = tables[1]
+    mix = next(c for c in levels.columns if c.startswith("mix"))
+    known = [float(x.replace("−", "-")) for x in levels[mix] if x != "–"]
+    assert sum(known[:-1]) == pytest.approx(known[-1], abs=1e-9)
+
+
+def test_one_file_without_network_and_small(report):
+    text = report.read_text(encoding="utf-8")
+    assert len(text.encode()) < 1_000_000
+    assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", text)
+    assert "default-src 'none'" in text
+    assert text.count("<svg") >= 1
+    assert "<desc" in text
+
+
+def test_labels_with_markup_are_text(report):
+    text = report.read_text(encoding="utf-8")
+    assert "<b>x</b>" not in text
+    assert "&lt;b&gt;x&lt;/b&gt;" in text
+
+
+def test_every_table_header_has_a_scope(report):
+    text = report.read_text(encoding="utf-8")
+    heads = re.findall(r"<th\b[^>]*>", text)
+    assert heads
+    assert all("scope=" in head for head in heads)
+
+
+def test_in_a_browser(report, browser, change):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    browser.get(report.as_uri())
+    tabs = browser.find_elements(By.CSS_SELECTOR, "[role=tab]")
+
+    def seen(selector):
+        return [x for x in browser.find_elements(By.CSS_SELECTOR, selector) if x.is_displayed()]
+
+    def shown():
+        return [section.get_attribute("id") for section in seen("section")]
+
+    def rows():
+        return seen("#table-1 tbody tr")
+
+    assert shown() == ["bridge"]
+    tabs[0].send_keys(Keys.ARROW_RIGHT)
+    assert shown() == ["levels"]
+    assert tabs[1].get_attribute("aria-selected") == "true"
+
+    names = [r.find_element(By.CSS_SELECTOR, "th").text for r in rows()]
+    assert set(names) == set(QUEUES)
+    heads = browser.find_elements(By.CSS_SELECTOR, "#table-1 thead th")
+    place = next(i for i, h in enumerate(heads) if h.text.startswith("n before"))
+    heads[place].find_element(By.TAG_NAME, "button").click()
+    counts = [int(r.find_elements(By.XPATH, "./*")[place].text.replace(",", "")) for r in rows()]
+    assert counts == sorted(counts, reverse=True)
+    assert heads[place].get_attribute("aria-sort") == "descending"
+
+    search = browser.find_element(By.CSS_SELECTOR, "input[data-filter=table-1]")
+    search.send_keys("id")
+    assert {r.find_element(By.CSS_SELECTOR, "th").text for r in rows()} == {"id", "ID"}
+    search.send_keys(Keys.BACKSPACE, Keys.BACKSPACE)
+
+    link = browser.find_element(By.CSS_SELECTOR, "#table-1 tbody a")
+    level = link.text
+    link.click()
+    assert shown() == ["drill"]
+    opened = browser.find_element(By.CSS_SELECTOR, "details[open]:has(summary:focus)")
+    assert level in opened.find_element(By.TAG_NAME, "summary").text
+    assert opened.find_element(By.TAG_NAME, "svg").is_displayed()
+
+    assert browser.execute_script("return document.querySelectorAll('td b, th b').length") == 0
+    texts = browser.execute_script(
+        "return [...document.querySelectorAll('th')].map(x => x.textContent)"
+    )
+    assert set(MARKETS) <= set(texts)
+    assert [e for e in browser.get_log("browser") if e["level"] in ("SEVERE", "WARNING")] == []
+    requests = [e["message"] for e in browser.get_log("performance")
+                if '"Network.requestWillBeSent"' in e["message"] and '"url":"http' in e["message"]]  # fmt: skip
+    assert requests == []
+
+
+def test_it_is_complete_without_javascript(report, browser):
+    from selenium.webdriver.common.by import By
+
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(report.as_uri())
+        sections = browser.find_elements(By.CSS_SELECTOR, "section")
+        assert len(sections) >= 5
+        assert all(s.is_displayed() for s in sections)
+        assert not browser.find_element(By.CSS_SELECTOR, ".filter").is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_same_input_gives_the_same_bytes(report, change, tmp_path):
+    assert change.to_html(tmp_path / "again.html").read_bytes() == report.read_bytes()
+
+
+def test_no_dimension_long_labels_and_an_unwritable_path(table, change, tmp_path):
+    alone = at.explain(table, "correct / reviewed", by=[], **ASK)
+    assert "Rate" in alone.to_html(tmp_path / "alone.html").read_text(encoding="utf-8")
+    odd = table.replace({"queue": {"id": "x" * 500, "<30": "قائمة الانتظار"}})
+    text = at.explain(odd, "correct / reviewed", by=["queue"], **ASK).to_html(tmp_path / "odd.html")
+    assert "<bdi>قائمة الانتظار</bdi>" in text.read_text(encoding="utf-8")
+    with pytest.raises(OptionError, match="it is a folder"):
+        change.to_html(tmp_path)
+
+
+def test_many_levels_are_the_largest_and_the_rest(tmp_path):
+    labels = [f"level {i}" for i in range(900)]
+    rows = [(m, x, 20, 18 - (m == "2026-09" and i % 5 == 0))
+            for m in ("2026-08", "2026-09") for i, x in enumerate(labels)]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["month", "queue", "reviewed", "correct"])
+    page = at.explain(frame, "correct / reviewed", by=["queue"], **ASK).to_html(tmp_path / "a.html")
+    assert page.stat().st_size < 1_000_000
+    levels = pd.read_html(page, flavor="lxml")[1]
+    assert "other (501)" in set(levels.iloc[:, 0])
