@@ -282,7 +282,7 @@ def _entries(change: Attribution, roles: tuple[str, ...]) -> tuple[np.ndarray, n
 
 def _rate_strata(change: Attribution) -> tuple[Strata, tuple[str, ...]]:
     cube, metric = change.cube, change.metric
-    cells = int(change._parts.turnover.stayed.sum())
+    codes = cube.codes[change._parts.turnover.stayed]
     cell, unit, (D, N, count) = _entries(change, ("denominator", "numerator", "count"))
     link = "odds" if metric.of_trials else "difference"
     if cube.clusters is None:
@@ -294,9 +294,9 @@ def _rate_strata(change: Attribution) -> tuple[Strata, tuple[str, ...]]:
         # As many trials as there were, at the weighted rate: weights say who, not how many.
         rate = np.divide(N, D, out=np.zeros_like(D), where=D > 0)
         D, N = np.where(D > 0, count, 0.0), np.where(D > 0, count, 0.0) * rate
-    strata = paired_strata(D, N, cell, unit, link, cells)
+    strata = paired_strata(D, N, cell, unit, link, codes)
     if link == "difference" or cube.weighted:
-        strata = dispersed(strata, cells, alike=link == "odds")
+        strata = dispersed(strata, len(codes), alike=link == "odds")
     if link == "difference":
         strata = standardized(strata)
     if not strata.paired.any():
@@ -323,10 +323,10 @@ def _independent(
             effective = np.divide(D**2, DD, out=np.zeros_like(D), where=DD > 0)
             N = np.divide(N, D, out=np.zeros_like(D), where=D > 0) * effective
             D = effective
-        return paired_strata(D, N, cell, None, link, len(cell)), (text,)
+        return paired_strata(D, N, cell, None, link, cube.codes[stayed]), (text,)
     r = np.divide(N, D, out=np.zeros_like(D), where=D > 0)
     noise = np.divide(NN - 2 * r * DN + r**2 * DD, D**2, out=np.zeros_like(D), where=D > 0)
-    strata = paired_strata(D, N, cell, None, link, len(cell))
+    strata = paired_strata(D, N, cell, None, link, cube.codes[stayed])
     half = np.divide(D[0] * D[1], D.sum(axis=0), out=np.zeros(len(cell)), where=D.sum(axis=0) > 0)
     scale = noise.sum(axis=0) * half
     usual = np.median(scale[scale > 0]) if (scale > 0).any() else 1.0

@@ -332,7 +332,7 @@ class Attribution:
         ...                     by=["queue", "policy"], period="month", baseline=1, current=2,
         ...                     cluster="moderator")
         >>> change.causes()
-        <Causes of correct / reviewed: policy = minors (−1.93 pp)>
+        <Causes of correct / reviewed: policy = minors (−1.90 pp)>
         """
         from attribution.causes import rate_causes
 

@@ -9,6 +9,7 @@ cuboid's squared scores is explained by nonnegative variances of all grains at o
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 from scipy import optimize, sparse, special
@@ -20,6 +21,8 @@ __all__ = ["Grains", "bounded", "grain_drift", "unit_variance"]
 
 # Squares beyond this are winsorized: 1.2 % of standard normal ones.
 _CAP = 2.5**2
+# Scores of a few trials are far from normal; only the mean of their whole squares is known.
+_CAP_OF_COUNTS = 6.0**2
 # A single unit is never taken to be more than this many standard deviations from the others.
 _WILDEST = 3.0
 _FEWEST = 6
@@ -27,9 +30,9 @@ _FEWEST = 6
 _MOST_LEVELS = 300
 
 
-def _winsorized_mean(cap: float) -> float:
+def _winsorized_mean(cap: Any) -> Any:
     """E[min(χ²_1, cap)]."""
-    return float(special.gammainc(1.5, cap / 2) + cap * special.gammaincc(0.5, cap / 2))
+    return special.gammainc(1.5, cap / 2) + cap * special.gammaincc(0.5, cap / 2)
 
 
 def unit_variance(score: np.ndarray, information: np.ndarray, fitted: int = 1) -> float:
@@ -57,10 +60,12 @@ def unit_variance(score: np.ndarray, information: np.ndarray, fitted: int = 1) -
     U2, Z = score[there] ** 2, information[there]
     if len(Z) < 2:
         return 0.0
-    wanted = _winsorized_mean(_CAP) * max(1 - fitted / len(Z), 0.1)
+    # Scores of units with little information have long tails of their own.
+    cap = np.minimum(_CAP * (1 + 4 / Z), _CAP_OF_COUNTS)
+    wanted = float(_winsorized_mean(cap).mean()) * max(1 - fitted / len(Z), 0.1)
 
     def excess(variance: float) -> float:
-        return float(np.minimum(U2 / (Z + variance * Z**2), _CAP).mean()) - wanted
+        return float(np.minimum(U2 / (Z + variance * Z**2), cap).mean()) - wanted
 
     if excess(0.0) <= 0:
         return 0.0
@@ -167,19 +172,19 @@ def grain_drift(work: Working, grains: Grains, evident: float) -> Drift | None:
         _group_information(work, group) * _freedom(group, fitted, grains.levels is not None)
         for group, fitted in zip(grains.groups, grains.fitted, strict=True)
     ]
+    caps = [*[_CAP] * (len(grains.groups) - 1), _CAP_OF_COUNTS]
     found = [
-        _excess(np.bincount(group, u), known)
-        for group, known in zip(grains.groups, information, strict=True)
+        _excess(np.bincount(group, u), known, cap)
+        for group, known, cap in zip(grains.groups, information, caps, strict=True)
     ]
     rows = len(cell) > 1.05 * len(work.v)
     if rows:
         information.append(i_row)
-        found.append(_excess(row.u - gone, i_row))
-    excess, count = (np.array(x) for x in zip(*found, strict=True))
+        found.append(_excess(row.u - gone, i_row, _CAP_OF_COUNTS))
+    excess, count, noise = (np.array(x) for x in zip(*found, strict=True))
     fitted = np.array([*grains.fitted, *([0] if rows else [])])
     taken = 0 if grains.levels is None else fitted
     usable = count - taken >= np.maximum(_FEWEST, 0.2 * count)
-    noise = np.sqrt(np.maximum(count, 1) * _variance_of_square(_CAP))
     if not usable.any() or (excess[usable] / noise[usable]).max() < evident:
         return None
     weight = np.bincount(cell, i_row, len(work.v))
@@ -227,10 +232,13 @@ def _variance_of_square(cap: float) -> float:
     return float(second - _winsorized_mean(cap) ** 2)
 
 
-def _excess(u: np.ndarray, information: np.ndarray) -> tuple[float, int]:
+def _excess(u: np.ndarray, information: np.ndarray, cap: float) -> tuple[float, int, float]:
+    """By how much winsorized squares exceed their mean, of how many, and its standard error."""
     there = information > 1e-9
-    squares = np.minimum(u[there] ** 2 / information[there], _CAP)
-    return float((squares - _winsorized_mean(_CAP)).sum()), int(there.sum())
+    squares = np.minimum(u[there] ** 2 / information[there], cap)
+    count = int(there.sum())
+    spread = max(float(squares.var()) if count else 0.0, _variance_of_square(cap))
+    return float((squares - _winsorized_mean(cap)).sum()), count, np.sqrt(max(count, 1) * spread)
 
 
 def _group_information(work: Working, group: np.ndarray) -> np.ndarray:

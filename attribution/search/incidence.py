@@ -30,15 +30,12 @@ class Segments:
         The dimensions that each cuboid fixes.
     example : ndarray of int, shape (J,)
         A cell of each segment, from which its levels can be read.
-    penalty : ndarray, shape (J,)
-        log(cuboids of its order) + log(segments in its cuboid): what a choice among so many costs.
     """
 
     members: sparse.csr_array
     cuboid: np.ndarray
     fixed: tuple[tuple[int, ...], ...]
     example: np.ndarray
-    penalty: np.ndarray
 
     @property
     def order(self) -> np.ndarray:
@@ -46,11 +43,9 @@ class Segments:
         return np.array([len(f) for f in self.fixed], dtype=int)[self.cuboid]
 
     def take(self, keep: np.ndarray) -> Segments:
-        """Return the segments that `keep` (a mask) selects; penalties stay as they are."""
+        """Return the segments that `keep` (a mask) selects."""
         members = sparse.csr_array(self.members[:, keep])
-        return Segments(
-            members, self.cuboid[keep], self.fixed, self.example[keep], self.penalty[keep]
-        )
+        return Segments(members, self.cuboid[keep], self.fixed, self.example[keep])
 
 
 def groups(codes: np.ndarray, dimensions: Sequence[int]) -> np.ndarray:
@@ -109,21 +104,18 @@ def segments_up_to(
         for combination in itertools.combinations(range(D), order)
         if not any(frozenset(p) in forbidden for p in itertools.combinations(combination, 2))
     ]
-    of_order = np.bincount([len(f) for f in fixed], minlength=D + 1)
     own = codes[cells]
-    columns, cuboid, example, penalty, start = [], [], [], [], 0
+    columns, cuboid, example, start = [], [], [], 0
     for k, dimensions in enumerate(fixed):
         group = groups(own, dimensions)
         _, first = np.unique(group, return_index=True)
         columns.append(group + start)
         cuboid.append(np.full(len(first), k))
         example.append(cells[first])
-        cost = np.log(of_order[len(dimensions)]) + np.log(max(len(first), 1))
-        penalty.append(np.full(len(first), cost))
         start += len(first)
     if not fixed or not len(cells):
         none = np.zeros(0, dtype=int)
-        return Segments(sparse.csr_array((S, 0)), none, tuple(fixed), none, np.zeros(0))
+        return Segments(sparse.csr_array((S, 0)), none, tuple(fixed), none)
     column = np.stack(columns, axis=1).ravel()
     row = np.repeat(cells, len(fixed))
     members = sparse.csr_array((np.ones(len(row)), (row, column)), shape=(S, start))
@@ -132,7 +124,6 @@ def segments_up_to(
         np.concatenate(cuboid),
         tuple(fixed),
         np.concatenate(example),
-        np.concatenate(penalty),
     )
     return found.take(_distinct(members, len(cells)))
 

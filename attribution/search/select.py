@@ -8,7 +8,7 @@ the best criterion is within what the best of all segments reaches by chance.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -74,7 +74,7 @@ def search(
     cells: int,
     max_causes: int = 8,
     alpha: float = 0.05,
-    least_information: float = 3.0,
+    least_information: float = 4.0,
     bound: bool = True,
     evident: float = 1.5,
     seed: int = 0,
@@ -107,7 +107,7 @@ def search(
     model = _Model(
         strata,
         segments.members,
-        segments.penalty,
+        np.zeros(len(segments.cuboid)),
         grains,
         cells=cells,
         least=least_information,
@@ -128,8 +128,9 @@ def _steps(
     state = model.estimated((), Drift(np.zeros(len(model.strata.kind))), np.zeros(1), rounds=3)
     yield None
     information = state.information
+    model = model.charging(segments, information > 0)
     if not (information > 0).any():
-        yield _found(state, segments, information, None, alpha, float("-inf"))
+        yield _found(model, state, information, None, alpha, float("-inf"))
         return
     rng = np.random.default_rng(seed)
     everywhere = state.MX[:, 0]
@@ -157,7 +158,7 @@ def _steps(
         state = _swapped(model, model.estimated((*state.chosen, j), drift, theta, rounds=1))
         state = _backward(model, state, threshold)
         yield None
-    yield _found(state, segments, information, by_chance, alpha, best)
+    yield _found(model, state, information, by_chance, alpha, best)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +187,19 @@ class _Model:
     least: float
     bound: bool
     evident: float
+
+    def charging(self, segments: Segments, judged: np.ndarray) -> _Model:
+        """Return the model with a choice among the judged segments charged for their number.
+
+        A cuboid costs log(cuboids of its order) + log(segments in it): the orders share the chance
+        of a false alarm evenly, and so do the cuboids of an order.
+        """
+        cuboids = len(segments.fixed)
+        inside = np.bincount(segments.cuboid[judged], minlength=cuboids)
+        orders = np.array([len(f) for f in segments.fixed])
+        of_order = np.bincount(orders[inside > 0], minlength=int(orders.max()) + 1)
+        cost = np.log(np.maximum(of_order[orders], 1)) + np.log(np.maximum(inside, 1))
+        return replace(self, penalty=cost[segments.cuboid])
 
     def estimated(
         self, chosen: tuple[int, ...], drift: Drift, theta: np.ndarray, rounds: int
@@ -239,7 +253,7 @@ class _Model:
         if self.grains is None:
             return Drift(variance)
         row = work.row
-        plain = Scores(row.u / work.narrow, row.v / work.narrow, row.z / work.narrow)
+        plain = Scores(*(x / work.narrow for x in (row.u, row.v, row.z, row.own)))
         alone = working(self.strata, plain, Drift(variance), self.cells)
         return grain_drift(alone, self.grains, self.evident) or Drift(variance)
 
@@ -310,10 +324,10 @@ def _backward(model: _Model, state: _State, threshold: float) -> _State:
 
 
 def _found(
-    state: _State, segments: Segments, null, by_chance: Chance | None, alpha, best: float
+    model: _Model, state: _State, null, by_chance: Chance | None, alpha, best: float
 ) -> Found:
     chosen, covariance = np.array(state.chosen, dtype=int), linalg.inv(state.precision)
-    cost = segments.penalty[chosen]
+    cost = model.penalty[chosen]
     se = np.sqrt(np.diag(covariance))[1:]
     threshold = float("inf") if by_chance is None else by_chance.threshold(alpha)
     criterion = (state.theta[1:] / se) ** 2 / 2 - cost
@@ -324,7 +338,7 @@ def _found(
         p_adjusted=np.zeros(0) if by_chance is None else by_chance.p_value(criterion),
         cutoff=np.sqrt(2 * np.maximum(threshold + cost, 0.0)),
         information=null,
-        penalty=segments.penalty,
+        penalty=model.penalty,
         threshold=threshold,
         best=best,
         drift=state.work.drift,

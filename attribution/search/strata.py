@@ -14,13 +14,20 @@ ratios, a difference) η between them, and w = p (1 - p), or a dispersion.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from scipy import special
 
 __all__ = ["Scores", "Strata", "counted_strata", "dispersed", "paired_strata", "standardized"]
 
 # The dispersion of a cell is drawn towards that of all cells with the weight of so many rows.
 _ROWS_OF_ALL = 10.0
+# With more levels than this, cells are not smoothed by their levels.
+_MOST_LEVELS = 300
+_ROUNDS = 6
+# Rows with at most so many possible tables are treated exactly.
+_MOST_TABLES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +37,14 @@ class Scores:
     Attributes
     ----------
     u, v, z : ndarray, shape (R,)
+    own : ndarray, shape (R,)
+        The scores from which the drift of a unit is judged.
     """
 
     u: np.ndarray
     v: np.ndarray
     z: np.ndarray
+    own: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +69,9 @@ class Strata:
         ratios of volumes.
     scale : ndarray, shape (R,)
         Dispersion of a row against the link's own variance.
+    smooth : ndarray, shape (S,)
+        The rate of each cell's pooled stratum by its levels alone. A unit's level is judged by it:
+        the pooled rate itself would be pulled along by the unit.
     size : float
         The size of one unit of effect, in units of k / n.
     """
@@ -72,7 +85,26 @@ class Strata:
     kind: np.ndarray
     link: str
     scale: np.ndarray
+    smooth: np.ndarray
     size: float = 1.0
+
+    @cached_property
+    def _few(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Rows of so few trials that all their tables can be listed: which, the least count, and
+        the log of the number of ways to each of the next counts.
+        """
+        m, (n0, n1) = self.k.sum(axis=0), self.n
+        low, high = np.maximum(m - n0, 0), np.minimum(m, n1)
+        whole = (np.rint(self.k) == self.k).all(axis=0) & (np.rint(self.n) == self.n).all(axis=0)
+        few = np.flatnonzero(self.paired & whole & (high > low) & (high - low < _MOST_TABLES))
+        if self.link != "odds" or not len(few):
+            return None
+        m, n0, n1, low = m[few], n0[few], n1[few], low[few]
+        x = low[:, None] + np.arange(_MOST_TABLES)
+        inside = x <= high[few][:, None]
+        x = np.where(inside, x, low[:, None])
+        ways = _log_choose(n1[:, None], x) + _log_choose(n0[:, None], m[:, None] - x)
+        return few, low, np.where(inside, ways - ways.max(axis=1, keepdims=True), -np.inf)
 
     def scores(self, effect: np.ndarray) -> Scores:
         """Return the scores at an effect per cell, shape (S,)."""
@@ -80,7 +112,8 @@ class Strata:
             found = _volume_scores(self.n, effect[self.cell])
         else:
             found = self._rate_scores(effect)
-        return Scores(found.u / self.scale, found.v / self.scale, found.z / self.scale)
+        parts = (found.u, found.v, found.z, found.own)
+        return Scores(*(x / self.scale for x in parts))
 
     def _rate_scores(self, effect: np.ndarray) -> Scores:
         paired = self.paired
@@ -95,13 +128,20 @@ class Strata:
                 for whole, part in ((N, n), (K, k)):
                     sums = np.bincount(self.stratum, part[t] * pool, width)
                     whole[t] = np.where(paired, part[t], sums[self.stratum])
-        total = N[0] + N[1]
+        total, spread = N[0] + N[1], None
         if self.link == "odds":
             a = _expected(N[0], N[1], K[0] + K[1], eta)
+            if self._few is not None:
+                few, low, log_ways = self._few
+                a[few], spread = _exact(low, log_ways, eta[few])
             with np.errstate(divide="ignore", invalid="ignore"):
                 p1 = np.where(N[1] > 0, a / N[1], 0.0)
                 p0 = np.where(N[0] > 0, (K[0] + K[1] - a) / N[0], 0.0)
             w1, w0 = p1 * (1 - p1), p0 * (1 - p0)
+            if not paired.all():
+                level = self.smooth[self.cell]
+                w1 = np.where(paired, w1, level * (1 - level))
+                w0 = np.where(paired, w0, level * (1 - level))
         else:
             pooled = np.divide(K[0] + K[1], total, out=np.zeros_like(total), where=total > 0)
             share = np.divide(N[1], total, out=np.zeros_like(total), where=total > 0)
@@ -116,9 +156,18 @@ class Strata:
             # The variance of a hypergeometric count; trials of weighted rows have no such.
             with np.errstate(divide="ignore", invalid="ignore"):
                 exact = np.where(total > 1.5, total / (total - 1), 1.0)
+            exact = np.where(paired, exact, 1.0)
             v, z = v * exact, z * exact
-        informative = (I0 > 0) & (I1 > 0)
-        return Scores(*(np.where(informative, x, 0.0) for x in (u, v, z)))
+            if self._few is not None and spread is not None:
+                v[self._few[0]] = z[self._few[0]] = spread
+        informative = (I0 > 0) & (I1 > 0) & (v > 0)
+        own = u
+        if not paired.all():
+            pooled = np.divide(K[0] + K[1], total, out=np.zeros_like(total), where=total > 0)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                pulled = z * (pooled - self.smooth[self.cell]) / np.where(n[0] > 0, w0, w1)
+            own = np.where(paired, u, u + pulled)
+        return Scores(*(np.where(informative, x, 0.0) for x in (u, v, z, own)))
 
 
 def _expected(n0: np.ndarray, n1: np.ndarray, m: np.ndarray, eta: np.ndarray) -> np.ndarray:
@@ -127,14 +176,33 @@ def _expected(n0: np.ndarray, n1: np.ndarray, m: np.ndarray, eta: np.ndarray) ->
     b = psi * (m + n1) + n0 - m
     root = np.sqrt(np.maximum(b**2 - 4 * (psi - 1) * psi * m * n1, 0.0))
     a = np.divide(2 * psi * m * n1, b + root, out=np.zeros_like(b), where=b + root > 0)
+    # The quadratic moves too little where there are few trials: by (N - 1) / N at first.
+    total = n0 + n1
+    a0 = np.divide(m * n1, total, out=np.zeros_like(b), where=total > 0)
+    a = a0 + (a - a0) * np.where(total > 1.5, total / np.maximum(total - 1, 0.5), 1.0)
     return np.clip(a, np.maximum(m - n0, 0.0), np.minimum(m, n1))
+
+
+def _log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
+    return special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
+
+
+def _exact(low: np.ndarray, log_ways: np.ndarray, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of the noncentral hypergeometric count."""
+    step = np.arange(log_ways.shape[1])
+    log_weight = log_ways + eta[:, None] * step
+    weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+    total = weight.sum(axis=1)
+    mean = weight @ step / total
+    return low + mean, np.maximum(weight @ step**2 / total - mean**2, 0.0)
 
 
 def _volume_scores(n: np.ndarray, eta: np.ndarray) -> Scores:
     total = n[0] + n[1]
     pi = 1 / (1 + np.exp(-eta))
     v = total * pi * (1 - pi)
-    return Scores(n[1] - total * pi, v, v)
+    u = n[1] - total * pi
+    return Scores(u, v, v, u)
 
 
 def paired_strata(
@@ -143,7 +211,7 @@ def paired_strata(
     cell: np.ndarray,
     unit: np.ndarray | None,
     link: str,
-    cells: int,
+    codes: np.ndarray,
 ) -> Strata:
     """Arrange rows for the comparison of rates.
 
@@ -155,21 +223,22 @@ def paired_strata(
     unit : ndarray of int, shape (R,), optional
         None: rows are independent, and rows are cells.
     link : {"odds", "difference"}
-    cells : int
+    codes : ndarray of int, shape (S, D)
 
     Returns
     -------
     Strata
     """
     both = np.asarray((n > 0).all(axis=0))
-    R = len(cell)
+    R, cells = len(cell), len(codes)
     if unit is None:
         none = np.full(R, -1)
         kind = np.zeros(0, dtype=int)
-        return Strata(n, k, cell, cell, np.ones(R, bool), none, kind, link, np.ones(R))
+        one = np.ones(R)
+        return Strata(n, k, cell, cell, one > 0, none, kind, link, one, np.zeros(cells))
     # A row of one period helps only where its cell has one of the other.
-    alone = [np.bincount(cell[~both], n[t][~both], cells) > 0 for t in (0, 1)]
-    keep = both | (alone[0] & alone[1])[cell]
+    alone = [np.bincount(cell[~both], n[t][~both], cells) for t in (0, 1)]
+    keep = both | ((alone[0] > 0) & (alone[1] > 0))[cell]
     n, k, cell, unit, both = n[:, keep], k[:, keep], cell[keep], unit[keep], both[keep]
     # A unit's change, its level in the baseline and its level in the current period.
     part = np.where(both, 0, np.where(n[0] > 0, 1, 2))
@@ -177,7 +246,33 @@ def paired_strata(
     drift = drift.ravel()
     kind = np.zeros(int(drift.max(initial=-1)) + 1, dtype=int)
     kind[drift] = np.where(both, 0, 1)
-    return Strata(n, k, cell, cell, both, drift, kind, link, np.ones(len(cell)))
+    smooth = np.zeros(cells)
+    if not both.all():
+        trials, hits = (np.bincount(cell[~both], x.sum(axis=0)[~both], cells) for x in (n, k))
+        smooth = _smoothed(trials, hits, codes, link)
+    return Strata(n, k, cell, cell, both, drift, kind, link, np.ones(len(cell)), smooth)
+
+
+def _smoothed(n: np.ndarray, k: np.ndarray, codes: np.ndarray, link: str) -> np.ndarray:
+    """The rate of each cell by main effects of its levels, shape (S,)."""
+    rate = np.divide(k, n, out=np.zeros_like(n), where=n > 0)
+    sizes = [len(np.unique(codes[:, d])) for d in range(codes.shape[1])]
+    if sum(sizes) > _MOST_LEVELS:
+        return rate
+    columns = [codes[:, [d]] == np.unique(codes[:, d]) for d in range(codes.shape[1])]
+    X = np.hstack([np.ones((len(n), 1)), *columns]).astype(float)
+    overall = k.sum() / n.sum()
+    # A weak pull of every level to the mean makes the solution unique.
+    ridge = np.diag(np.r_[0.0, np.ones(X.shape[1] - 1)])
+    if link == "difference":
+        return X @ np.linalg.solve((X.T * n) @ X + ridge, X.T @ (n * rate))
+    start = np.clip(overall, 1e-4, 1 - 1e-4)
+    beta = np.r_[np.log(start / (1 - start)), np.zeros(X.shape[1] - 1)]
+    for _ in range(_ROUNDS):
+        p = 1 / (1 + np.exp(-np.clip(X @ beta, -9, 9)))
+        system = (X.T * (n * p * (1 - p))) @ X + ridge + 1e-6 * np.eye(X.shape[1])
+        beta = beta + np.linalg.solve(system, X.T @ (k - n * p) - np.diag(ridge) * beta)
+    return 1 / (1 + np.exp(-np.clip(X @ beta, -9, 9)))
 
 
 def counted_strata(n: np.ndarray) -> Strata:
@@ -193,8 +288,8 @@ def counted_strata(n: np.ndarray) -> Strata:
     """
     cell = np.arange(n.shape[1])
     none, alone = np.full(len(cell), -1), np.ones(len(cell), dtype=bool)
-    kind, scale = np.zeros(0, dtype=int), np.ones(len(cell))
-    return Strata(n, n, cell, cell, alone, none, kind, "volume", scale)
+    kind, one = np.zeros(0, dtype=int), np.ones(len(cell))
+    return Strata(n, n, cell, cell, alone, none, kind, "volume", one, np.zeros(len(cell)))
 
 
 def dispersed(strata: Strata, cells: int, *, alike: bool) -> Strata:
@@ -237,4 +332,10 @@ def standardized(strata: Strata) -> Strata:
     """
     usual = float(np.median(strata.scale))
     size = np.sqrt(usual)
-    return replace(strata, k=strata.k / size, scale=strata.scale / usual, size=float(size))
+    return replace(
+        strata,
+        k=strata.k / size,
+        smooth=strata.smooth / size,
+        scale=strata.scale / usual,
+        size=float(size),
+    )

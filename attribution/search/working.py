@@ -164,13 +164,13 @@ def working(strata: Strata, scores: Scores, drift: Drift, cells: int) -> Working
     if drift.cell:
         in_cell = np.bincount(cell, scores.v * narrow, cells)
         narrow = narrow / (1 + drift.cell * in_cell[cell])
-    u, v, z = scores.u * narrow, scores.v * narrow, scores.z * narrow
+    u, v, z, judged = (x * narrow for x in (scores.u, scores.v, scores.z, scores.own))
     units = len(strata.kind)
     if units:
         own = unit >= 0
         pull = np.divide(z, v, out=np.zeros_like(z), where=(v > 0) & own)
         information = np.bincount(unit[own], (z * pull)[own], units)
-        score = np.bincount(unit[own], (u * pull)[own], units)
+        score = np.bincount(unit[own], (judged * pull)[own], units)
         g = drift.unit / (1 + drift.unit * information)
         u_out = u - np.where(own, z * (g * score)[unit], 0.0)
         some = own & (z != 0)
@@ -186,7 +186,7 @@ def working(strata: Strata, scores: Scores, drift: Drift, cells: int) -> Working
         g=g,
         unit_score=score,
         unit_information=information,
-        row=Scores(u, v, z),
+        row=Scores(u, v, z, judged),
         narrow=narrow,
         drift=drift,
         strata=strata,

@@ -1,0 +1,138 @@
+"""How often the planted causes are named, and how often something is named where nothing happened.
+
+    uv run python benchmarks/causes.py [--instances 200] [--nulls 400] [--forms "moderator drift"]
+    uv run python benchmarks/causes.py --peers 20
+
+Worlds come from `causes_worlds.py`, seeds fixed. Our answers go through the public interface: a
+cube, `explain`, `causes`. Peers run in an environment of their own (`causes_peers.py`). The tables
+are printed; docs/explanation/causes.md holds the last ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from causes_worlds import FORMS, World, make_world
+
+import attribution as at
+from attribution.cube import ClusterSums
+
+PEERS = ("wise-pizza==0.2.9", "divexplorer==0.2.2")
+
+
+def cube_of(world: World) -> at.Cube:
+    """Return the cube that a scan of the world's reviews would give."""
+    metric = at.Rate("correct", "reviewed", name="Accuracy")
+    S = len(world.codes)
+    sums = {
+        key: np.stack([np.bincount(world.cell, x[t], S) for t in (0, 1)])
+        for key, x in (("correct", world.k), ("reviewed", world.n))
+    }
+    entries = [np.flatnonzero(world.n[t]) for t in (0, 1)]
+    row, period = np.concatenate(entries), np.repeat((0, 1), [len(e) for e in entries])
+    clusters = ClusterSums(
+        names=("moderator",),
+        codes=world.unit[row][None, :].astype(np.int32),
+        period=period.astype(np.int32),
+        segment=world.cell[row].astype(np.int32),
+        sums={"correct": world.k[period, row], "reviewed": world.n[period, row]},
+    )
+    levels = tuple(
+        tuple(f"{d}{i}" for i in range(m))
+        for d, m in zip(world.names, world.codes.max(axis=0) + 1, strict=True)
+    )
+    return at.Cube(
+        metrics=(metric,), dimensions=world.names, levels=levels, periods=("before", "after"),
+        codes=world.codes.astype(np.int32), sums=sums, clusters=clusters,
+    )  # fmt: skip
+
+
+def planted(world: World) -> set[frozenset]:
+    """The planted segments as sets of (dimension, level)."""
+    return {frozenset((d, f"{d}{i}") for d, i in cause.items()) for cause in world.causes}
+
+
+def measure(form: str, instances: int, null: bool) -> dict:
+    """Search `instances` worlds of a form."""
+    hits = wrong = missed = named = 0
+    seconds, errors, false_parts, orders = [], [], [], []
+    for seed in range(instances):
+        world = make_world(7_000_000 + seed, null=null, **FORMS[form])
+        change = cube_of(world).explain(baseline="before", current="after")
+        started = time.process_time()
+        causes = change.causes()
+        seconds.append(time.process_time() - started)
+        found = {}
+        for row in causes.rows():
+            found[frozenset((d, row[d]) for d in world.names if isinstance(row[d], str))] = row
+        truth = planted(world)
+        hits += len(truth & found.keys())
+        wrong += len(found.keys() - truth)
+        missed += len(truth - found.keys())
+        named += bool(found)
+        false_parts.append(len(found.keys() - truth) / max(len(found), 1))
+        orders += [len(c) for c in found]
+        for cause, true in zip(world.causes, world.truth, strict=True):
+            row = found.get(frozenset((d, f"{d}{i}") for d, i in cause.items()))
+            if row is not None:
+                errors.append(abs(row["contribution"] / true - 1))
+    return {
+        "f1": 2 * hits / max(2 * hits + wrong + missed, 1),
+        "named": named / instances,
+        "false": float(np.mean(false_parts)),
+        "error": float(np.median(errors)) if errors else float("nan"),
+        "seconds": float(np.median(seconds)),
+    }
+
+
+def peers(instances: int) -> None:
+    """Run peers on worlds of three forms and their nulls, in an environment of their own."""
+    here = Path(__file__).parent
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "worlds.pickle"
+        worlds = []
+        for form in ("moderator drift", "weak causes", "cell drift"):
+            for null in (False, True):
+                for seed in range(instances if not null else max(instances // 2, 1)):
+                    w = make_world(7_000_000 + seed, null=null, **FORMS[form])
+                    plain = (w.names, w.codes[w.cell], w.n, w.k, planted(w), form, null)
+                    worlds.append(plain)
+        path.write_bytes(pickle.dumps(worlds))
+        command = ["uv", "run", "--isolated", "--no-project", "--python", "3.11"]
+        for peer in PEERS:
+            command += ["--with", peer]
+        subprocess.run([*command, "python", str(here / "causes_peers.py"), str(path)], check=True)
+
+
+def main() -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--instances", type=int, default=200)
+    parser.add_argument("--nulls", type=int, default=400)
+    parser.add_argument("--forms", default=",".join(FORMS))
+    parser.add_argument("--peers", type=int, default=0)
+    asked = parser.parse_args()
+    if asked.peers:
+        peers(asked.peers)
+        return 0
+    print("| form | exact-match F1 | false part | error of contribution | CPU s | null names |")
+    print("|---|---|---|---|---|---|", flush=True)
+    for form in asked.forms.split(","):
+        x = measure(form, asked.instances, null=False) if asked.instances else {}
+        y = measure(form, asked.nulls, null=True) if asked.nulls else {}
+        cells = [f"{x['f1']:.3f}", f"{100 * x['false']:.1f} %", f"{100 * x['error']:.1f} %",
+                 f"{x['seconds']:.2f}"] if x else ["", "", "", ""]  # fmt: skip
+        cells.append(f"{100 * y['named']:.1f} %" if y else "")
+        print(f"| {form} | {' | '.join(cells)} |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
