@@ -7,6 +7,7 @@
     Rate, Ratio, Mean, Quantile, Total      what a KPI is
     FunctionOfSums  any smooth function of sums; cohen_kappa and f_score are two
     Dimension       a dimension within another one: market within region
+    composite_scorecard   several KPIs of each, gates first
     scorecard       sites or moderators compared fairly, with noise, ranks and targets
     compare_to_plan             actual against plan: mix, performance, unplanned work
     trend           every change over many periods, adding up       -> Trend
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Attribution": "attribution.result",
     "Bootstrap": "attribution.infer.bootstrap",
+    "CompositeScorecard": "attribution.cards",
     "Cube": "attribution.cube",
     "Dimension": "attribution.hierarchy",
     "Mean": "attribution.metrics",
@@ -55,6 +57,7 @@ _HOME = {
     "capacity_tree": "attribution.tree",
     "compare_to_plan": "attribution.plans",
     "cohen_kappa": "attribution.functions",
+    "composite_scorecard": "attribution.cards",
     "explain": "attribution.analysis",
     "f_score": "attribution.functions",
     "factors": "attribution.drivers",
@@ -71,6 +74,7 @@ _MODULES = ("datasets", "errors", "targets", "testing")
 __all__ = [
     "Attribution",
     "Bootstrap",
+    "CompositeScorecard",
     "Cube",
     "Dimension",
     "FunctionOfSums",
@@ -89,6 +93,7 @@ __all__ = [
     "capacity_tree",
     "cohen_kappa",
     "compare_to_plan",
+    "composite_scorecard",
     "datasets",
     "errors",
     "explain",
@@ -107,7 +112,12 @@ __all__ = [
 if TYPE_CHECKING:
     from attribution import datasets, errors, targets, testing
     from attribution.analysis import explain
-    from attribution.cards import Scorecard, scorecard
+    from attribution.cards import (
+        CompositeScorecard,
+        Scorecard,
+        composite_scorecard,
+        scorecard,
+    )
     from attribution.cube import Cube
     from attribution.drivers import factors
     from attribution.functions import FunctionOfSums, Total, cohen_kappa, f_score

@@ -26,7 +26,7 @@ from attribution.metrics import Metric
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["card_of", "over_time", "scorecard"]
+__all__ = ["OVERDISPERSION", "card_of", "columns_of", "over_time", "scan", "scorecard"]
 
 OVERDISPERSION = ["multiplicative", "additive", None]
 
@@ -55,7 +55,8 @@ def scorecard(
 
     ``E = sum_c n_c p_{c,-e}`` is what the OTHERS would have got from an entity's own mix of cells
     (leave-one-out rates p by the cells of `adjust_for`), O what it got, and
-    ``adjusted = R_ref + (O - E) / n`` its rate beside the KPI of all, R_ref.
+    ``adjusted = R_ref + (O - E) / n`` its rate beside the KPI of all, R_ref (the KPI of the others
+    where there are no cells, so that `adjusted` is then the KPI as it is).
 
     Parameters
     ----------
@@ -140,7 +141,7 @@ def scorecard(
     conf_level = check_level("conf_level", conf_level)
     if isinstance(min_n, bool) or not isinstance(min_n, int) or min_n < 1:
         raise OptionError(f"min_n: {min_n!r} is not a whole number of at least 1.")
-    entities, cells = _columns("entity", entity), _columns("adjust_for", adjust_for)
+    entities, cells = columns_of("entity", entity), columns_of("adjust_for", adjust_for)
     if not entities:
         raise OptionError("entity: an empty list. Name at least one column.")
     if both := [c for c in cells if c in entities]:
@@ -152,7 +153,7 @@ def scorecard(
         name = next(k for k, v in given.items() if v is not None)
         raise OptionError(f"{name}: needs period=, the column that tells the periods apart.")
     clusters = [] if cluster is None else several(cluster)
-    scan: dict[str, Any] = {
+    request: dict[str, Any] = {
         "period": period,
         # Rows of one moderator are one cluster: alone in it, they say nothing of their noise.
         "cluster": [c for c in clusters if [c] != list(entities)] or None,
@@ -161,8 +162,8 @@ def scorecard(
         "mapping": mapping,
         "on_invalid": on_invalid,
     }
-    cube = _scan(data, metric, entities, cells, scan)
-    past = None if history is None else _scan(history, metric, entities, cells, scan)
+    cube = scan(data, metric, entities, cells, request)
+    past = None if history is None else scan(history, metric, entities, cells, request)
     return card_of(
         cube,
         require_ratio(cube.metrics[0]),
@@ -177,13 +178,14 @@ def scorecard(
     )
 
 
-def _scan(
+def scan(
     data: object,
     metric: Metric | str | Sequence[Metric | str],
     entities: tuple[str, ...],
     cells: tuple[str, ...],
-    scan: dict[str, Any],
+    request: dict[str, Any],
 ) -> Cube:
+    """Read what a card needs in one scan."""
     with warnings.catch_warnings():
         # Here a dimension of identifiers is what was asked for.
         for name in entities:
@@ -191,7 +193,7 @@ def _scan(
                 "ignore", f"by: {name!r} has .* levels", category=DataQualityWarning
             )
         try:
-            return Cube.from_data(data, metric, [*entities, *cells], **scan)
+            return Cube.from_data(data, metric, [*entities, *cells], **request)
         except AttributionError as error:
             # The user named entities and cells, not `by`.
             if str(error).startswith("by: ") and error.args:
@@ -268,7 +270,8 @@ def _chosen(cube: Cube, given: object, parameter: str, default: Sequence[str]) -
     return list(dict.fromkeys(found))
 
 
-def _columns(parameter: str, given: object) -> tuple[str, ...]:
+def columns_of(parameter: str, given: object) -> tuple[str, ...]:
+    """Return one column name, or several, as a tuple."""
     names = [] if given is None else several(given)
     for i, name in enumerate(names):
         if not isinstance(name, str):

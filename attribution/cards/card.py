@@ -18,12 +18,13 @@ from attribution.cube import Cube
 from attribution.errors import OptionError, listing, nearest
 from attribution.formatting import Format
 from attribution.goals import Labels
-from attribution.labels import label_of
+from attribution.labels import label_of, plural
 from attribution.metrics import Metric
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from attribution.plots.cards import CardPlots
     from attribution.result import Attribution
 
 __all__ = ["Scorecard"]
@@ -74,7 +75,7 @@ class Scorecard:
 
     @property
     def overall(self) -> float:
-        """R_ref: the KPI of all entities together."""
+        """The KPI of all entities together."""
         return self.scores.overall
 
     @property
@@ -106,8 +107,9 @@ class Scorecard:
         conf_high, limit_low_95, limit_high_95, limit_low_998, limit_high_998 (funnel limits around
         R_ref for an entity of this size), shrunk (drawn in by its own noise), rank_low, rank_high
         (1 is best; all rank intervals hold together), target, completion (A / T; T / A where lower
-        is better), status, crude (the KPI as it is), compared (the part of the volume in cells
-        with others), z (before widening), signal (which limits are crossed, to which side).
+        is better), status, crude (the KPI as it is), reference (R_ref), compared (the part of the
+        volume in cells with others), z (before widening), signal (which limits are crossed, and to
+        which side).
 
         Statuses: met, missed, not distinguishable, too few; "no target", "no data" (a target
         whose entity did nothing) and "no reference" (no other in any of its cells), whose numbers
@@ -246,10 +248,12 @@ class Scorecard:
 
     @property
     def noun(self) -> str:
-        return " × ".join(self.entity)
+        """What one entity is called: "site", "moderator" for moderator_id."""
+        return " × ".join(plural(x).removesuffix("s") for x in self.entity)
 
     @property
     def format(self) -> Format:
+        """How numbers of this KPI are written."""
         return Format.fitting(self.metric.display_unit, float(np.ptp(self.scores.found.difference)))
 
     @property
@@ -287,6 +291,13 @@ class Scorecard:
     def notes(self) -> list[str]:
         """Return the small print: what is compared with what, n, noise, period."""
         return notes(self)
+
+    @property
+    def plot(self) -> CardPlots:
+        """The pictures: ``card.plot.funnel()``, ``.caterpillar()``, ``.status()``."""
+        from attribution.plots.cards import CardPlots
+
+        return CardPlots(self)
 
     @property
     def provenance(self) -> dict[str, Any]:

@@ -43,7 +43,9 @@ class Scores:
     compared : ndarray
         The part of the denominator in cells where others work too.
     overall : float
-        R_ref, the KPI of all entities.
+        The KPI of all entities.
+    center : ndarray
+        R_ref: the KPI of all; of the others where there are no cells, so that nothing is adjusted.
     found : Indirect
     noise : Noise
     conf_low, conf_high : ndarray
@@ -65,6 +67,7 @@ class Scores:
     crude: np.ndarray
     compared: np.ndarray
     overall: float
+    center: np.ndarray
     found: Indirect
     noise: Noise
     conf_low: np.ndarray
@@ -173,6 +176,7 @@ def score(
         crude=np.bincount(entity, N[seen], K) / found.total,
         compared=found.volume / found.total,
         overall=found.overall,
+        center=_center(found, adjusted=len(cube.dimensions) > entities),
         found=found,
         noise=noise,
         conf_low=low,
@@ -185,6 +189,13 @@ def score(
         enough=enough,
         trials=trials,
     )
+
+
+def _center(found: Indirect, adjusted: bool) -> np.ndarray:
+    if adjusted:
+        return np.full(len(found.volume), found.overall)
+    V = found.volume
+    return np.divide(found.expected, V, out=np.full(len(V), found.overall), where=V > 0)
 
 
 def _numbered(codes: np.ndarray, sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:

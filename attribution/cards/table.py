@@ -40,7 +40,7 @@ def card_table(card: Scorecard) -> pd.DataFrame:
     import pandas as pd
 
     s = card.scores
-    found, R = s.found, s.overall
+    found, R = s.found, s.center
     some = found.volume > 0
     low95, high95 = s.limits(0.95)
     low998, high998 = s.limits(0.998)
@@ -74,6 +74,7 @@ def card_table(card: Scorecard) -> pd.DataFrame:
         "completion": completion(adjusted, target, card.higher),
         "status": judged,
         "crude": s.crude,
+        "reference": R,
         "compared": s.compared,
         "z": s.z,
         "signal": _signals(card, found.difference, (low95, high95), (low998, high998)),

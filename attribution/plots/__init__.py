@@ -14,6 +14,9 @@
     time_axis   columns in time order and their labels
     trend_bars  contributions from period to period
     trend_line  the KPI over time
+    funnel      entities by size, with the limits of chance
+    caterpillar entities from best to worst
+    cards       the pictures of a scorecard
 
 A new picture is one new file and a method of `Plots`. It takes ``theme=None``, which is
 ``Theme.in_use()``, makes its artists in ``theme.context()``, writes by a `Pen`, and hands its title

@@ -68,7 +68,9 @@ def test_the_columns_and_their_arithmetic(cells, cluster):
     assert frame["ratio"].to_numpy() == pytest.approx((wanted.ok / wanted.E).to_numpy())
     overall = data.ok.sum() / data.n.sum()
     assert card.overall == pytest.approx(overall)
-    adjusted = overall + (wanted.ok - wanted.E) / wanted.n
+    adjusted = overall + (wanted.ok - wanted.E) / wanted.n if cells else wanted.ok / wanted.n
+    from_columns = frame.reference + (frame.observed - frame.expected) / frame.n
+    assert frame["adjusted"].to_numpy() == pytest.approx(from_columns.to_numpy())
     assert frame["adjusted"].to_numpy() == pytest.approx(adjusted.to_numpy())
     assert np.isfinite(frame[NUMBERS].astype(float)).all(axis=None)
     inner = frame["limit_low_95"].gt(frame["limit_low_998"]) & frame["limit_high_95"].lt(
@@ -312,6 +314,7 @@ def test_ratio_and_mean(cluster):
     ratio = at.Ratio("seconds", "n", name="AHT", better="lower", unit="s")
     card = at.scorecard(data, ratio, "site", adjust_for="queue", cluster=cluster, target=40)
     frame = card.frame
+    assert frame["reference"].to_numpy() == pytest.approx(np.full(8, card.overall))
     difference = (frame.observed - frame.expected) / data.groupby("site").n.sum().to_numpy()
     assert frame["adjusted"].to_numpy() == pytest.approx((card.overall + difference).to_numpy())
     assert np.isfinite(frame[NUMBERS].astype(float)).all(axis=None)
