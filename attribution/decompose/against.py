@@ -89,6 +89,8 @@ def against_plan(D: np.ndarray, N: np.ndarray, target: np.ndarray, weight: np.nd
     adjusted = float(D[both] @ T[both] / D_S)
     planned_S = float(w[both] @ T[both] / w[both].sum())
     parts = np.array([R_S - adjusted, adjusted - planned_S, R_1 - R_S, planned_S - planned])
+    # Nothing new, nothing gone: exactly 0, not the rounding of a difference.
+    parts[2:] *= [bool((D[~both] > 0).any()), bool((goal & ~both).any())]
     of_rate = np.concatenate([np.where(both, -R_S / D_S, 0.0), np.where(both, 1 / D_S, 0.0)])
     of_adjusted = np.concatenate([np.where(both, (T - adjusted) / D_S, 0.0), np.zeros(S)])
     every[1] = every[0] - of_adjusted

@@ -243,6 +243,17 @@ def test_the_noise_of_performance_is_that_of_clusters():
     assert found.effects.std_error[:2].to_numpy() == pytest.approx(jackknife[:2], rel=0.05)
 
 
+def test_a_plan_feeds_compare_to_plan_and_both_agree():
+    targets, now = a_plan(), DATA[DATA.month == "2026-09"]
+    found = at.targets.completion(now, targets, cluster="moderator_id").effects.set_index("effect")
+    wanted = at.compare_to_plan(
+        now, targets.to_plan(), "ok / n", ["site", "queue"], cluster="moderator_id"
+    ).combined({"performance": ["rate"], "mix": ["mix", "joint"]})
+    for row in wanted.itertuples():
+        for column in ("estimate", "std_error", "p_value"):
+            assert found.loc[row.part, column] == pytest.approx(getattr(row, column), rel=1e-6)
+
+
 def test_turnover_between_plan_and_data():
     targets = a_plan()
     now = DATA[DATA.month == "2026-09"]
