@@ -77,8 +77,10 @@ def explain(
     Parameters
     ----------
     data : table
-        A pandas, Polars (eager or lazy) or Arrow table, a DuckDB relation, a path or glob
-        (.parquet .csv .csv.gz), or one SELECT statement.
+        A pandas, Polars (eager or lazy) or Arrow table, an Arrow dataset, a DuckDB relation, a path
+        or glob (.parquet .csv .csv.gz), a folder of Parquet files (names such as ``month=2026-08``
+        are columns), ``"warehouse.duckdb::table"``, ``"book.xlsx::sheet"``, or one SELECT
+        statement. Each is opened for reading only.
     metric : Metric or str
         What is explained: ``at.Rate("correct", "reviewed")`` or ``"correct / reviewed"``.
     by : str, Dimension, or a sequence of them

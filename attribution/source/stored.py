@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
-from attribution.errors import ColumnNotFoundError, MissingFileError, SourceError, listing, nearest
+from attribution.errors import ColumnNotFoundError, MissingFileError, listing, nearest
 from attribution.source.delimited import Reading
+from attribution.source.files import paths_of, read_only, split_part
 from attribution.source.tables import is_sql, open_table, single_select
 
 __all__ = ["files_of", "open_database", "repeated_rows"]
@@ -32,7 +30,10 @@ def files_of(data: str) -> list[tuple[str, int, int]] | None:
     """
     if is_sql(data):
         return None
-    paths = [data] if os.path.exists(data) else sorted(glob.glob(data, recursive=True))
+    try:
+        paths = paths_of(split_part(data)[0])
+    except MissingFileError:
+        paths = []
     stats = [(path, os.stat(path)) for path in paths]
     return [(path, found.st_size, found.st_mtime_ns) for path, found in stats]
 
@@ -60,11 +61,7 @@ def open_database(path: str, query: str) -> Iterator[Any]:
         folder = Path(path).parent
         beside = [p.name for p in folder.glob("*")] if folder.is_dir() else []
         raise MissingFileError(f"database: no file {path!r}.{nearest(Path(path).name, beside)}")
-    try:
-        connection = duckdb.connect(path, read_only=True)
-    except duckdb.Error as error:
-        problem = str(error).strip().splitlines()[0]
-        raise SourceError(f"database: {path!r} cannot be opened. {problem}") from error
+    connection = read_only(path, "database")
     try:
         yield single_select(connection, query)
     finally:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import functools
-import glob
 import os
 import re
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
 
-from attribution.errors import ColumnTypeError, MissingFileError, SourceError, nearest
+from attribution.errors import ColumnTypeError, SourceError
 from attribution.expressions import quote_identifier, quote_literal
 from attribution.source.delimited import Reading, escape_glob, open_csv, refuse_repeated
+from attribution.source.files import open_database_file, open_workbook, paths_of, split_part
 
 __all__ = [
     "ArrowOnly",
@@ -32,6 +32,7 @@ _SQL = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*\(?\s*(select|with|from)(?![\w.\-/\\])", re.IGNORECASE | re.DOTALL
 )
 _SUFFIXES = (".parquet", ".csv", ".csv.gz")
+_READ = "a file that can be read (.parquet, .csv, .csv.gz, .xlsx, .duckdb, a folder of .parquet)"
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,9 @@ def open_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
     Parameters
     ----------
     data : frame, relation, path, glob or SQL text
-        pandas, Polars (eager, lazy), Arrow, a DuckDB relation, a path or glob of Parquet or CSV, or
-        one SELECT statement.
+        pandas, Polars (eager, lazy), Arrow (table or dataset), a DuckDB relation, a path or glob of
+        Parquet or CSV, a folder of Parquet files, a workbook or DuckDB file
+        (``"book.xlsx::sheet"``, ``"warehouse.duckdb::table"``), or one SELECT statement.
     choose : callable
         Names of all columns -> what is read of them; it raises where it misses one.
         Of a frame only these cross into the engine (files read what a query names).
@@ -94,6 +96,12 @@ def open_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
             relation = single_select(connect(), text)
             return _described("sql", " ".join(text.split()), relation, choose)
         return _file_table(os.fsdecode(text), choose)
+    if "pyarrow.dataset" in sys.modules and isinstance(
+        data, sys.modules["pyarrow.dataset"].Dataset
+    ):
+        connection = connect()
+        connection.register("dataset", data)
+        return _described("pyarrow dataset", "", connection.sql("FROM dataset"), choose)
     return _frame_table(data, choose)
 
 
@@ -194,23 +202,24 @@ def _unended(statement: str) -> str:
 
 
 def _file_table(path: str, choose: Callable[[list[str]], Reading]) -> Table:
+    file, part, container = split_part(path)
+    if container == "database":
+        return _described("duckdb", path, open_database_file(file, part), choose)
+    if container == "workbook":
+        return replace(_frame_table(open_workbook(file, part), choose), kind="excel", name=path)
     suffix = next((s for s in _SUFFIXES if path.lower().endswith(s)), None)
+    suffix = ".parquet" if os.path.isdir(path) else suffix
     if suffix is None:
-        raise SourceError(
-            f"data: {path!r} is neither a file that can be read ({', '.join(_SUFFIXES)}) nor SQL "
-            "(SELECT, WITH or FROM ...)."
-        )
-    paths = [path] if os.path.exists(path) else sorted(glob.glob(path, recursive=True))
-    if not paths:
-        folder = Path(path).parent
-        beside = [p.name for p in folder.glob("*")] if folder.is_dir() else []
-        hint = nearest(Path(path).name, beside) if beside else ""
-        raise MissingFileError(f"data: no file matches {path!r}.{hint}")
+        raise SourceError(f"data: {path!r} is neither {_READ} nor SQL (SELECT, WITH or FROM ...).")
+    paths = paths_of(path)
     connection = connect()
     try:
         if suffix == ".parquet":
             listed = ", ".join(quote_literal(escape_glob(p)) for p in paths)
-            relation = connection.sql(f"FROM read_parquet([{listed}], union_by_name=true)")
+            # The values in names of folders (month=08/queue=live/) are labels, as they are written.
+            relation = connection.sql(
+                f"FROM read_parquet([{listed}], union_by_name=true, hive_types_autocast=false)"
+            )
             return _described("parquet", path, relation, choose)
         names, relation = open_csv(connection, paths, choose)
         return _table("csv", path, names, [f"c{i}" for i in range(len(names))], relation)
@@ -278,7 +287,7 @@ def _frame_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
         raise ColumnTypeError(
             f"data: {_type_name(data)} is not a table. Allowed: a "
             "pandas, Polars or Arrow table, a DuckDB relation, a path or glob (.parquet .csv "
-            ".csv.gz), SQL text."
+            ".csv.gz .xlsx .duckdb), SQL text."
         ) from error
     except nw.exceptions.DuplicateError as error:
         raise SourceError(f"data: {' '.join(str(error).split())[:300]}") from error

@@ -360,7 +360,7 @@ def test_a_missing_file_proposes_the_nearest(tmp_path: Path) -> None:
     says(errors.MissingFileError, "no file matches", data=tmp_path / "select 1.csv")
 
 
-@pytest.mark.parametrize("name", ["rows.txt", "rows.xlsx", "rows", "", "INSERT INTO t VALUES (1)"])
+@pytest.mark.parametrize("name", ["rows.txt", "rows.xls", "rows", "", "INSERT INTO t VALUES (1)"])
 def test_an_unknown_kind_of_file_lists_the_known(name: str) -> None:
     says(errors.SourceError, f"data: {name!r} is neither a file that can be read",
          ".parquet, .csv, .csv.gz", "SQL", data=name)  # fmt: skip

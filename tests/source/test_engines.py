@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset
 import pytest
 
 import attribution as at
-from attribution.errors import DataQualityWarning, SourceError
+from attribution.errors import DataQualityWarning, MissingFileError, SourceError
 
 RATE = at.Rate("correct", "reviewed", name="Accuracy")
 
@@ -76,6 +77,37 @@ def relation(folder: Path, frame: pd.DataFrame) -> duckdb.DuckDBPyRelation:
     return duckdb.connect().from_parquet(parquet_path(folder, frame))
 
 
+def hive(folder: Path, frame: pd.DataFrame) -> str:
+    """A folder whose sub-folders are called month=2026-08/queue=live: period and dimension."""
+    columns = pa.schema([("month", pa.string()), ("queue", pa.string())])
+    pa.dataset.write_dataset(
+        pa.Table.from_pandas(frame, preserve_index=False), folder / "rows", format="parquet",
+        partitioning=pa.dataset.partitioning(columns, flavor="hive"),
+    )  # fmt: skip
+    return str(folder / "rows")
+
+
+def dataset(folder: Path, frame: pd.DataFrame) -> pa.dataset.Dataset:
+    return pa.dataset.dataset(parquet_glob(folder, frame).replace("part*.parquet", ""))
+
+
+def database_path(folder: Path, frame: pd.DataFrame) -> str:
+    path = str(folder / "warehouse.duckdb")
+    with duckdb.connect(path) as connection:
+        connection.register("frame", frame)
+        connection.execute("CREATE SCHEMA ops; CREATE TABLE ops.reviews AS FROM frame")
+        connection.execute("CREATE VIEW recent AS FROM ops.reviews WHERE false")
+    return path
+
+
+def workbook_path(folder: Path, frame: pd.DataFrame) -> str:
+    path = str(folder / "book.xlsx")
+    with pd.ExcelWriter(path, engine="openpyxl") as book:
+        pd.DataFrame({"about": ["reviews"]}).to_excel(book, sheet_name="read me", index=False)
+        frame.to_excel(book, sheet_name="rows", index=False)
+    return path
+
+
 ENGINES: dict[str, Callable[[Path, pd.DataFrame], object]] = {
     "pandas": lambda folder, frame: frame,
     "pandas nullable": lambda folder, frame: frame.convert_dtypes(),
@@ -94,7 +126,15 @@ ENGINES: dict[str, Callable[[Path, pd.DataFrame], object]] = {
         pl.col("queue").cast(pl.Categorical)
     ),
     "arrow": lambda folder, frame: pa.Table.from_pandas(frame),
+    "arrow dataset": dataset,
+    "arrow dataset of partitions": lambda folder, frame: pa.dataset.dataset(
+        hive(folder, frame), partitioning="hive"
+    ),
     "relation": relation,
+    "duckdb file": lambda folder, frame: database_path(folder, frame) + "::ops.reviews",
+    "excel": lambda folder, frame: workbook_path(folder, frame) + "::rows",
+    "parquet folder of partitions": hive,
+    "parquet glob of partitions": lambda f, frame: hive(f, frame) + "/month=*/**/*.parquet",
     "parquet": parquet_path,
     "parquet path object": lambda folder, frame: Path(parquet_path(folder, frame)),
     "parquet brackets in the name": lambda f, frame: parquet_path(f, frame, "a[1] it's.parquet"),
@@ -474,3 +514,53 @@ def test_dropping_invalid_rows_warns_with_the_count_and_equals_filtering() -> No
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert cube_of(ROWS, on_invalid="drop").findings == ()
+
+
+# -- files that hold several tables --------------------------------------------------------------
+
+
+def test_partitions_are_periods_dimensions_and_conditions_as_they_are_written(
+    tmp_path: Path,
+) -> None:
+    frame = SMALL.assign(queue=["007", None, "a/b, ü"] * 2)
+    cube = at.Cube.from_data(hive(tmp_path, frame), "ok / n", "queue", period="month",
+                             periods=[1], where="month < 1.5")  # fmt: skip
+    assert cube.levels == (("007", "a/b, ü", "(missing)"),)
+    assert cube.sums["ok"].sum() == 9
+
+
+def test_a_database_file_is_read_only_and_names_its_tables(tmp_path: Path) -> None:
+    path = database_path(tmp_path, ROWS)
+    before = Path(path).stat()
+    with pytest.raises(SourceError, match=r"holds 2 tables; name one, as in '.*duckdb::"):
+        cube_of(path)
+    with pytest.raises(SourceError, match=r"no table 'opps.reviews' .*mean 'ops.reviews'\?"):
+        cube_of(path + "::opps.reviews")
+    cube_of(path + "::ops.reviews")
+    assert (Path(path).stat().st_mtime_ns, Path(path).stat().st_size) == (
+        before.st_mtime_ns, before.st_size,
+    )  # fmt: skip
+    with (
+        duckdb.connect(path),
+        pytest.raises(SourceError, match="pass a relation of that connection"),
+    ):
+        cube_of(path + "::ops.reviews")
+    (tmp_path / "false.duckdb").write_bytes(b"no database" * 1000)
+    with pytest.raises(SourceError, match=r"false.duckdb' cannot be opened"):
+        cube_of(str(tmp_path / "false.duckdb"))
+    with pytest.raises(MissingFileError, match=r"Did you mean 'warehouse.duckdb'"):
+        cube_of(str(tmp_path / "warehose.duckdb::ops.reviews"))
+
+
+def test_a_workbook_names_its_sheets_and_keeps_texts_as_written(tmp_path: Path) -> None:
+    path = workbook_path(tmp_path, SMALL.assign(market=["NA", "007", None] * 2))
+    with pytest.raises(SourceError, match=r"holds 2 sheets; name one, .*There: 'read me', 'rows'"):
+        at.Cube.from_data(path, "ok / n", "market", period="month")
+    with pytest.raises(SourceError, match=r"no sheet 'row' .*Did you mean 'rows'"):
+        at.Cube.from_data(path + "::row", "ok / n", "market", period="month")
+    cube = at.Cube.from_data(path + "::rows", "ok / n", "market", period="month")
+    assert cube.levels == (("NA", "007", "(missing)"),)
+    assert cube.provenance["name"] == path + "::rows"
+    (tmp_path / "cut.xlsx").write_bytes(Path(path).read_bytes()[:2000])
+    with pytest.raises(SourceError, match=r"cut.xlsx' cannot be read as a workbook"):
+        cube_of(str(tmp_path / "cut.xlsx"))
