@@ -373,7 +373,7 @@ def explain_pair(
     design = Design(cube.codes, sizes, cube.nested)
     _check_identified(cube, D if cube.volume is None else cube.volume, design)
     _check_sampled(cube, D, design, options)
-    units = units or units_of(cube, metric)
+    units = units or _units(cube, metric, options)
     evidence = _evidence(cube, metric, units, options)
     if options.bootstrap is not None and (name := options.bootstrap.strata) is not None:
         level = cube.codes[:, cube.dimension_index(name, "strata")]
@@ -537,6 +537,15 @@ def _check_identified(cube: Cube, D: np.ndarray, design: Design) -> None:
             f"by: {a!r} and {b!r} are identical, level for level, so their effects cannot be told "
             f"apart. Drop one of them."
         )
+
+
+def _units(cube: Cube, metric: Metric, options: Options) -> Units:
+    """The units of both periods; a plan as the baseline has none and is exact."""
+    if options.rates != "planned":
+        return units_of(cube, metric)
+    noisy = np.array([[0.0], [1.0]])
+    actual = replace(cube, sums={name: values * noisy for name, values in cube.sums.items()})
+    return replace(units_of(actual, metric), exact=0)
 
 
 def _total(evidence: Evidence) -> Total:

@@ -147,6 +147,17 @@ class Calendar:
             months -= 13 - self.start
         return dt.date(months // 12, months % 12 + 1, 1)
 
+    def days(self, label: str) -> int:
+        """Return how many days a period has.
+
+        Examples
+        --------
+        >>> Calendar("month").days("2028-02"), Calendar("quarter").days("2026-Q1")
+        (29, 90)
+        """
+        at = self.position(label) or 0
+        return (self.first_day(at + 1) - self.first_day(at)).days
+
     def a_year_before(self, label: str) -> str | None:
         """Return the same period of the year before, None where there is none."""
         at = self.position(label)

@@ -204,6 +204,13 @@ def rate_causes(
 ) -> Causes:
     """Find the segments that carry the rate effect; see `Attribution.causes`."""
     asked = _checked(change, max_order, max_causes, alpha, rng)
+    if change.options.rates == "planned":
+        raise OptionError(
+            "causes: a plan has target rates and no rows, so nobody's work can be compared with "
+            "their own of before, and how segments drift by themselves is not known. "
+            "Take levels() or segments() of this comparison for where performance falls short, or "
+            "explain(...) two actual periods and ask it for causes."
+        )
     strata, notes = _rate_strata(change)
     return _answer(change, strata, asked, notes, "rate")
 

@@ -6,7 +6,6 @@ from what the KPI does from month to month anyway. Both belong beside each other
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from numbers import Real
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attribution.calendars import Calendar, calendar_of
 from attribution.cube import Cube
 from attribution.errors import ColumnTypeError, OptionError, PeriodError, listing, nearest
 from attribution.formatting import Format
@@ -31,8 +31,6 @@ __all__ = ["Context", "usual_change"]
 
 # A history typed from a report is rounded; beyond this fraction of the KPI it is another one.
 _ROUNDED = 1e-3
-
-_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])(?:-01)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +66,7 @@ class Context:
     lag: int
     notes: tuple[str, ...]
     _format: Format = field(repr=False)
-    _monthly: bool = field(repr=False)
+    _unit: str = field(repr=False)
 
     def __str__(self) -> str:
         return " ".join([self._verdict(), *self._level(), *self.notes])
@@ -81,7 +79,7 @@ class Context:
         )
 
     def _verdict(self) -> str:
-        f, unit = self._format, "month" if self._monthly else "period"
+        f, unit = self._format, self._unit
         plural = "s" * (self.of != 1)
         kind = f"{unit}-to-{unit} change{plural}"
         if self.lag > 1:
@@ -177,7 +175,8 @@ def usual_change(change: Attribution, history: object, *, lag: int = 1) -> Conte
     baseline, current = (
         _place(labels, end, side) for end, side in zip(ends, ("baseline", "current"), strict=True)
     )
-    steps = _steps(labels)
+    calendar = _calendar(labels)
+    steps = _steps(labels, calendar)
     span = int(steps[current] - steps[baseline])
     if span != lag:
         raise OptionError(_wrong_lag(ends, span, lag))
@@ -190,8 +189,9 @@ def usual_change(change: Attribution, history: object, *, lag: int = 1) -> Conte
     labels, values, steps = labels[: current + 1], values[: current + 1], steps[: current + 1]
     value = np.full(steps[-1] + 1, np.nan)
     value[steps] = values
-    named = _named(labels, steps)
-    return _context(change, named, value, lag, _notes(named, value, left_out), _are_months(labels))
+    named = _named(labels, steps, calendar)
+    unit = "period" if calendar is None else calendar.unit
+    return _context(change, named, value, lag, _notes(named, value, left_out), unit)
 
 
 def _context(
@@ -200,7 +200,7 @@ def _context(
     value: np.ndarray,
     lag: int,
     notes: tuple[str, ...],
-    monthly: bool,
+    unit: str,
 ) -> Context:
     """Judge the last value against those before it."""
     import pandas as pd
@@ -237,7 +237,7 @@ def _context(
         lag=int(lag),
         notes=notes,
         _format=change.format,
-        _monthly=monthly,
+        _unit=unit,
     )
 
 
@@ -302,27 +302,30 @@ def _wrong_lag(ends: Iterable[str], span: int, lag: int) -> str:
     )
 
 
-def _are_months(labels: list[str]) -> bool:
-    return all(_MONTH.fullmatch(label) for label in labels)
+def _calendar(labels: list[str]) -> Calendar | None:
+    """The calendar whose gaps count: numberings may skip, and days off are no gap."""
+    found = calendar_of(labels)
+    return None if found is None or found.unit in ("number", "day") else found
 
 
-def _steps(labels: list[str]) -> np.ndarray:
-    """The position of each period in time, from 0: with room for the months that are missing."""
-    if not _are_months(labels):
+def _steps(labels: list[str], calendar: Calendar | None) -> np.ndarray:
+    """The position of each period in time, from 0: with room for those that are missing."""
+    if calendar is None:
         return np.arange(len(labels))
-    months = np.array([12 * int(label[:4]) + int(label[5:7]) for label in labels])
-    if (np.diff(months) <= 0).any():
-        raise OptionError("history: not in time order. Sort it by month, each once, oldest first.")
-    return months - months[0]
+    at = np.array([calendar.position(label) for label in labels])
+    if (np.diff(at) <= 0).any():
+        raise OptionError(
+            f"history: not in time order. Sort it by {calendar.unit}, each once, oldest first."
+        )
+    return at - at[0]
 
 
-def _named(labels: list[str], steps: np.ndarray) -> list[str]:
-    """A label for every position in time, those of missing months written like the others."""
-    if len(labels) > steps[-1]:
+def _named(labels: list[str], steps: np.ndarray, calendar: Calendar | None) -> list[str]:
+    """A label for every position in time, the missing ones too."""
+    if calendar is None:
         return labels
-    first, tail = 12 * int(labels[0][:4]) + int(labels[0][5:7]) - 1, labels[0][7:]
-    months = (divmod(first + t, 12) for t in range(steps[-1] + 1))
-    return [f"{year:04d}-{month + 1:02d}{tail}" for year, month in months]
+    first = calendar.position(labels[0]) or 0
+    return [calendar.label(first + t) for t in range(steps[-1] + 1)]
 
 
 def _notes(periods: list[str], value: np.ndarray, left_out: int) -> tuple[str, ...]:

@@ -882,22 +882,28 @@ def _check_conserved(before: Cube, after: Cube, target: np.ndarray) -> None:
     `target` is the period of `after` that each period of `before` went into, -1 for none.
     """
     for name, values in before.sums.items():
-        wanted = np.zeros(len(after.periods))
-        np.add.at(wanted, target[target >= 0], values[target >= 0].sum(axis=1))
-        found = {"segments": after.sums[name].sum(axis=1)}
-        split = after.clusters
-        if split is not None and name in split.sums:
-            found["clusters"] = np.bincount(split.period, split.sums[name], len(after.periods))
-        for kind, sums in found.items():
-            if not np.allclose(sums, wanted, rtol=1e-9, atol=1e-9 * np.abs(values).sum()):
+        kinds = [("segments", values.sum(axis=1), after.sums[name].sum(axis=1))]
+        if before.clusters is not None and name in before.clusters.sums:
+            kinds.append(("clusters", _of_clusters(before, name), _of_clusters(after, name)))
+        for kind, held, found in kinds:
+            wanted = np.bincount(target[target >= 0], held[target >= 0], len(after.periods))
+            if not np.allclose(found, wanted, rtol=1e-9, atol=1e-9 * np.abs(values).sum()):
                 raise AttributionError(
-                    f"cube: the sum {name!r} over {kind} is {sums} and should be {wanted}."
+                    f"cube: the sum {name!r} over {kind} is {found} and should be {wanted}."
                 )
     for name, sketch in before.sketches.items():
         kept = np.repeat(target >= 0, len(before.codes))
         wanted = sketch.weight[kept].sum(axis=0)
         if not np.allclose(after.sketches[name].weight.sum(axis=0), wanted, rtol=1e-9):
             raise AttributionError(f"cube: the distribution of {name!r} is not conserved.")
+
+
+def _of_clusters(cube: Cube, name: str) -> np.ndarray:
+    """A sum over clusters in each period; that of a planned period is 0."""
+    split = cube.clusters
+    if split is None:
+        return np.zeros(len(cube.periods))
+    return np.bincount(split.period, split.sums[name], len(cube.periods))
 
 
 def _summed(clusters: ClusterSums) -> ClusterSums:

@@ -27,7 +27,6 @@ from attribution.errors import (
     listing,
     nearest,
 )
-from attribution.infer import Units, cluster_units, row_units
 from attribution.labels import label_of, natural_key
 from attribution.metrics import Metric, Quantile, Rate
 from attribution.result import Attribution
@@ -232,8 +231,9 @@ def _compared(cube: Cube, plan: object, metric: Any, *, elsewhere, options, **as
     _check_levels(planned, one, elsewhere, asked["undelivered"] or {})
     two = _joined(one, planned, kpi)
     _check_covers(two, kpi)
-    two = replace(two, findings=(*two.findings, *_plan_findings(two, kpi, unknown)))
-    return explain_pair(two, kpi, replace(chosen, rates="planned"), _units(two, kpi))
+    if unknown:
+        two = replace(two, findings=(*two.findings, _not_planned_by(unknown)))
+    return explain_pair(two, kpi, replace(chosen, rates="planned"))
 
 
 def _is_number(plan: object) -> bool:
@@ -450,61 +450,13 @@ def _joined(actual: Cube, planned: PlanTable, metric: Metric) -> Cube:
     return cube.keep_segments(np.asarray((D > 0).any(axis=0)))
 
 
-def _units(cube: Cube, metric: Metric) -> Units:
-    """The units of the actual; the plan has none and is exact."""
-    clusters, moments = cube.clusters, metric.moments(cube.weighted)
-    if clusters is None:
-        roles = ("denominator", "numerator", "den_den", "num_den", "num_num", "count")
-        rows = [cube.metric_sums(metric, role) * np.array([[0.0], [1.0]]) for role in roles]
-        return replace(row_units(*rows), exact=0)
-    if len(clusters.names) > 2:
-        raise OptionError(
-            f"cluster: {len(clusters.names)} columns; one, or two for two-way clustering."
-        )
-    units = cluster_units(
-        clusters.codes,
-        clusters.period,
-        clusters.segment,
-        clusters.sums[moments["denominator"].key],
-        clusters.sums[moments["numerator"].key],
-        len(cube.codes),
-    )
-    return replace(units, exact=0)
-
-
-def _plan_findings(cube: Cube, metric: Metric, unknown: Sequence[str]) -> list[dict[str, Any]]:
-    """What the plan does not know, what was not planned, what was not delivered."""
-    D = cube.metric_sums(metric, "denominator")
-    found = []
-    if unknown:
-        found.append(
-            _finding(
-                "not_planned_by",
-                "info",
-                f"The plan does not know {listing(unknown)}: its rates hold for all their levels, "
-                "and their planned mix is the actual one within each planned segment. They move "
-                "nothing by themselves and are left out of the bridge.",
-                dimensions=list(unknown),
-            )
-        )
-    for code, t, words in (("unplanned", 1, "actual"), ("undelivered", 0, "planned")):
-        alone = np.flatnonzero((D[t] > 0) & (D[1 - t] == 0))
-        if len(alone):
-            share = float(D[t][alone].sum() / D[t].sum())
-            named = [cube.segment_name(c) for c in alone[np.argsort(-D[t][alone], kind="stable")]]
-            side = "without a plan" if t else "without an actual"
-            found.append(
-                _finding(
-                    code,
-                    "warning" if share > 0.05 else "info",
-                    f"{len(alone):,} segment{'s' * (len(alone) > 1)} {side} "
-                    f"({100 * share:.1f} % of the {words} volume): {listing(named, most=6)}.",
-                    segments=named,
-                    share=share,
-                )
-            )
-    return found
-
-
-def _finding(code: str, severity: str, message: str, **facts: Any) -> dict[str, Any]:
-    return {"code": code, "severity": severity, "message": message, "facts": facts}
+def _not_planned_by(unknown: Sequence[str]) -> dict[str, Any]:
+    """The finding on dimensions that the plan does not know."""
+    return {
+        "code": "not_planned_by",
+        "severity": "info",
+        "message": f"The plan does not know {listing(unknown)}: its rates hold for all their "
+        "levels, and their planned mix is the actual one within each planned segment. They move "
+        "nothing by themselves and are left out of the bridge.",
+        "facts": {"dimensions": list(unknown)},
+    }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import calendar
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
+from attribution.calendars import calendar_of
 from attribution.decompose import Decomposed, Decomposition
+from attribution.errors import listing
 from attribution.evidence import THIN_ROWS
 from attribution.formatting import Format
 from attribution.functions import FunctionOfSums, Total
@@ -52,6 +52,7 @@ def findings(change: Attribution) -> list[dict[str, Any]]:
     found += [dict(f) for f in cube.findings]
     found += _rates_in_use(parts, cube)
     found += _missing_levels(cube, volume)
+    found += _unplanned(parts, cube, volume)
     found += _cells(change, volume, n)
     found += _quantile(change)
     # What a level was worth before it was merged is a sum; a quantile has none to compare.
@@ -127,6 +128,30 @@ def _missing_levels(cube: Cube, volume: np.ndarray) -> list[dict[str, Any]]:
                 share_current=shares[1],
             )
         )
+    return found
+
+
+def _unplanned(parts: Decomposed, cube: Cube, V: np.ndarray) -> list[dict[str, Any]]:
+    """What was done without a plan, and what was planned and not done."""
+    if parts.form != "planned":
+        return []
+    found = []
+    for code, t, words in (("unplanned", 1, "actual"), ("undelivered", 0, "planned")):
+        alone = np.flatnonzero((V[t] > 0) & (V[1 - t] == 0))
+        if len(alone):
+            share = float(V[t][alone].sum() / V[t].sum())
+            named = [cube.segment_name(c) for c in alone[np.argsort(-V[t][alone], kind="stable")]]
+            side = "without a plan" if t else "without an actual"
+            found.append(
+                _finding(
+                    code,
+                    "warning" if share > 0.05 else "info",
+                    f"{len(alone):,} segment{'s' * (len(alone) > 1)} {side} "
+                    f"({100 * share:.1f} % of the {words} volume): {listing(named, most=6)}.",
+                    segments=named,
+                    share=share,
+                )
+            )
     return found
 
 
@@ -420,14 +445,14 @@ def _too_few(change: Attribution) -> list[dict[str, Any]]:
 
 
 def _periods(change: Attribution) -> list[dict[str, Any]]:
-    """Periods of unequal length: in pooled values, or in days for months."""
-    cube = change.cube
+    """Periods of unequal length: in days of the calendar, or in pooled values."""
     grows = isinstance(change.metric, Total)
-    a, b = (_days(label) for label in cube.periods)
-    unit = "days"
-    if a is None or b is None:
-        a, b = (len(label.split(" + ")) for label in cube.periods)
-        unit = "pooled periods"
+    pooled = [label.split(" + ") for label in change.cube.periods]
+    calendar, unit = calendar_of([*pooled[0], *pooled[1]]), "days"
+    if calendar is None or calendar.unit == "number" or calendar.fiscal:
+        (a, b), unit = map(len, pooled), "pooled periods"
+    else:
+        a, b = (sum(calendar.days(x) for x in labels) for labels in pooled)
     if a == b:
         return []
     much = max(a, b) > (1.0 if grows else 1.15) * min(a, b)
@@ -446,17 +471,6 @@ def _periods(change: Attribution) -> list[dict[str, Any]]:
             unit=unit,
         )
     ]
-
-
-def _days(label: str) -> int | None:
-    """The days of one or several months written as 2026-08, None for other labels."""
-    days = 0
-    for part in label.split(" + "):
-        match = re.fullmatch(r"(\d{4})-(\d{2})(?:-01)?", part)
-        if not match or not 1 <= int(match.group(2)) <= 12:
-            return None
-        days += calendar.monthrange(int(match.group(1)), int(match.group(2)))[1]
-    return days
 
 
 def _simpson(change: Attribution, format: Format) -> list[dict[str, Any]]:

@@ -55,7 +55,10 @@ def test_few_clusters_are_a_warning():
 @pytest.mark.parametrize(
     ("baseline", "current", "expected"),
     [("2026-02", "2026-03", {"baseline": 28, "current": 31, "unit": "days"}),
-     (["2026-03", "2026-04"], "2026-05", {"baseline": 61, "current": 31, "unit": "days"})],
+     (["2026-03", "2026-04"], "2026-05", {"baseline": 61, "current": 31, "unit": "days"}),
+     ("2026-Q1", "2026-Q2", {"baseline": 90, "current": 91, "unit": "days"}),
+     (["2026-03-01", "2026-03-02"], "2026-03-09", {"baseline": 2, "current": 1, "unit": "days"}),
+     (["wave 1", "wave 2"], "wave 3", {"baseline": 2, "current": 1, "unit": "pooled periods"})],
 )  # fmt: skip
 def test_periods_of_other_lengths_are_reported(baseline, current, expected):
     periods = [*(baseline if isinstance(baseline, list) else [baseline]), current]

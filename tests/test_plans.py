@@ -152,7 +152,7 @@ def test_months_of_a_plan_are_found_and_pooled():
 
 
 def test_the_plan_of_the_simulator_is_a_plan():
-    ops = at.datasets.simulate_moderation("small", months=8)
+    ops = at.datasets.simulate_moderation("small", months=2)
     table = ops.targets[ops.targets["kpi"] == "accuracy"]
     change = at.compare_to_plan(
         ops.qa_reviews,
@@ -160,13 +160,13 @@ def test_the_plan_of_the_simulator_is_a_plan():
         at.Rate("correct", "reviewed", name="Accuracy"),
         by=["queue", "market", "tenure"],
         period="month of decided_at",
-        current="2025-07",
+        current="2025-02",
         cluster="moderator_id",
         weight="weight",
         where="design != 'targeted'",
     )
     assert change.effects["estimate"].sum() == pytest.approx(change.total.change, abs=1e-14)
-    month = table[table["month"] == "2025-07"]
+    month = table[table["month"] == "2025-02"]
     assert change.total.baseline == pytest.approx(
         np.average(month["target"], weights=month["planned_volume"])
     )
@@ -204,6 +204,30 @@ def test_the_plan_of_the_simulator_is_a_plan():
 def test_plans_that_cannot_be_met_or_read_are_named(table, asked, error, words):
     with pytest.raises(error, match=words):
         at.compare_to_plan(actual(), table, **{**ASKED, **asked})
+
+
+@pytest.mark.parametrize("cluster", ["moderator_id", None])
+def test_a_part_of_a_comparison_is_the_comparison_of_that_part(cluster):
+    rows, table = actual(), plan().query("not (queue == 'A' and market == 'JP')")
+    asked = {**ASKED, "cluster": cluster}
+    part = at.compare_to_plan(rows, table, **asked).within(market="ID")
+    alone = at.compare_to_plan(
+        rows[rows["market"] == "ID"],
+        table[table["market"] == "ID"],
+        **{**asked, "by": ["queue"]},
+    )
+    pd.testing.assert_frame_equal(part.effects, alone.effects)
+    pd.testing.assert_frame_equal(part.levels("queue"), alone.levels("queue"))
+    assert part.effects["estimate"].sum() == pytest.approx(part.total.change, abs=1e-15)
+    assert part.total.std_error == pytest.approx(alone.total.std_error, rel=1e-12)
+    # What was done without a plan was done in the other market.
+    assert "unplanned" not in set(part.check()["code"])
+
+
+def test_a_plan_has_nothing_that_a_search_for_causes_could_compare():
+    change = at.compare_to_plan(actual(), plan(), **ASKED, cluster="moderator_id")
+    with pytest.raises(OptionError, match="causes: a plan has target rates and no rows"):
+        change.causes()
 
 
 def test_a_plan_that_covers_nothing_and_levels_said_to_be_undelivered():

@@ -138,7 +138,7 @@ def test_reversed_in_time_every_sum_flips_its_sign():
 # -- errors of sums ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rates", ["additive", "saturated"])
+@pytest.mark.parametrize("rates", ["additive", pytest.param("saturated", marks=pytest.mark.slow)])
 def test_standard_errors_of_sums_agree_with_the_jackknife(rates):
     rows = reviews(3, moderators=16)
     asked = {**ASKED, "rates": rates, "by": "queue"}
@@ -201,6 +201,7 @@ def test_year_to_date_has_the_formula_with_phasing():
     assert trend.bridge().baseline_label == "2025-01 to 2025-03"
 
 
+@pytest.mark.slow
 def test_year_to_date_errors_agree_with_the_jackknife():
     rows = reviews(14, moderators=16)
     # A month of far less volume: phasing is then more than a product of two small differences.
