@@ -14,8 +14,9 @@ import numpy as np
 from attribution.bridge import Bridge
 from attribution.plots.theme import Theme
 
-__all__ = ["KINDS", "Stacked", "colors", "stacked"]
+__all__ = ["KINDS", "SIGNIFICANT", "Stacked", "colors", "stacked"]
 
+SIGNIFICANT = 0.05
 KINDS = ("baseline", "current", "better", "worse", "no change")
 # A cut has to save at least this part of the axis, or it is not worth its mark.
 _WORTH_A_CUT = 0.5
@@ -34,6 +35,8 @@ class Stacked:
         Where each column starts and ends; a total starts at 0.
     kinds : tuple of str
         The series each column belongs to: "baseline", "better" ...
+    pale : tuple of bool
+        Steps that cannot be told from noise, where the total cannot either.
     floor, ceiling : float
         The limits of the axis; a floor other than 0 is a cut.
     """
@@ -42,6 +45,7 @@ class Stacked:
     labels: tuple[str, ...]
     ends: np.ndarray
     kinds: tuple[str, ...]
+    pale: tuple[bool, ...]
     floor: float
     ceiling: float
 
@@ -110,6 +114,11 @@ def stacked(bridge: Bridge, most: int = 12) -> Stacked:
         tuple(labels),
         np.column_stack([starts, ends]),
         tuple(kinds),
+        (
+            False,
+            *(bridge.verdict != "real" and not b.p_adjusted < SIGNIFICANT for b in shown.bars),
+            False,
+        ),
         floor,
         ceiling,
     )

@@ -345,7 +345,8 @@ def _heatmap(
                 cells.append({"text": "" if not rows[i, j] else "×", "kind": "", "weight": "0"})
                 continue
             x = float(value[i, j])
-            kind = "" if x == 0 else "better" if bridge.good(x) else "worse"
+            shown_as_zero = not f.number(x).strip("−0.,")
+            kind = "" if shown_as_zero else "better" if bridge.good(x) else "worse"
             weight = math.ceil(10 * abs(x) / largest) / 10
             cells.append({"text": f.number(x, signed=True), "kind": kind, "weight": f"{weight:g}"})
         table.append({"label": levels[0][i], "cells": cells})

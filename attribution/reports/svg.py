@@ -68,7 +68,7 @@ def waterfall_svg(bridge: Bridge, name: str, most: int = 12) -> str:
         weight = ' class="total"' if total else ""
         label = fitted(drawn.categories[i], _LABELS - 8, _SIZE, total)
         parts.append(f'<text x="0" y="{middle + 4:.1f}"{weight}>{escape(label)}</text>')
-        kind_class = kind.replace(" ", "-")
+        kind_class = kind.replace(" ", "-") + (" pale" if drawn.pale[i] else "")
         top = middle - _BAR / 2
         parts.append(
             f'<rect class="{kind_class}" x="{a:.1f}" y="{top:.1f}" '

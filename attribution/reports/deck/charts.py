@@ -57,6 +57,9 @@ def waterfall_chart(slide: Slide, area: Area, bridge: Bridge, most: int = 9) -> 
             one.format.line.fill.background()
         else:
             _fill(one.format, color)
+            for i, pale in enumerate(drawn.pale):
+                if pale and drawn.kinds[i] == one.name.removesuffix(" below"):
+                    _fill(one.points[i].format, theme.tint(color))
     labels = plot.series[len(series)]
     shown = bridge.condensed(most).by_size()
     intervals = ["", *(bridge.format.interval(b.conf_low, b.conf_high) for b in shown.bars), ""]

@@ -14,7 +14,7 @@ from attribution.plots.theme import Theme
 from attribution.reports.deck.charts import bar_chart, line_chart, waterfall_chart
 from attribution.reports.deck.page import Deck
 from attribution.reports.deck.table import table
-from attribution.reports.shown import HIDDEN, Shown
+from attribution.reports.shown import Shown
 from attribution.summary import verdict_text
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def mix_slides(deck: Deck, shown: Shown) -> None:
     total = sum(shown_values[bar.label] for bar in bars) / f.factor
     leading = ordered[0]
     message = f"The mix moved {bridge.metric} by {f.change(total)}"
-    if len(bars) > 1:
+    if not leading.p_adjusted < 1 - shown.change.options.conf_level:
+        message += "; no dimension stands out from noise"
+    elif len(bars) > 1:
         message += f", {texts[leading.label]}{unit} of it through {_named(leading.label)}"
     slide = deck.slide(message, f"Mix effects{f' in{unit}' if unit else ''} · {_when(bridge)}",
                        [_MIX_MEANS, *bridge.notes])  # fmt: skip
@@ -94,11 +96,14 @@ def _levels_slide(deck: Deck, shown: Shown, dimension: str) -> None:
     rows = ordered.to_dict(orient="records")
     if not rows:
         return
-    leading = next((r for r in rows if r["segment"] != HIDDEN), rows[0])
-    message = (
-        f"{dimension} {leading['segment']} moved {bridge.metric} most: "
-        f"{f.change(leading['total'])} in mix and rate together"
-    )
+    alpha = 1 - shown.change.options.conf_level
+    named = [r for r in rows if _number(r.get("total_p_adjusted")) < alpha]
+    message = f"No {dimension} stands out from noise by itself"
+    if named:
+        message = (
+            f"{dimension} {named[0]['segment']} moved {bridge.metric} most: "
+            f"{f.change(named[0]['total'])} in mix and rate together"
+        )
     unit = f" in {f.change_unit}" if f.change_unit else ""
     note = "Levels of one dimension are one view of the change; views of several do not add up."
     slide = deck.slide(message, f"Mix and rate effect of each {dimension}{unit} · {_when(bridge)}",

@@ -80,6 +80,16 @@ def _part(start: str, end: str, base: bool, below: bool) -> str:
     return f"={near}" if base else f"={far}-{near}"
 
 
+def _pale(drawn: Stacked, name: str, color: str | None) -> list[dict[str, Any] | None] | None:
+    """The steps of a series that cannot be told from noise, in a paler color."""
+    if color is None or not any(drawn.pale):
+        return None
+    tint = {"fill": {"color": Theme.in_use().tint(color)}, "border": {"none": True}}
+    of = name.removesuffix(" below")
+    pairs = zip(drawn.kinds, drawn.pale, strict=True)
+    return [tint if pale and kind == of else None for kind, pale in pairs]
+
+
 def _insert(book: Book, sheet: Any, row: int, drawn: Stacked, series: list[str]) -> None:
     bridge, last = book.shown.bridge, 1 + len(drawn.categories)
     chart = book.file.add_chart({"type": "column", "subtype": "stacked"})
@@ -94,6 +104,7 @@ def _insert(book: Book, sheet: Any, row: int, drawn: Stacked, series: list[str])
                 "fill": {"color": color} if color else {"none": True},
                 "border": {"none": True},
                 "gap": 40,
+                "points": _pale(drawn, name, color),
             }
         )
     # A line that is not drawn, through the top of every column, carries the labels.
