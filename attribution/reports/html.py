@@ -217,7 +217,7 @@ def _levels(
 ) -> dict[str, Any]:
     """One table of levels: header, rows of (text, sort key), the row of sums."""
     f, frame = shown.bridge.format, shown.largest(dimension, most)
-    parts = [p for p in ("mix", "rate", "interaction") if p in frame]
+    parts = [p for p in ("volume", "mix", "rate", "interaction") if p in frame]
     unit = f" ({f.change_unit})" if f.change_unit else ""
     level_unit = f" ({f.unit})" if f.unit else ""
     header = [dimension, "n before", "n after", "share before (%)", "share after (%)"]

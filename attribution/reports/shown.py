@@ -345,7 +345,7 @@ def _with_sum(kept: pd.DataFrame, summed: pd.DataFrame, label: str) -> pd.DataFr
     import pandas as pd
 
     row: dict[str, Any] = {"dimension": kept["dimension"].iloc[0], "segment": label, "note": ""}
-    for column in (*_SUMS, "interaction"):
+    for column in (*_SUMS, "interaction", "volume"):
         if column in summed:
             row[column] = summed[column].sum(min_count=1)
     for when in ("baseline", "current"):

@@ -178,3 +178,14 @@ def test_thousands_of_levels_and_a_long_label(tmp_path):
     mixes = [c.value for c in column(sheets["Levels queue"], "rate effect", 6)]
     rate = float(many.effects.set_index("effect")["estimate"]["rate"])
     assert math.isclose(sum(x or 0 for x in mixes), rate, rel_tol=1e-9)
+
+
+def test_a_total_has_values_that_reconcile(table, tmp_path):
+    change = at.explain(table, at.Total("correct"), by=["queue", "market"], **ASK)
+    sheet = load_workbook(change.to_excel(tmp_path / "a.xlsx"), data_only=True)["Bridge"]
+    assert found_row(sheet, "Reconciliation: what the bars leave over")[4].value == "adds up"
+    estimates = [c.value for c in column(sheet, "in KPI units", 8)]
+    count = len(change.bridge().bars)
+    assert sum(estimates[1 : 1 + count]) == pytest.approx(change.total.change)
+    page = change.to_html(tmp_path / "a.html").read_text(encoding="utf-8")
+    assert change.bridge().message in page

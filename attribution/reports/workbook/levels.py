@@ -11,6 +11,7 @@ from attribution.reports.workbook.sheets import Book, CellSheet, cell, column_ra
 __all__ = ["alpha_ranges", "effect_total", "write_levels"]
 
 _TOP, _TOTAL = 6, 3
+_EFFECTS = ("volume", "mix", "rate", "interaction")
 
 
 def write_levels(book: Book, dimension: str, cells: CellSheet | None) -> None:
@@ -77,7 +78,8 @@ def _adjusted(book: Book) -> bool:
 
 
 def _parts(book: Book) -> list[str]:
-    return [p for p in ("mix", "rate", "interaction") if p in book.change._ratio_parts.level_parts]
+    frames = list(book.shown.levels.values())
+    return [p for p in _EFFECTS if frames and p in frames[0]]
 
 
 def _rows(book: Book, dimension: str) -> tuple[int, int]:
@@ -140,10 +142,11 @@ def _style(book: Book, name: str) -> Any:
 
 def _values(book: Book, dimension: str) -> list[dict[str, Any]]:
     """What each row holds; "#" is empty for sums and for what is suppressed."""
-    parts, cube = book.change._ratio_parts, book.change.cube
+    cube = book.change.cube
     d = cube.dimension_index(dimension)
     alpha, margins = np.zeros(0), np.zeros((0, 2))
     if _adjusted(book):
+        parts = book.change._ratio_parts
         stayed = parts.turnover.stayed
         margins = parts.design.only([d]).matrix[stayed].T @ parts.stages.shares.p.T
         alpha = parts.alpha[parts.design.block(d)]
@@ -173,7 +176,7 @@ def _formulas(
     cells: CellSheet | None,
 ) -> dict[str, str]:
     """What a row works out; without cells only from what the row itself holds."""
-    if row.get("#") is None:
+    if row.get("#") is None or not book.shown.ratio:
         return {}
     parts, d = book.change._ratio_parts, book.change.cube.dimension_index(dimension)
     level = parts.design.offsets[d] + row["#"] - 1
@@ -207,6 +210,8 @@ def _formulas(
         volume = f"({summed('p0')}+{summed('p1')})/2"
         spread = f"{mean}*{volume}*SUM({cells.whole(f'shift{d}')})"
         found["mix"] = f"={summed(f'valued{d}')}+{spread}"
-    for part in _parts(book)[1:]:
+    for part in ("rate", "interaction"):
+        if part not in here:
+            continue
         found[part] = f"={summed(part)}"
     return found
