@@ -693,6 +693,7 @@ class Attribution:
 
             rate = next(i for i, line in enumerate(parts.lines) if line.effect == "rate")
             bridge = with_causes(bridge, self.causes(), rate)
+            bridge = replace(bridge, message=headline(self, bridge))
         return bridge if max_bars is None else bridge.condensed(max_bars)
 
     def breakdown(self, dimension: str, max_levels: int | None = None) -> Breakdown:

@@ -58,10 +58,13 @@ def _largest(change: Attribution, bridge: Bridge) -> str:
         return ""
     label = bridge.bars[i].label
     words = {"Mix": "the mix of ", "New": "the new ", "Gone": "the end of "}
+    words |= {"Rate": "the rate effect "}
     words |= {"Unplanned": "the unplanned ", "Undelivered": "the undelivered "}
     kind, _, what = label.partition(": ")
     named = words[kind] + what if what and kind in words else f"the {label.lower()} effect"
     named = "how the dimensions pair up" if label == "Mix: jointly" else named
+    # A named cause stands for no row of `effects`: its label says where it is.
+    named = label if not bridge.bars[i].rows and kind != "Rate" else named
     return f", most of it in {named}" if _most(bridge, i) else f", largest in {named}"
 
 

@@ -24,7 +24,7 @@ from causes_worlds import FORMS, World, make_world
 import attribution as at
 from attribution.cube import ClusterSums
 
-PEERS = ("wise-pizza==0.2.9", "divexplorer==0.2.2")
+PEERS = ("wise-pizza==0.2.9", "divexplorer")
 
 
 def cube_of(world: World) -> at.Cube:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["causes_plot"]
 
+# Axes never show less than this many units of the last displayed decimal.
+_LEAST_UNITS = 20
+
 
 def causes_plot(causes: Causes, ax: Axes | None = None, *, theme: Theme = THEME) -> Axes:
     """Draw what each cause adds to the change.
@@ -33,11 +36,14 @@ def causes_plot(causes: Causes, ax: Axes | None = None, *, theme: Theme = THEME)
     Axes
     """
     pen = Pen.of(theme)
-    rows, words = _rows(causes, theme), _words(causes, theme)
+    rows = _rows(causes, theme)
+    words = _words(causes, rows, theme)
     place = None if ax is None else place_size(ax)
     with theme.context():
         layout = plan(rows, words, pen, True, place)
-        axis = value_axis(rows, layout, False, 20 * 10.0**-causes.format.decimals)
+        format = causes.format
+        least = _LEAST_UNITS * 10.0**-format.decimals / format.factor
+        axis = value_axis(rows, layout, False, least)
         if ax is None:
             ax = new_axes(*layout.size, theme)
         set_margins(ax, layout.margins)
@@ -84,15 +90,17 @@ def _rows(causes: Causes, theme: Theme) -> list[Row]:
     return [*rows, row("spread over the rest", causes.remainder, math.nan, math.nan, True)]
 
 
-def _words(causes: Causes, theme: Theme) -> Words:
+def _words(causes: Causes, rows: list[Row], theme: Theme) -> Words:
     about, unit = causes._words, causes.format.change_unit
     subtitle = (
         f"Contribution to {about['metric']}{f' in {unit}' if unit else ''}"
         f" · {about['current']} against {about['baseline']}"
     )
-    keys = (
-        Key("■", theme.good, "better"),
-        Key("■", theme.bad, "worse"),
-        Key("■", theme.neutral, "not named"),
-    )
-    return Words(causes.message().rstrip("."), subtitle, keys, causes.notes)
+    colors = {row.color for row in rows}
+    meanings = ((theme.good, "better"), (theme.bad, "worse"), (theme.neutral, "not named"))
+    keys = tuple(Key("■", color, meaning) for color, meaning in meanings if color in colors)
+    title, more = causes.message().rstrip("."), ()
+    if causes.none:
+        title, _, rest = causes.none.partition(". ")
+        more = (rest,) if rest else ()
+    return Words(title.rstrip("."), subtitle, keys, (*more, *causes.notes))
