@@ -248,7 +248,8 @@ class _Model:
             if own.any():
                 scores = work.unit_score[own], work.unit_information[own]
                 variance[own] = unit_variance(*scores, fitted=1 + causes)
-                if self.bound:
+                # A wild day or person of one period is part of what the period was like.
+                if self.bound and which == 0:
                     variance[own] = bounded(variance[own], *scores)
         if self.grains is None:
             return Drift(variance)
