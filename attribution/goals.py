@@ -161,8 +161,8 @@ def require_ratio(metric: Metric) -> Metric:
     """
     if not isinstance(metric, Rate | Ratio | Mean):
         raise OptionError(
-            f"metric: {metric!r} is neither a rate nor a ratio nor a mean, so it has no level that "
-            "segments of unlike size share."
+            f"metric: {metric.label!r} is a {type(metric).__name__}, neither rate nor ratio nor "
+            "mean, so it has no level that segments of unlike size share."
         )
     return metric
 

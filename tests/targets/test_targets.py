@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import attribution as at
+from attribution.decompose.against import against_plan
 from attribution.errors import ColumnNotFoundError, DataContractError, OptionError
 
 LEVEL = {"ads": 0.95, "live": 0.90, "spam": 0.85}
@@ -229,16 +230,18 @@ def test_the_noise_of_performance_is_that_of_clusters():
     targets = a_plan()
     now = DATA[DATA.month == "2026-09"]
     found = at.targets.completion(now, targets, period="month", cluster="moderator_id")
-    who = now.moderator_id.unique()
+    sums = now.groupby(["moderator_id", "site", "queue"])[["n", "ok"]].sum()
+    each = sums.unstack(["site", "queue"], fill_value=0)
+    order = [*zip(targets.frame.site, targets.frame.queue, strict=True)]
+    D, N = (each[column][order].to_numpy(float) for column in ("n", "ok"))
+    goal, share = targets.frame.target.to_numpy(), targets.frame.share.to_numpy()
     left_out = np.array(
         [
-            at.targets.completion(
-                now[now.moderator_id != x], targets, period="month"
-            ).effects.estimate
-            for x in who
+            against_plan(D.sum(axis=0) - d, N.sum(axis=0) - k, goal, share).estimate
+            for d, k in zip(D, N, strict=True)
         ]
     )
-    G = len(who)
+    G = len(D)
     jackknife = np.sqrt((G - 1) / G * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
     assert found.effects.std_error[:2].to_numpy() == pytest.approx(jackknife[:2], rel=0.05)
 
