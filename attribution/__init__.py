@@ -6,6 +6,7 @@
     Cube            the sums behind it, to scan once and ask often
     Rate, Ratio, Mean, Quantile, Total      what a KPI is
     FunctionOfSums  any smooth function of sums; cohen_kappa and f_score are two
+    kpis            the moderation KPIs by name, bound to your columns: at.kpis.table()
     Dimension       a dimension within another one: market within region
     composite_scorecard   several KPIs of each, gates first
     scorecard       sites or moderators compared fairly, with noise, ranks and targets
@@ -69,7 +70,7 @@ _HOME = {
     "Trend": "attribution.trends",
     "trend": "attribution.periods",
 }
-_MODULES = ("datasets", "errors", "targets", "testing")
+_MODULES = ("datasets", "errors", "kpis", "targets", "testing")
 
 __all__ = [
     "Attribution",
@@ -99,6 +100,7 @@ __all__ = [
     "explain",
     "f_score",
     "factors",
+    "kpis",
     "minimum_detectable_change",
     "oaxaca",
     "scorecard",
@@ -110,7 +112,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from attribution import datasets, errors, targets, testing
+    from attribution import datasets, errors, kpis, targets, testing
     from attribution.analysis import explain
     from attribution.cards import (
         CompositeScorecard,

@@ -320,7 +320,8 @@ _DEMO_COLUMNS = [
 
 def _change(file: str, kpi: tuple[str, str | None, str, str | None], **asked: Any) -> Attribution:
     import attribution as at
-    from attribution.metrics import as_metric, renamed
+    from attribution.kpis import as_metric
+    from attribution.metrics import renamed
 
     text, name, better, unit = kpi
     return at.explain(file, renamed(as_metric(text), name=name, better=better, unit=unit), **asked)

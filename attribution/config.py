@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from attribution.errors import AttributionError, MissingFileError, OptionError, listing, nearest
-from attribution.metrics import as_metric
+from attribution.kpis import as_metric
 
 __all__ = [
     "Breach",

@@ -26,8 +26,9 @@ from attribution.errors import (
     listing,
     nearest,
 )
+from attribution.kpis import as_metric
 from attribution.labels import label_of, natural_key
-from attribution.metrics import Metric, as_metric, quantiles_of
+from attribution.metrics import Metric, quantiles_of
 from attribution.moments import Contract
 from attribution.sketch import Sketch
 from attribution.source import Grouped, Request, group

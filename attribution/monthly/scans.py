@@ -19,7 +19,8 @@ from attribution import __version__, hierarchy
 from attribution.config import Dimension, Kpi, ReviewConfig, Source, resolved
 from attribution.cube import Cube
 from attribution.errors import AttributionError
-from attribution.metrics import Metric, as_metric, renamed
+from attribution.kpis import as_metric
+from attribution.metrics import Metric, renamed
 from attribution.source import files_of, open_database, repeated_rows
 
 __all__ = ["REPEATED", "Scan", "cube_of", "metric_of", "scans"]
