@@ -127,7 +127,8 @@ class Breakdown:
         ]
         if self.bridge.verdict == "real":
             return f"{of}: largest in {named[0]}"
-        return f"{of}: the change is {NOT_REAL[self.bridge.verdict]}; {', '.join(named)} offset"
+        what = f"the change is {NOT_REAL[self.bridge.verdict]}"
+        return f"{of}: {what}; offsetting movements: {', '.join(named)}"
 
     def by_size(self) -> Breakdown:
         """Return the levels sorted by how much they moved, "other" last."""

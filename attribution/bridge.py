@@ -18,6 +18,8 @@ __all__ = ["SIGNIFICANT", "Bar", "Bridge"]
 
 # Below this adjusted p-value a line is named in words and drawn in full color whatever the total.
 SIGNIFICANT = 0.05
+# What a level can be, as IBCS abbreviates it.
+_SCENARIOS = {"actual": "AC", "previous": "PP", "plan": "PL", "forecast": "FC"}
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,6 @@ class Bridge:
         Of the bars, for the interval of "other".
     half_width : float
         The half width of an interval in standard errors.
-    planned : bool
-        Whether the baseline is a plan.
     """
 
     metric: str
@@ -98,7 +98,6 @@ class Bridge:
     scope: str = ""
     covariance: np.ndarray | None = field(default=None, repr=False, compare=False)
     half_width: float = field(default=float("nan"), repr=False, compare=False)
-    planned: bool = False
 
     @property
     def change(self) -> float:
@@ -109,6 +108,16 @@ class Bridge:
     def format(self) -> Format:
         """How its numbers are written."""
         return Format.fitting(self.unit, self.change)
+
+    @property
+    def when(self) -> str:
+        """The two periods with what they are: "2026-09 (AC) against 2026-08 (PP)"."""
+        labels = self.baseline_label, self.current_label
+        baseline, current = (
+            f"{label} ({_SCENARIOS[scenario]})"
+            for label, scenario in zip(labels, self.scenarios, strict=True)
+        )
+        return f"{current} against {baseline}"
 
     def good(self, value: float) -> bool:
         """Whether a step of this sign is good news; a step of 0 is neither."""

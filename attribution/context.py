@@ -56,6 +56,8 @@ class Context:
         The periods a change spans.
     notes : tuple of str
         What is missing from the history or was left out.
+    metric, better : str
+        The KPI's name, and which way is good.
     """
 
     frame: pd.DataFrame
@@ -65,6 +67,8 @@ class Context:
     of: int
     lag: int
     notes: tuple[str, ...]
+    metric: str
+    better: str
     _format: Format = field(repr=False)
     _unit: str = field(repr=False)
 
@@ -236,6 +240,8 @@ def _context(
         of=len(past),
         lag=int(lag),
         notes=notes,
+        metric=change.metric.label,
+        better=change.metric.better,
         _format=change.format,
         _unit=unit,
     )

@@ -72,7 +72,8 @@ class Crossing:
         named = [f"{label} ({self.text(part)} {unit}".rstrip() + ")" for label, part in found]
         if real:
             return f"{of}: largest in {named[0]}"
-        return f"{of}: the change is {NOT_REAL[self.bridge.verdict]}; {', '.join(named[:3])} offset"
+        what = f"the change is {NOT_REAL[self.bridge.verdict]}"
+        return f"{of}: {what}; offsetting movements: {', '.join(named[:3])}"
 
     def condensed(self, most_rows: int, most_columns: int) -> Crossing:
         """Return at most so many rows and columns; levels that moved least go into "other".

@@ -352,8 +352,15 @@ def exact_bridge(
         current=total.current,
         bars=tuple(bars),
         notes=(note,),
+        scenarios=(_scenario(labels[0], "previous"), _scenario(labels[1], "actual")),
     )
     return replace(bridge, message=_headline(bridge))
+
+
+def _scenario(label: str, otherwise: str) -> str:
+    """What a side is, by what it is called."""
+    named = {"plan": "plan", "budget": "plan", "target": "plan", "forecast": "forecast"}
+    return named.get(label.casefold(), otherwise)
 
 
 def _headline(bridge: Bridge) -> str:

@@ -672,7 +672,7 @@ class Attribution:
             metric=self.metric.label,
             unit=self.metric.display_unit,
             better=self.metric.better,
-            planned=cube.provenance.get("plan") is not None,
+            scenarios=("plan" if "plan" in cube.provenance else "previous", "actual"),
             baseline_label=self._ends[0],
             current_label=cube.periods[1],
             baseline=self.total.baseline,

@@ -26,6 +26,9 @@ from attribution.formulas import Formula, mentioned, named_values, read_factors
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+
+    from attribution.plots.theme import Theme
 
 __all__ = ["Tree", "TreeChange", "TreeNode", "capacity_tree"]
 
@@ -394,6 +397,22 @@ class TreeChange:
         note = f"Method: {how} over {len(bars)} {what}; a node is the sum of its leaves."
         bridge = exact_bridge(tree.root, unit, tree.better, self.labels, self.total, bars, note)
         return bridge if max_bars is None else bridge.condensed(max_bars)
+
+    def plot(self, ax: Axes | None = None, *, theme: Theme | None = None) -> Axes:
+        """Draw the tree; see `attribution.plots.drivers`.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+        theme : Theme, optional
+
+        Returns
+        -------
+        Axes
+        """
+        from attribution.plots.drivers import driver_tree
+
+        return driver_tree(self, ax, theme=theme)
 
     def summary(self) -> str:
         """Return the headline and the tree as indented text; displayed effects add up too."""

@@ -8,6 +8,7 @@
     floating    rows of floating bars: drawn
     canvas      axes as a sheet of paper, in points
     grid        numbers on colored cells
+    scaled      ticks, and labels that avoid each other
     waterfall   the bridge from baseline to current
     levels      mix and rate of every level of a dimension
     heatmap     pairs of levels of two dimensions
@@ -17,6 +18,10 @@
     funnel      entities by size, with the limits of chance
     caterpillar entities from best to worst
     cards       the pictures of a scorecard
+    scatter     mix against rate of the levels of a dimension
+    pathways    whose mix was pushed, through whose rates it acted
+    individuals a KPI over time in its natural limits
+    drivers     a KPI tree
 
 A new picture is one new file and a method of `Plots`. It takes ``theme=None``, which is
 ``Theme.in_use()``, makes its artists in ``theme.context()``, writes by a `Pen`, and hands its title
@@ -106,6 +111,45 @@ class Plots:
 
         made = self.change.crossing(rows, columns, part)
         return heatmap(made, ax, max_levels=max_levels, theme=_look(theme, style))
+
+    def scatter(
+        self,
+        dimension: str,
+        ax: Axes | None = None,
+        *,
+        max_levels: int = 30,
+        theme: Theme | None = None,
+        style: str | None = None,
+    ) -> Axes:
+        """Draw mix against rate of every level; see `attribution.plots.scatter`."""
+        from attribution.plots.scatter import scatter
+
+        made = self.change.breakdown(dimension)
+        return scatter(made, ax, max_levels=max_levels, theme=_look(theme, style))
+
+    def pathways(
+        self, ax: Axes | None = None, *, theme: Theme | None = None, style: str | None = None
+    ) -> Axes:
+        """Draw the pathway matrix; see `attribution.plots.pathways`."""
+        from attribution.plots.pathways import pathway_grid
+
+        change = self.change
+        return pathway_grid(change.pathways(), change.bridge(), ax, theme=_look(theme, style))
+
+    def individuals(
+        self,
+        history: object,
+        ax: Axes | None = None,
+        *,
+        lag: int = 1,
+        theme: Theme | None = None,
+        style: str | None = None,
+    ) -> Axes:
+        """Draw the change against past changes; see `attribution.plots.individuals`."""
+        from attribution.plots.individuals import individuals
+
+        made = self.change.context(history, lag=lag)
+        return individuals(made, ax, theme=_look(theme, style))
 
 
 @dataclass(frozen=True)

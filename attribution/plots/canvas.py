@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from attribution.plots.page import PAD, Margins, Words, new_axes, set_margins
+from attribution.errors import OptionError
+from attribution.plots.page import PAD, POINTS_PER_INCH, Margins, Words, new_axes, set_margins
 from attribution.plots.text import Pen
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Canvas", "open_canvas"]
+__all__ = ["Canvas", "body", "open_canvas", "too_small"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,25 @@ class Canvas:
             )
         )
 
+    def disc(
+        self, x: float, y: float, radius: float, face: str, *, role: str, edge: str | None = None
+    ) -> None:
+        """Draw a disc; it stays round only while the picture keeps its proportions."""
+        from matplotlib.patches import Circle
+
+        self.ax.add_patch(
+            Circle(
+                (x, y),
+                radius,
+                facecolor=face,
+                edgecolor=edge or face,
+                linewidth=0.9,
+                label=f"_{role}",
+                zorder=3,
+                clip_on=False,
+            )
+        )
+
     def line(
         self,
         xs: Sequence[float],
@@ -100,6 +120,7 @@ class Canvas:
         *,
         role: str,
         zorder: float = 1,
+        dash: str = "-",
         **style,
     ) -> None:
         """Draw a line through points."""
@@ -111,6 +132,7 @@ class Canvas:
             label=f"_{role}",
             clip_on=False,
             zorder=zorder,
+            linestyle=dash,
             solid_capstyle="butt",
             **style,
         )
@@ -134,6 +156,15 @@ def open_canvas(ax: Axes | None, size: tuple[float, float], words: Words, pen: P
     ax.set(xlim=(0, width), ylim=(height, 0))
     words.write(ax, pen, bare, width)
     return Canvas(ax, pen, width, height)
+
+
+def too_small(size: tuple[float, float], what: str, asked: str) -> OptionError:
+    """Return the error that axes have no room for a picture."""
+    width, height = (side / POINTS_PER_INCH for side in size)
+    return OptionError(
+        f"ax: {width:.1f} x {height:.1f} inches is too small for {what} and their words. Give it "
+        f"about {asked}, or leave it out."
+    )
 
 
 def body(words: Words, pen: Pen, width: float) -> tuple[float, float]:

@@ -29,14 +29,14 @@ def draw(ax: Axes, rows: Sequence[Row], axis: Axis, layout: Layout, pen: Pen) ->
         ax.set(xlim=places, ylim=limits)
     stage = Stage(ax, layout, pen)
     if not axis.cut:
-        stage.origin(places)
+        stage.origin((sum(row.apart for row in rows) - 0.5, places[1]))
     for i, row in enumerate(rows):
-        stage.bar(i, axis.origin if row.total else row.start, row)
+        stage.bar(i, axis.origin if row.total and not row.apart else row.start, row)
         if row.total and axis.cut:
             stage.cut(i, from_below=axis.origin > 0)
         if row.whisker:
             stage.whisker(i, row.whisker)
-        if i + 1 < len(rows):
+        if i + 1 < len(rows) and not row.apart:
             stage.connector(i, row.end)
         stage.number(i, row)
         stage.label(i, row)
@@ -70,17 +70,19 @@ class Stage:
         self._line((0.0, 0.0), places, self.pen.theme.ink, 0.8, "origin", zorder=3)
 
     def bar(self, i: int, start: float, row: Row) -> None:
-        """Draw a bar; its edge keeps a tiny one visible."""
+        """Draw a bar; its edge keeps a tiny one visible. A plan is outlined, a forecast hatched."""
         from matplotlib.patches import Rectangle
 
+        solid = row.look == "solid"
         corner, size = self._xy(start, i - THICK / 2), self._xy(row.end - start, THICK)
         self.ax.add_patch(
             Rectangle(
                 corner,
                 *size,
-                facecolor=self.pen.theme.paper if row.outlined else row.color,
-                edgecolor=self.pen.theme.current if row.outlined else row.color,
+                facecolor=row.color if solid else self.pen.theme.paper,
+                edgecolor=row.color,
                 linewidth=1.2,
+                hatch="////" if row.look == "hatched" else None,
                 label="_bar",
                 zorder=2,
             )

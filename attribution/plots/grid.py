@@ -52,7 +52,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Plan:
-    """Where everything goes, in points from the top left; `lacks` is room across and down."""
+    """Where everything goes, in points from the top left; `most` columns and rows have room."""
 
     size: tuple[float, float]
     words: Words
@@ -62,7 +62,12 @@ class Plan:
     left: float
     top: float
     cell: tuple[float, float]
-    lacks: tuple[bool, bool]
+    most: tuple[int, int]
+
+    @property
+    def lacks(self) -> tuple[bool, bool]:
+        """Whether there is no room for all columns, and for all rows."""
+        return self.most[0] < len(self.columns), self.most[1] < len(self.rows)
 
     @property
     def fits(self) -> bool:
@@ -122,7 +127,10 @@ def plan_grid(grid: Grid, words: Words, pen: Pen, place: tuple[float, float] | N
         left,
         top,
         (wide, high),
-        (wide < max(needed, LINE * size * turned), high < LEAST_ROW),
+        (
+            int(across * wide / max(needed, LINE * size * turned) + 1e-6),
+            int(down * high / LEAST_ROW + 1e-6),
+        ),
     )
 
 

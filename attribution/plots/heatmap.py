@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from attribution.bridge import SIGNIFICANT
 from attribution.crossing import Crossing
 from attribution.errors import OptionError
+from attribution.plots.canvas import too_small
 from attribution.plots.grid import Cell, Grid, draw_grid, plan_grid
-from attribution.plots.page import POINTS_PER_INCH, Key, Words, place_size
+from attribution.plots.page import Key, Words, place_size
 from attribution.plots.text import MISSING_NOTE, Pen
 from attribution.plots.theme import Theme
 
@@ -62,6 +63,10 @@ def heatmap(
     """
     if not crossing.rows:
         raise OptionError("dimensions: no pair of levels has volume, so there is nothing to draw.")
+    if max_levels < 2:
+        raise OptionError(
+            f"max_levels: {max_levels} is below 2, the least that leaves a comparison."
+        )
     theme = theme or Theme.in_use()
     pen = Pen.of(theme)
     place = None if ax is None else place_size(ax)
@@ -74,13 +79,9 @@ def heatmap(
                 return draw_grid(_grid(shown), plan, ax, pen)
             narrow, low = plan.lacks
             if (across <= 2 or not narrow) and (down <= 2 or not low):
-                width, height = (x / POINTS_PER_INCH for x in plan.size)
-                raise OptionError(
-                    f"ax: {width:.1f} x {height:.1f} inches is too small for the cells and their "
-                    "words. Give it about 7 x 4, or leave it out."
-                )
-            across -= narrow and across > 2
-            down -= low and down > 2
+                raise too_small(plan.size, "the cells", "7 x 4")
+            across = max(min(across, plan.most[0]), 2)
+            down = max(min(down, plan.most[1]), 2)
 
 
 def _grid(shown: Crossing) -> Grid:
@@ -109,7 +110,6 @@ def _words(shown: Crossing, pen: Pen) -> Words:
     unit = f" in {bridge.format.change_unit}" if bridge.format.change_unit else ""
     lower = " (lower is better)" if bridge.better == "lower" else ""
     what = f"{bridge.metric}{lower}, {PARTS[shown.part]}{unit} by {' and '.join(shown.dimensions)}"
-    when = f"{bridge.current_label} against {bridge.baseline_label}"
     keys = [Key("■", theme.good, "better"), Key("■", theme.bad, "worse")]
     if bridge.verdict != "real":
         meaning = f"pale: not significant (p ≥ {SIGNIFICANT:g})"
@@ -121,7 +121,7 @@ def _words(shown: Crossing, pen: Pen) -> Words:
     lacking = pen.lacks([shown.message, what, *shown.rows, *shown.columns])
     return Words(
         title=shown.message,
-        subtitle="\n".join(x for x in (bridge.scope, what, when) if x),
+        subtitle="\n".join(x for x in (bridge.scope, what, bridge.when) if x),
         keys=tuple(keys),
         notes=(f"The cells add up to {summed}.", *bridge.notes),
         remarks=(MISSING_NOTE,) if lacking else (),

@@ -6,14 +6,14 @@ The value axis runs across for horizontal bars and upward for columns; "place" i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from attribution.plots.page import PAD, Margins, Words
 from attribution.plots.scale import Need, fitted
 from attribution.plots.text import Pen
 
-__all__ = ["GAP", "Axis", "Layout", "Row", "plan", "value_axis"]
+__all__ = ["GAP", "Axis", "Layout", "Row", "plan", "set_apart", "value_axis"]
 
 # In points: gaps, the stub of a cut total, the page, the drawing's height and a column's width.
 GAP, STUB = 7.0, 44.0
@@ -31,7 +31,12 @@ WORTH_A_CUT = 0.5
 class Row:
     """One bar: from `start` to `end`, or for a total from the origin of the axis to `end`.
 
-    A plan is outlined (IBCS).
+    Attributes
+    ----------
+    apart : bool
+        A total on a scale of its own, away from the steps.
+    look : str
+        How a total is filled: "solid", "outlined" or "hatched".
     """
 
     label: str
@@ -43,7 +48,8 @@ class Row:
     interval: str = ""
     pale: bool = False
     total: bool = False
-    outlined: bool = False
+    apart: bool = False
+    look: str = "solid"
 
     @property
     def forward(self) -> bool:
@@ -203,6 +209,8 @@ def value_axis(rows: Sequence[Row], layout: Layout, zoom: bool, least: float) ->
     """Return the value axis; with `zoom` the totals are cut where that shows the steps larger."""
     full, near = [Need(0.0)], []
     for row, need in zip(rows, layout.needs, strict=True):
+        if row.apart:
+            continue
         low, high = row.reach()
         sides = (0.0, need) if row.forward else (need, 0.0)
         full += [Need(low, below=sides[0]), Need(high, above=sides[1])]
@@ -216,3 +224,15 @@ def value_axis(rows: Sequence[Row], layout: Layout, zoom: bool, least: float) ->
     if not zoom or close[1] - close[0] > WORTH_A_CUT * (whole[1] - whole[0]):
         return Axis(*whole, 0.0)
     return Axis(*close, close[0] if close[0] > 0 else close[1])
+
+
+def set_apart(rows: Sequence[Row], layout: Layout, axis: Axis) -> list[Row]:
+    """Give the totals that stand apart a scale of their own, from 0, on the axis of the steps."""
+    ends = [0.0, *(row.end for row in rows if row.apart)]
+    length = axis.high - axis.low
+    room = length * (1 - 1.2 * max(layout.needs) / layout.length)
+    scale = room / ((max(ends) - min(ends)) or 1.0)
+    shift = axis.low - min(ends) * scale + (length - room) * (min(ends) < 0)
+    return [
+        replace(row, start=shift, end=shift + row.end * scale) if row.apart else row for row in rows
+    ]

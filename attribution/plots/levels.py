@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from attribution.breakdown import Breakdown, Level, Part
 from attribution.bridge import SIGNIFICANT
 from attribution.errors import OptionError, check_option
-from attribution.plots.canvas import Canvas, body, open_canvas
+from attribution.plots.canvas import Canvas, body, open_canvas, too_small
 from attribution.plots.layout import GAP, LINE
-from attribution.plots.page import PAD, POINTS_PER_INCH, Key, Words, place_size
+from attribution.plots.page import PAD, Key, Words, place_size
 from attribution.plots.scale import Need, fitted
 from attribution.plots.text import MISSING_NOTE, Pen
 from attribution.plots.theme import Theme
@@ -89,12 +89,8 @@ def levels(
             if plan.fits:
                 break
             if len(shown.levels) <= 2:
-                width, height = (x / POINTS_PER_INCH for x in plan.size)
-                raise OptionError(
-                    f"ax: {width:.1f} x {height:.1f} inches is too small for the levels and their "
-                    "words. Give it about 8 x 4, or leave it out."
-                )
-            shown = breakdown.condensed(len(shown.levels) - 1)
+                raise too_small(plan.size, "the levels", "8 x 4")
+            shown = breakdown.condensed(max(min(len(shown.levels) - 1, plan.most), 2))
         canvas = open_canvas(ax, plan.size, plan.words, pen)
         _draw(canvas, ordered, plan)
     return canvas.ax
@@ -122,6 +118,11 @@ class _Plan:
     top: float
     pitch: float
     least: float
+
+    @property
+    def most(self) -> int:
+        """How many levels there is room for, beside the sum."""
+        return int(self.pitch * (len(self.labels) + 1) / LEAST_PITCH) - 1
 
     @property
     def fits(self) -> bool:
@@ -312,7 +313,6 @@ def _words(shown: Breakdown, pen: Pen) -> Words:
     unit = f" in {bridge.format.unit}" if bridge.format.unit else ""
     lower = " (lower is better)" if bridge.better == "lower" else ""
     what = f"{bridge.metric}{unit}{lower} by {shown.dimension}"
-    when = f"{bridge.current_label} against {bridge.baseline_label}"
     keys = [
         Key("■", theme.good, "better"),
         Key("■", theme.bad, "worse"),
@@ -322,12 +322,15 @@ def _words(shown: Breakdown, pen: Pen) -> Words:
     if bridge.verdict != "real":
         meaning = f"pale: not significant (p ≥ {SIGNIFICANT:g})"
         keys.append(Key("■", theme.tint(theme.neutral), meaning))
+    short = {x.label: pen.wrap(x.label, LABEL, 1, theme.small_size)[0] for x in shown.levels}
+    noted = {
+        note: ", ".join(short[x.label] for x in shown.levels if x.note == note)
+        for note in dict.fromkeys(x.note for x in shown.levels if x.note)
+    }
     remarks = [
-        f"{level.label}: {level.note}; its interval is widened, or there is none."
-        for level in shown.levels
-        if level.note
+        f"{of}: {note}; the interval is widened, or there is none." for note, of in noted.items()
     ]
-    apart = [x.label for x in shown.levels if x.status]
+    apart = [short[x.label] for x in shown.levels if x.status]
     if apart:
         remarks.append(
             f"{', '.join(apart)}: new or gone, so neither mix nor rate; what came or went with it "
@@ -336,7 +339,7 @@ def _words(shown: Breakdown, pen: Pen) -> Words:
     lacking = pen.lacks([shown.message, what, *(x.label for x in shown.levels)])
     return Words(
         title=shown.message,
-        subtitle="\n".join(x for x in (bridge.scope, what, when) if x),
+        subtitle="\n".join(x for x in (bridge.scope, what, bridge.when) if x),
         keys=tuple(keys),
         notes=(
             "Mix compares a level with comparable segments, shares and rates are observed; "

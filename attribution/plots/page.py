@@ -95,7 +95,7 @@ class Words:
     def _below(self, pen: Pen, width: float) -> list[Line]:
         size = pen.theme.small_size
         notes = (*(self.notes if pen.theme.style == "ibcs" else ()), *self.remarks)
-        lines = [x for note in notes for x in pen.wrap(note, width - 2 * PAD, 3, size)]
+        lines = [x for note in notes for x in pen.wrap(note, width - 2 * PAD, 5, size)]
         return [[Span(x, size, pen.theme.quiet)] for x in lines]
 
 

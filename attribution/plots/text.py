@@ -159,17 +159,17 @@ def wrapped(text: str, limit: float, most: int, width: Callable[[str], float]) -
     >>> wrapped("Mix: content_category_of_video", 12, 2, len)
     ['Mix:', 'conten…video']
     """
-    lines = _broken(text, limit, width)
+    lines = _broken(text, limit, width, most)
     if len(lines) <= most:
         return lines
     fits, fails = 0, min(len(text), int(most * limit / width("i")) + 1)
     while fails - fits > 1:
         middle = (fits + fails) // 2
-        if len(_broken(_shortened(text, middle), limit, width)) <= most:
+        if len(_broken(_shortened(text, middle), limit, width, most)) <= most:
             fits = middle
         else:
             fails = middle
-    return _broken(_shortened(text, fits), limit, width)
+    return _broken(_shortened(text, fits), limit, width, most)
 
 
 def _shortened(text: str, keep: int) -> str:
@@ -177,9 +177,12 @@ def _shortened(text: str, keep: int) -> str:
     return text[: keep - tail].rstrip() + "…" + text[len(text) - tail :].lstrip()
 
 
-def _broken(text: str, limit: float, width: Callable[[str], float]) -> list[str]:
+def _broken(text: str, limit: float, width: Callable[[str], float], most: int) -> list[str]:
+    """Break into lines of this width; after more than `most` of them nobody wants the rest."""
     lines = [""]
     for piece in _BREAKS.split(text):
+        if len(lines) > most:
+            break
         if width((lines[-1] + piece).rstrip()) <= limit:
             lines[-1] += piece
             continue
@@ -188,8 +191,16 @@ def _broken(text: str, limit: float, width: Callable[[str], float]) -> list[str]
         if width(piece.rstrip()) <= limit:
             lines[-1] = piece
             continue
-        for character in piece:
-            if lines[-1] and width(lines[-1] + character) > limit:
+        while piece and len(lines) <= most:
+            # Measuring is what takes time: the longest start that fits is found by halves.
+            fits, fails = 1, len(piece) + 1
+            while fails - fits > 1:
+                middle = (fits + fails) // 2
+                if width(piece[:middle]) <= limit:
+                    fits = middle
+                else:
+                    fails = middle
+            lines[-1], piece = piece[:fits], piece[fits:]
+            if piece:
                 lines.append("")
-            lines[-1] += character
     return [line.rstrip() for line in lines]

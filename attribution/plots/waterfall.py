@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attribution.bridge import SIGNIFICANT, Bridge
 from attribution.errors import OptionError, check_option
 from attribution.plots.floating import draw
-from attribution.plots.layout import Layout, Row, plan, value_axis
+from attribution.plots.layout import Layout, Row, plan, set_apart, value_axis
 from attribution.plots.page import POINTS_PER_INCH, Key, Words, new_axes, place_size, set_margins
 from attribution.plots.text import MISSING_NOTE, Pen
 from attribution.plots.theme import Theme
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["waterfall"]
 
+LOOKS = {"actual": "solid", "previous": "solid", "plan": "outlined", "forecast": "hatched"}
 # Axes never show less than this many units of the last displayed decimal, or dust would look big.
 LEAST_UNITS = 20
 
@@ -43,10 +44,11 @@ def waterfall(
         `attribution.plots.save`.
     orientation : {"horizontal", "vertical"}
         Bars or columns.
-    totals : {"zoom", "zero", "none"}
+    totals : {"zoom", "zero", "tier", "none"}
         "zoom": baseline and current start at 0 unless the steps would then be too small to read;
         then the axis is cut, with a mark and words that say where. "zero": always from 0.
-        "none": the changes alone, from 0 to the change.
+        "tier": baseline and current from 0, and apart from them, on a larger scale from 0, the
+        changes. "none": the changes alone, from 0 to the change.
     max_bars : int
         Steps beyond this number are summed, the smallest first, into "other".
     sort : {"size", "given"}
@@ -66,9 +68,11 @@ def waterfall(
 
     Notes
     -----
-    Blue steps are good news and orange ones bad, whatever their sign; steps that show as 0 are
-    gray. Where the total is not beyond noise, steps that are not significant themselves
-    (adjusted p of 0.05 or more) are pale. Displayed steps add up to the displayed change.
+    The look of totals follows IBCS: actual solid dark, previous solid lighter, plan outlined,
+    forecast hatched. Blue steps are good news and orange ones bad, whatever their sign; steps that
+    show as 0 are gray. Where the total is not beyond noise, steps that are not significant
+    themselves (adjusted p of 0.05 or more) are pale. Displayed steps add up to the displayed
+    change.
 
     Examples
     --------
@@ -79,7 +83,7 @@ def waterfall(
     [0.012, -0.004]
     """
     check_option("orientation", orientation, ["horizontal", "vertical"])
-    check_option("totals", totals, ["zoom", "zero", "none"])
+    check_option("totals", totals, ["zoom", "zero", "tier", "none"])
     check_option("sort", sort, ["size", "given"])
     _check_drawable(bridge)
     theme = theme or Theme.in_use()
@@ -89,7 +93,7 @@ def waterfall(
         shown = bridge.condensed(max_bars)
         while True:
             ordered = shown.by_size() if sort == "size" else shown
-            rows = _rows(ordered, theme, totals == "none")
+            rows = _rows(ordered, theme, totals)
             words = _words(ordered, rows, pen, totals)
             layout = plan(rows, words, pen, horizontal, place)
             if layout.fits:
@@ -101,6 +105,8 @@ def waterfall(
         if axis.cut:
             words = words.plus(_cut_key(bridge, axis.origin, theme))
             layout = plan(rows, words, pen, horizontal, place)
+        if totals == "tier":
+            rows = set_apart(rows, layout, axis)
         if ax is None:
             ax = new_axes(*layout.size, theme)
         set_margins(ax, layout.margins)
@@ -127,24 +133,30 @@ def _too_small(layout: Layout) -> str:
     )
 
 
-def _rows(bridge: Bridge, theme: Theme, alone: bool) -> list[Row]:
-    """Return what is drawn, from the first total to the last; `alone` leaves the levels out."""
+def _rows(bridge: Bridge, theme: Theme, totals: str) -> list[Row]:
+    """Return what is drawn, from the first total to the last."""
     format, shown = bridge.format, bridge.shown()
-    origin = bridge.baseline if alone else 0.0
-    rows = []
-    if not alone:
-        text = format.level(bridge.baseline)
-        rows.append(
-            Row(
-                bridge.baseline_label,
-                text,
-                0.0,
-                bridge.baseline,
-                theme.baseline,
-                total=True,
-                outlined=bridge.planned,
-            )
+    chained = totals in ("zoom", "zero")
+    origin = 0.0 if chained else bridge.baseline
+    ends = [
+        Row(
+            label,
+            format.level(value),
+            0.0,
+            value,
+            getattr(theme, "baseline" if scenario == "previous" else "current"),
+            total=True,
+            apart=totals == "tier",
+            look=LOOKS[scenario],
         )
+        for label, value, scenario in zip(
+            (bridge.baseline_label, bridge.current_label),
+            (bridge.baseline, bridge.current),
+            bridge.scenarios,
+            strict=True,
+        )
+    ]
+    rows = []
     for bar, start, value, text in zip(
         bridge.bars, bridge.starts(), shown, bridge.texts(), strict=True
     ):
@@ -165,13 +177,11 @@ def _rows(bridge: Bridge, theme: Theme, alone: bool) -> list[Row]:
                 pale=pale,
             )
         )
-    if alone:
-        text = format.change(sum(shown) / format.factor)
-        rows.append(Row("Change", text, 0.0, bridge.change, theme.current, total=True))
-    else:
-        text = format.level(bridge.current)
-        rows.append(Row(bridge.current_label, text, 0.0, bridge.current, theme.current, total=True))
-    return rows
+    if chained:
+        return [ends[0], *rows, ends[1]]
+    text = format.change(sum(shown) / format.factor)
+    change = Row("Change", text, 0.0, bridge.change, theme.current, total=True)
+    return [*(ends if totals == "tier" else []), *rows, change]
 
 
 def _words(bridge: Bridge, rows: list[Row], pen: Pen, totals: str) -> Words:
@@ -180,6 +190,7 @@ def _words(bridge: Bridge, rows: list[Row], pen: Pen, totals: str) -> Words:
     what = f"Change of {bridge.metric}{step}" if totals == "none" else f"{bridge.metric}{unit}"
     what += " (lower is better)" if bridge.better == "lower" else ""
     what += f", steps{step}" if totals != "none" and step != unit else ""
+    subtitle = "\n".join(x for x in (bridge.scope, what, bridge.when) if x)
     colors = {row.color for row in rows}
     keys = [
         Key("■", color, meaning)
@@ -189,14 +200,16 @@ def _words(bridge: Bridge, rows: list[Row], pen: Pen, totals: str) -> Words:
     if any(row.pale for row in rows):
         meaning = f"pale: not significant (p ≥ {SIGNIFICANT:g})"
         keys.append(Key("■", theme.tint(theme.neutral), meaning))
-    subtitle = f"{what} · {bridge.current_label} against {bridge.baseline_label}"
+    if totals == "tier":
+        keys.append(Key("■", theme.current, "totals on a scale of their own, from 0"))
     remarks = [f"* {x}: the interval is widened, or there is none." for x in bridge.remarks()]
     lacking = pen.lacks([bridge.message, subtitle, *bridge.notes, *(row.label for row in rows)])
     return Words(
         title=bridge.message,
         subtitle=subtitle,
         keys=tuple(keys),
-        notes=(*bridge.notes, *remarks, *([MISSING_NOTE] if lacking else [])),
+        notes=bridge.notes,
+        remarks=(*remarks, *([MISSING_NOTE] if lacking else [])),
     )
 
 

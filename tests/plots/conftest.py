@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 
 def _boxes(ax):
     ax.figure.draw_without_rendering()
     # A background patch is no part of the words.
-    return [(t.get_text(), t.get_window_extent()) for t in ax.texts if t.get_text().strip()]
+    return [(t.get_text(), t.get_window_extent().extents) for t in ax.texts if t.get_text().strip()]
 
 
 @pytest.fixture(scope="session")
@@ -18,18 +19,13 @@ def assert_readable():
     def check(*axes):
         width, height = axes[0].figure.bbox.size
         found = [x for ax in axes for x in _boxes(ax)]
-        for text, box in found:
-            inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
-            assert inside, (text, box)
-        for i, (text, box) in enumerate(found):
-            for other, against in found[i + 1 :]:
-                apart = (
-                    box.x1 <= against.x0 + 1
-                    or against.x1 <= box.x0 + 1
-                    or box.y1 <= against.y0 + 1
-                    or against.y1 <= box.y0 + 1
-                )
-                assert apart, (text, other)
+        words, boxes = [text for text, _ in found], np.array([box for _, box in found])
+        low, high = boxes[:, :2], boxes[:, 2:]
+        outside = (low < 0).any(axis=1) | (high > (width, height)).any(axis=1)
+        assert not outside.any(), [words[i] for i in np.flatnonzero(outside)]
+        covers = (high[:, None] > low[None] + 1) & (high[None] > low[:, None] + 1)
+        pairs = np.argwhere(np.triu(covers.all(axis=2), 1))
+        assert not len(pairs), [(words[i], words[j]) for i, j in pairs]
 
     return check
 

@@ -304,7 +304,7 @@ def test_message_periods_and_notes_are_written():
     for words in (
         "Accuracy moved",
         "Accuracy in %, steps in pp",
-        "2026-09 against 2026-08",
+        "2026-09 (AC) against 2026-08 (PP)",
         "n = 26,971",
         "Method: midpoint.",
     ):
