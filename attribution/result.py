@@ -754,7 +754,9 @@ class Attribution:
 
         return summary(self)
 
-    def narrative(self, length: str = "paragraph", format: str = "text") -> Narrative:
+    def narrative(
+        self, length: str = "paragraph", format: str = "text", *, causes: Causes | None = None
+    ) -> Narrative:
         """Say in plain English why the KPI changed, where, and what cannot be said.
 
         Parameters
@@ -764,6 +766,9 @@ class Attribution:
             be said.
         format : {"text", "markdown", "html"}
             Labels are escaped.
+        causes : Causes, optional
+            As `causes` returned them. Without them a page searches for them, which takes longest;
+            a paragraph leaves them out.
 
         Returns
         -------
@@ -777,7 +782,7 @@ class Attribution:
         """
         from attribution.reports.narrative import narrative
 
-        return narrative(self, length, format)
+        return narrative(self, length, format, causes)
 
     def to_prompt(self) -> str:
         """Return the answer as compact JSON for a language model: all it may quote, and how.
@@ -802,9 +807,9 @@ class Attribution:
         )
 
     def _repr_html_(self) -> str:
-        from attribution.summary import summary_html
+        from attribution.reports.notebook import notebook_html
 
-        return summary_html(self)
+        return notebook_html(self)
 
     @property
     def plot(self) -> Plots:

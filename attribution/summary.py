@@ -1,8 +1,7 @@
-"""The words around a bridge: headline, verdict and summary, as text and as notebook HTML."""
+"""The words around a bridge: headline, verdict and summary."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from attribution.bridge import Bar, Bridge
     from attribution.result import Attribution
 
-__all__ = ["headline", "notes", "summary", "summary_html"]
+__all__ = ["bracketed", "headline", "notes", "summary"]
 
 
 def headline(change: Attribution, bridge: Bridge) -> str:
@@ -150,7 +149,7 @@ def summary(
     format = bridge.format
     rows = [(bridge.baseline_label, format.number(bridge.baseline), "", "")]
     for bar, text in zip(bridge.bars, bridge.texts(), strict=True):
-        rows.append((f"  {bar.label}", text, _bracketed(bridge, bar), p_text(bar.p_adjusted)))
+        rows.append((f"  {bar.label}", text, bracketed(bridge, bar), p_text(bar.p_adjusted)))
     rows.append((bridge.current_label, format.number(bridge.current), "", ""))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     table = [
@@ -174,7 +173,8 @@ def summary(
     return "\n".join(lines)
 
 
-def _bracketed(bridge: Bridge, bar: Bar) -> str:
+def bracketed(bridge: Bridge, bar: Bar) -> str:
+    """Return the interval of a bar in brackets, and its note."""
     text = bridge.format.interval(bar.conf_low, bar.conf_high)
     interval = f"[{text}]" if text and bar.conf_low != bar.conf_high else ""
     return " ".join(x for x in (interval, bar.note) if x)
@@ -198,33 +198,3 @@ def _shown_change(change: Attribution) -> str:
     f, total = change.format, change.total
     ends = [round(x * f.factor, f.decimals) / f.factor for x in (total.baseline, total.current)]
     return f.change(ends[1] - ends[0])
-
-
-def summary_html(change: Attribution) -> str:
-    """Return a compact table for notebooks; all labels are escaped."""
-    bridge = change.bridge()
-    cell = "style='text-align:{};padding:1px 10px'"
-    left, right = cell.format("left"), cell.format("right")
-
-    def row(label: str, value: str, interval: str, p: str, tag: str = "td") -> str:
-        cells = zip((label, value, interval, p), (left, right, left, left), strict=True)
-        return "<tr>" + "".join(f"<{tag} {s}>{html.escape(t)}</{tag}>" for t, s in cells) + "</tr>"
-
-    format = bridge.format
-    body = [row(bridge.baseline_label, format.level(bridge.baseline), "", "", "th")]
-    for bar, text in zip(bridge.bars, bridge.texts(), strict=True):
-        shown = f"{text} {format.change_unit}".rstrip()
-        body.append(row(bar.label, shown, _bracketed(bridge, bar), p_text(bar.p_adjusted)))
-    body.append(row(bridge.current_label, format.level(bridge.current), "", "", "th"))
-    warnings = "".join(
-        f"<li>{html.escape(f['message'])}</li>"
-        for f in findings(change)
-        if f["severity"] == "warning"
-    )
-    return (
-        f"<div><p><b>{html.escape(bridge.message)}.</b><br>{html.escape(verdict_text(change))}"
-        f"</p><table>{''.join(body)}</table>"
-        f"<p><small>{'<br>'.join(html.escape(n) for n in bridge.notes)}</small></p>"
-        + (f"<ul>{warnings}</ul>" if warnings else "")
-        + "</div>"
-    )

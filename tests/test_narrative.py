@@ -224,3 +224,47 @@ def test_sections_do_without_a_change_of_mix_or_a_dimension():
     change = at.explain(rows, "correct / reviewed", by=[], **ask)
     assert sections(change, "page")
     assert change.narrative("page")
+
+
+# -- named segments and notebooks ----------------------------------------------------------------
+
+
+def test_named_segments_are_told_with_the_rest_and_add_up(changes):
+    change = changes["real"]
+    found = change.causes()
+    assert not found.none
+    told = [s for s in change.narrative("page", causes=found).sentences if "counted once" in s.text]
+    cells = [c for c in told[0].cells if c.column == "contribution"]
+    assert [c.value for c in cells][:-2] == found.frame["contribution"].tolist()
+    shown = sum(float(c.shown.replace("−", "-").split()[0]) for c in cells)
+    bridge = change.bridge()
+    rate = dict(zip((b.label for b in bridge.bars), bridge.shown(), strict=True))["Rate"]
+    assert shown == pytest.approx(rate)
+    assert "policy = minors" in told[0].text
+    assert told[0] in change.narrative(causes=found).sentences
+    assert told[0] not in change.narrative().sentences
+
+
+def test_without_clusters_no_segment_is_searched_for():
+    rows = pd.DataFrame(
+        {"month": ["a", "b"] * 2, "queue": ["x", "x", "y", "y"], "correct": [90, 80, 70, 75],
+         "reviewed": 100}
+    )  # fmt: skip
+    ask = {"period": "month", "baseline": "a", "current": "b"}
+    change = at.explain(rows, "correct / reviewed", by=["queue"], **ask)
+    assert "without a cluster column" in change.narrative("page")
+
+
+def test_the_notebook_shows_the_bridge_in_any_viewer(changes):
+    change = explained(policies=("minors", "<script>alert(1)</script>"))
+    shown = change._repr_html_()
+    assert "<script" not in shown
+    assert "<style" not in shown
+    assert len(shown) < 10_000
+    bridge = change.bridge()
+    for text, bar in zip(bridge.texts(), bridge.bars, strict=True):
+        assert f">{text} pp<" in shown
+        assert f"<bdi>{bar.label}</bdi>" in shown
+    wide = [float(x) for x in re.findall(r"width:([\d.]+)%", shown)]
+    left = [float(x) for x in re.findall(r"margin-left:([\d.]+)%", shown)]
+    assert all(a + b <= 100.01 for a, b in zip(left, wide, strict=True))

@@ -7,11 +7,12 @@ total is real, that comes first and lines are named only where they are signific
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from attribution.breakdown import Breakdown, Level
-from attribution.errors import check_option
-from attribution.formatting import p_text
+from attribution.errors import OptionError, check_option
+from attribution.formatting import Format, largest_remainder, p_text
 from attribution.reports.checklist import check_first
 from attribution.reports.facts import Facts, Line
 from attribution.reports.sentences import (
@@ -19,6 +20,7 @@ from attribution.reports.sentences import (
     Narrative,
     Section,
     Sentence,
+    Words,
     joined,
     sentence,
     written,
@@ -26,6 +28,7 @@ from attribution.reports.sentences import (
 from attribution.summary import headline, notes, verdict_is_known, verdict_text
 
 if TYPE_CHECKING:
+    from attribution.causes import Causes
     from attribution.result import Attribution
 
 __all__ = ["narrative", "sections"]
@@ -36,7 +39,9 @@ FORMATS = ["text", "markdown", "html"]
 _MOST_NAMED = 3
 
 
-def narrative(change: Attribution, length: str, format: str) -> Narrative:
+def narrative(
+    change: Attribution, length: str, format: str, causes: Causes | None = None
+) -> Narrative:
     """Return the words on an attribution; see `Attribution.narrative`.
 
     Parameters
@@ -44,6 +49,7 @@ def narrative(change: Attribution, length: str, format: str) -> Narrative:
     change : Attribution
     length : str
     format : str
+    causes : Causes, optional
 
     Returns
     -------
@@ -51,17 +57,19 @@ def narrative(change: Attribution, length: str, format: str) -> Narrative:
     """
     check_option("length", length, LENGTHS)
     check_option("format", format, FORMATS)
-    made = sections(change, length)
+    made = sections(change, length, causes)
     return Narrative(written(made, format), made)
 
 
-def sections(change: Attribution, length: str) -> tuple[Section, ...]:
+def sections(change: Attribution, length: str, causes: Causes | None = None) -> tuple[Section, ...]:
     """Return the sections of a narrative.
 
     Parameters
     ----------
     change : Attribution
     length : {"headline", "paragraph", "page"}
+    causes : Causes, optional
+        Searched for on a page if not given.
 
     Returns
     -------
@@ -73,12 +81,14 @@ def sections(change: Attribution, length: str) -> tuple[Section, ...]:
         return (Section("", tuple(first)),)
     first.append(_verdict(facts))
     if length == "paragraph":
-        told = [*first, *_moved(facts), *_mix(facts)[:2], *_rates(facts)[:2], *_not_said(facts)[:1]]
+        where = _segments(facts, causes) if causes is not None else []
+        told = [*first, *_moved(facts), *_mix(facts)[:2], *_rates(facts)[:2], *where]
+        told.append(_not_said(facts)[0])
         return (Section("", tuple(told)),)
     return (
         Section("", tuple(first)),
         Section("What moved", (*_moved(facts), *_mix(facts))),
-        Section("Where the rates moved", tuple(_rates(facts))),
+        Section("Where the rates moved", (*_rates(facts), *_searched(facts, causes))),
         Section("What to check first", tuple(check_first(facts)), listed=True),
         Section("What cannot be said", tuple(_not_said(facts)), listed=True),
         Section(
@@ -260,6 +270,65 @@ def _rates(facts: Facts) -> list[Sentence]:
             sentence("Dimensions are alternative views of one rate effect and must not be added.")
         )
     return told + named
+
+
+def _searched(facts: Facts, causes: Causes | None) -> list[Sentence]:
+    """The sparse search in words, made here if nobody did before."""
+    if causes is not None:
+        return _segments(facts, causes)
+    if not facts.change._units.clustered:
+        return [
+            sentence(
+                "No segments of several dimensions are searched for: without a cluster column too "
+                "many would be named."
+            )
+        ]
+    try:
+        found = facts.change.causes()
+    except OptionError:  # a KPI that is no ratio of two sums
+        return []
+    return _segments(facts, found)
+
+
+def _segments(facts: Facts, causes: Causes) -> list[Sentence]:
+    """Segments of any order that stand out, adding up to the rate effect with the rest."""
+    if causes.none:
+        return [sentence(Cell("causes", (), "none", math.nan, causes.none))]
+    rows, f = causes.rows(), facts.bridge.format
+    values = [
+        *(row["contribution"] for row in rows),
+        causes.everywhere["contribution"],
+        causes.remainder,
+    ]
+    line = next((x.shown for x in facts.lines if x.kind == "Rate"), sum(values) * f.factor)
+    shown = largest_remainder([v * f.factor for v in values], line, f.decimals)
+    cells = [
+        Cell("causes", (i,), "contribution", value, facts.moved(x))
+        for i, (value, x) in enumerate(zip(values, shown, strict=True))
+    ]
+    named = [
+        (cells[i], " in ", row["segment"], _before_after(f, i, row)) for i, row in enumerate(rows)
+    ]
+    return [
+        sentence(
+            "Of all segments, counted once each, these stand out: ",
+            joined(named),
+            "; ",
+            cells[-2],
+            " is everywhere and ",
+            cells[-1],
+            " spread over the rest.",
+        )
+    ]
+
+
+def _before_after(f: Format, i: int, row: Mapping[str, Any]) -> Words:
+    """The observed rate of a segment in both periods, in brackets."""
+    ends = [
+        Cell("causes", (i,), f"rate_{when}", row[f"rate_{when}"], f.level(row[f"rate_{when}"]))
+        for when in ("baseline", "current")
+    ]
+    return (" (", ends[0], " to ", ends[1], ")")
 
 
 def _not_said(facts: Facts) -> list[Sentence]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Cell", "Narrative", "Section", "Sentence", "joined", "sentence", "written"]
+__all__ = ["Cell", "Narrative", "Section", "Sentence", "Words", "joined", "sentence", "written"]
 
 
 class Cell(NamedTuple):
