@@ -175,8 +175,9 @@ def breakdown(dimension: str, frame: pd.DataFrame, bridge: Bridge) -> Breakdown:
     -------
     Breakdown
     """
-    names = [x for x in ("mix", "rate", "interaction") if x in frame]
-    lines = {"mix": f"Mix: {dimension}", "rate": "Rate", "interaction": "Interaction"}
+    columns = [str(x) for x in frame]
+    names = [x for x in columns if f"{x}_p_adjusted" in columns and x != "total"]
+    lines = {x: f"Mix: {dimension}" if x == "mix" else x.capitalize() for x in names}
     targets = dict(zip((bar.label for bar in bridge.bars), bridge.shown(), strict=True))
     factor, decimals = bridge.format.factor, bridge.format.decimals
     shown = {

@@ -164,11 +164,11 @@ def crossing(
 
 def _line(bridge: Bridge, part: str) -> float:
     """What the bridge displays for a part, all dimensions together."""
-    starts = {"mix": ("Mix: ",), "rate": ("Rate",), "interaction": ("Interaction",)}
+    start = "Mix: " if part == "mix" else part.capitalize()
     bars = zip(bridge.bars, bridge.shown(), strict=True)
     if part == "total":
         return sum(x for bar, x in bars if bar.label != "Sampling")
-    return sum(x for bar, x in bars if bar.label.startswith(starts[part]))
+    return sum(x for bar, x in bars if bar.label.startswith(start))
 
 
 def _sum(cells: Sequence[Part | None]) -> Part | None:

@@ -672,7 +672,7 @@ class Attribution:
             metric=self.metric.label,
             unit=self.metric.display_unit,
             better=self.metric.better,
-            scenarios=("plan" if "plan" in cube.provenance else "previous", "actual"),
+            scenarios=("previous" if cube.provenance.get("plan") is None else "plan", "actual"),
             baseline_label=self._ends[0],
             current_label=cube.periods[1],
             baseline=self.total.baseline,

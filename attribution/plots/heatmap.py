@@ -109,7 +109,8 @@ def _words(shown: Crossing, pen: Pen) -> Words:
     theme, bridge = pen.theme, shown.bridge
     unit = f" in {bridge.format.change_unit}" if bridge.format.change_unit else ""
     lower = " (lower is better)" if bridge.better == "lower" else ""
-    what = f"{bridge.metric}{lower}, {PARTS[shown.part]}{unit} by {' and '.join(shown.dimensions)}"
+    part, by = PARTS.get(shown.part, shown.part), " and ".join(shown.dimensions)
+    what = f"{bridge.metric}{lower}, {part}{unit} by {by}"
     keys = [Key("■", theme.good, "better"), Key("■", theme.bad, "worse")]
     if bridge.verdict != "real":
         meaning = f"pale: not significant (p ≥ {SIGNIFICANT:g})"

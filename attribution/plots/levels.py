@@ -199,7 +199,7 @@ def _draw(canvas: Canvas, shown: Breakdown, plan: _Plan) -> None:
     observed = f"observed, {shown.format.unit}".rstrip(", ")
     heads = {"shares": "share of volume", "rates": observed}
     unit = f", {shown.format.change_unit}" if shown.format.change_unit else ""
-    heads |= {part: HEADS[part] + unit for part in shown.parts}
+    heads |= {part: HEADS.get(part, part) + unit for part in shown.parts}
     small = {"size": theme.small_size, "color": theme.quiet, "va": "bottom", "role": "head"}
     for name, (x, width) in plan.columns.items():
         at, ha = (x + width, "right") if name == "rates" else (x, "left")

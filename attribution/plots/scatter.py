@@ -63,6 +63,8 @@ def scatter(
     theme = theme or Theme.in_use()
     pen = Pen.of(theme)
     shown = breakdown.condensed(max_levels).by_size()
+    if lacking := {"mix", "rate"} - set(shown.parts):
+        raise OptionError(f"dimension: its levels have no {' or '.join(sorted(lacking))} effect.")
     at = {name: shown.parts.index(name) for name in ("rate", "mix")}
     there = [x for x in shown.levels if all(math.isfinite(x.parts[i].value) for i in at.values())]
     if not there:

@@ -112,7 +112,7 @@ def _site(facts: Facts) -> Words:
 
 
 def _entries(facts: Facts) -> Words:
-    lines = [x for x in facts.lines if x.kind in ("New", "Gone")]
+    lines = [x for x in facts.lines if x.kind in ("New", "Gone", "Unplanned", "Undelivered")]
     if not lines:
         return "New or retired levels: none."
     lines = sorted(lines, key=lambda x: -abs(x.bar.value))

@@ -35,6 +35,22 @@ __all__ = ["narrative", "sections"]
 
 LENGTHS = ["headline", "paragraph", "page"]
 FORMATS = ["text", "markdown", "html"]
+_GROUPS = {
+    "Mix": "mix (where the volume was)",
+    "Rate": "rates within segments",
+    "Interaction": "mix and rates together (interaction)",
+    "Sampling": "the sample against the full counts",
+    "New": "levels that are new or gone",
+    "Gone": "levels that are new or gone",
+    "Unplanned": "segments that were unplanned or undelivered",
+    "Undelivered": "segments that were unplanned or undelivered",
+}
+_TURNED = {
+    "New": "is new and",
+    "Gone": "is gone, which",
+    "Unplanned": "was not planned and",
+    "Undelivered": "was planned and is not there, which",
+}
 # Lists in sentences end here: the table has the rest.
 _MOST_NAMED = 3
 
@@ -133,18 +149,10 @@ def _moved(facts: Facts) -> list[Sentence]:
     """The bridge in words."""
     if facts.change.verdict != "real":
         return _offsetting(facts)
-    groups = [
-        ("mix (where the volume was)", ("Mix",)),
-        ("rates within segments", ("Rate",)),
-        ("mix and rates together (interaction)", ("Interaction",)),
-        ("levels that are new or gone", ("New", "Gone")),
-        ("the sample against the full counts", ("Sampling",)),
-    ]
-    parts = []
-    for name, kinds in groups:
-        lines = [x for x in facts.lines if x.kind in kinds]
-        if lines:
-            parts.append((facts.summed(lines), " ", name))
+    grouped: dict[str, list[Line]] = {}
+    for line in facts.lines:
+        grouped.setdefault(_GROUPS.get(line.kind, line.bar.label.lower()), []).append(line)
+    parts = [(facts.summed(lines), " ", name) for name, lines in grouped.items()]
     told = [sentence("The change is made up of ", joined(parts), ".")]
     by_dimension = [x for x in facts.lines if x.kind == "Mix" and x.name]
     if len(by_dimension) > 1:
@@ -179,10 +187,10 @@ def _mix(facts: Facts) -> list[Sentence]:
             continue
         if line.kind == "Mix" and line.name in facts.breakdowns:
             told += _mix_of(facts, line, facts.breakdowns[line.name])
-        elif real and line.kind in ("New", "Gone"):
+        elif real and line.kind in _TURNED:
             told.append(
                 sentence(
-                    f"{line.name} {'is new and' if line.kind == 'New' else 'is gone, which'} ",
+                    f"{line.name} {_TURNED[line.kind]} ",
                     facts.effect(line),
                     facts.p(line),
                     ".",
