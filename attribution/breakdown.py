@@ -15,6 +15,7 @@ import numpy as np
 from attribution.bridge import SIGNIFICANT, Bridge
 from attribution.errors import OptionError
 from attribution.formatting import Format, largest_remainder
+from attribution.labels import shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +123,7 @@ class Breakdown:
             return f"{of}: no level stands out from noise"
         sure.sort(key=lambda x: -abs(x[1].value))
         named = [
-            f"{level.label} ({self.text(part)} {self.format.change_unit}".rstrip() + ")"
+            f"{shortened(level.label)} ({self.text(part)} {self.format.change_unit}".rstrip() + ")"
             for level, part in sure[: 1 if self.bridge.verdict == "real" else 3]
         ]
         if self.bridge.verdict == "real":

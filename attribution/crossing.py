@@ -13,6 +13,7 @@ from attribution.breakdown import NOT_REAL, Part
 from attribution.bridge import SIGNIFICANT, Bridge
 from attribution.errors import OptionError
 from attribution.formatting import Format, largest_remainder
+from attribution.labels import shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,7 @@ class Crossing:
         for row, cells in zip(self.rows, self.cells, strict=True):
             for column, part in zip(self.columns, cells, strict=True):
                 if part is not None and part.p_adjusted < SIGNIFICANT:
-                    found.append((f"{row} × {column}", part))
+                    found.append((f"{shortened(row)} × {shortened(column)}", part))
         if real:
             found = [x for x in found if x[1].value * self.bridge.change > 0]
         if not found:

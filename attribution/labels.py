@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 
-__all__ = ["MISSING", "is_null", "label_of", "natural_key", "plural"]
+__all__ = ["MISSING", "is_null", "label_of", "natural_key", "plural", "shortened"]
 
 MISSING = "(missing)"
 
@@ -71,3 +71,15 @@ def plural(column: str) -> str:
     """
     noun = re.sub(r"(?i)[ _]?id$", "", column).replace("_", " ") or column
     return noun if noun.endswith("s") else f"{noun}s"
+
+
+def shortened(label: str, most: int = 60) -> str:
+    """Return a label for a sentence: the middle of a long one is left out, its end tells it apart.
+
+    Examples
+    --------
+    >>> shortened("Safety > Minors > Grooming", 16)
+    'Safety > …ooming'
+    """
+    tail = most // 3 + 1
+    return label if len(label) <= most else f"{label[: most - tail - 1]}…{label[-tail:]}"

@@ -148,7 +148,11 @@ def _plan(shown: Breakdown, words: Words, pen: Pen, place: tuple[float, float] |
     asked = {"shares": SHARES + _share_width(shown, pen), "rates": rates}
     names, needs = list(shown.parts), _needs(shown, pen)
     least = LEAST_BAR + max(n.below for n in needs) + max(n.above for n in needs)
-    for optional in (["shares", "rates"], ["rates"], []):
+    if not place:
+        every = left + sum(x + 2 * GAP for x in asked.values()) + len(names) * (least + GAP) + PAD
+        width = max(width, every + 1)  # beyond the last digit of a sum
+        right = width - PAD
+    for optional in (["shares", "rates"], ["shares"], []):
         fixed = sum(asked[x] + 2 * GAP for x in optional)
         each = (right - left - fixed) / len(names) - GAP
         if each >= least:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import Self
 
 from attribution.errors import OptionError, check_option
@@ -177,8 +179,11 @@ class Theme:
         """Return the installed ones of its fonts; the font that ships with matplotlib is last."""
         from matplotlib import font_manager
 
-        installed = set(font_manager.get_font_names())
         asked = (*self.fonts, *self.fallback_fonts)
+        installed = set(font_manager.get_font_names())
+        if installed.isdisjoint({*asked} - {"DejaVu Sans"}):
+            _add_newer_fonts(asked)
+            installed = set(font_manager.get_font_names())
         return list(dict.fromkeys([*(f for f in asked if f in installed), "DejaVu Sans"]))
 
     def context(self) -> AbstractContextManager[None]:
@@ -190,6 +195,21 @@ class Theme:
         from matplotlib import style
 
         return style.context(["default", {"font.family": self.families(), "text.color": self.ink}])
+
+
+@cache
+def _add_newer_fonts(families: tuple[str, ...]) -> None:
+    """Tell matplotlib of fonts installed since it made the list that it keeps on disk."""
+    from matplotlib import font_manager
+
+    known = {font.fname for font in font_manager.fontManager.ttflist}
+    starts = tuple(re.sub(r"[^a-z0-9]", "", family.lower())[:11] for family in families)
+    for path in font_manager.findSystemFonts():
+        name = re.sub(r"[^a-z0-9]", "", Path(path).stem.lower())
+        if path not in known and name.startswith(starts):
+            # A broken font file is as good as none.
+            with suppress(OSError, RuntimeError):
+                font_manager.fontManager.addfont(path)
 
 
 def contrast(color: str, ground: str) -> float:
