@@ -186,10 +186,11 @@ class Output(_Section):
 
 
 class Privacy(_Section):
-    """Who may be seen."""
+    """Who may be seen; see `attribution.reports.privacy`."""
 
-    min_n: Annotated[int, Field(ge=1)] = 1
-    pseudonyms: bool = True
+    people: Literal["hidden", "pseudonyms", "names"] = "hidden"
+    key: Text | None = Field(default=None, description="Of pseudonyms, as in ${REVIEW_KEY}.")
+    min_n: Annotated[int, Field(ge=0)] = 0
 
 
 class Quality(_Section):

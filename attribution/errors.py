@@ -66,7 +66,7 @@ class IdentificationError(AttributionError, ValueError):
     """The question has no answer in these data: a total rename, two identical dimensions."""
 
 
-class LockedError(AttributionError):
+class LockedError(AttributionError, ValueError):
     """Another process is writing to the same folder."""
 
 

@@ -121,7 +121,9 @@ def followed_up(actions: Sequence[Action], reviews: Sequence[KpiReview]) -> list
 
 
 def standing_out(review: KpiReview) -> list[str]:
-    """Return the levels that moved a KPI for the worse and stand out from noise, largest first.
+    """Return what moved a KPI for the worse and stands out from noise, the largest first.
+
+    Named causes of the rate effect and levels whose mix did; without a search for causes, levels.
 
     Parameters
     ----------
@@ -130,18 +132,28 @@ def standing_out(review: KpiReview) -> list[str]:
     Returns
     -------
     list of str
-        ``"market: BR"``.
+        ``"policy = minors"``, ``"mix of tenure: 0-30"``.
     """
-    change = review.main
-    if change is None:
+    answer = next((c for c in review.compared if c.change is not None), None)
+    if answer is None or answer.change is None or answer.shown is None:
         return []
-    sign, alpha = (1 if review.kpi.better == "higher" else -1), 1 - change.options.conf_level
+    alpha = 1 - answer.change.options.conf_level
+    sign = 1 if review.kpi.better == "higher" else -1
+    # Where causes were searched for they are the word on rates: levels of several dimensions show
+    # the same fall again.
+    part = "total" if answer.causes is None else "mix"
     found = []
-    for dimension in change.cube.dimensions:
-        frame = change.levels(dimension)
-        worse = frame[(frame["total_p_adjusted"] < alpha) & (sign * frame["total"] < 0)]
-        named = zip(worse["total"].abs(), worse["segment"], strict=True)
-        found += [(-size, f"{dimension}: {segment}") for size, segment in named]
+    if answer.causes is not None:
+        found = [
+            (-abs(row["contribution"]), row["segment"])
+            for row in answer.causes.rows()
+            if sign * row["contribution"] < 0
+        ]
+    for dimension, frame in answer.shown.levels.items():
+        worse = frame[(frame[f"{part}_p_adjusted"] < alpha) & (sign * frame[part] < 0)]
+        named = zip(worse[part].abs(), worse["segment"], strict=True)
+        kind = "" if answer.causes is None else "mix of "
+        found += [(-size, f"{kind}{dimension}: {segment}") for size, segment in named]
     return [cause for _, cause in sorted(found)]
 
 

@@ -188,17 +188,17 @@ class History:
         self._connection.commit()
 
     def culprits(self, kpi: str, comparison: str, alpha: float) -> dict[str, set[tuple]]:
-        """Return, by period, the (dimension, segment, sign) of significant levels and causes.
+        """Return, by period, (kind, dimension, segment, sign) of what was significant.
 
-        The sign is that of a level's significant part, the rate before the mix; the dimension of
-        a named cause is "cause".
+        The kind is "mix" or "rate" of a level, or "cause" of a named one, which has no dimension.
         """
         rows = self._query(
-            "SELECT period, dimension, segment, sign(CASE WHEN rate_p_adjusted < $alpha THEN rate "
-            "ELSE mix END) FROM levels WHERE kpi = $kpi AND comparison = $comparison AND "
-            "least(rate_p_adjusted, mix_p_adjusted) < $alpha UNION ALL "
-            "SELECT period, 'cause', segment, sign(contribution) FROM causes "
-            "WHERE kpi = $kpi AND comparison = $comparison AND p_adjusted < $alpha",
+            "SELECT period, 'rate', dimension, segment, sign(rate) FROM levels WHERE kpi = $kpi "
+            "AND comparison = $comparison AND rate_p_adjusted < $alpha UNION ALL "
+            "SELECT period, 'mix', dimension, segment, sign(mix) FROM levels WHERE kpi = $kpi "
+            "AND comparison = $comparison AND mix_p_adjusted < $alpha UNION ALL "
+            "SELECT period, 'cause', '', segment, sign(contribution) FROM causes WHERE kpi = $kpi "
+            "AND comparison = $comparison AND p_adjusted < $alpha",
             {"kpi": kpi, "comparison": comparison, "alpha": alpha},
         )
         found: dict[str, set[tuple]] = {}

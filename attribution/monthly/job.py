@@ -16,7 +16,7 @@ from attribution.errors import AttributionError, OptionError, check_option
 from attribution.formatting import significant
 from attribution.monthly.actions import Action, followed_up, read_actions
 from attribution.monthly.history import History
-from attribution.monthly.runs import Failure, KpiReview, remembered, review_kpi
+from attribution.monthly.runs import Failure, KpiReview, privacy_of, remembered, review_kpi
 from attribution.monthly.scans import Scan, cube_of, metric_of, scans
 
 __all__ = ["FAIL_ON", "Reviewed", "planned", "review"]
@@ -190,6 +190,7 @@ def review(
         timings.append(f"{time.perf_counter() - started:8.2f} s  {text}")
         say(text)
 
+    privacy_of(config)  # a missing key is said before anything is read
     actions = [] if config.actions is None else read_actions(config.actions)
     with History(folder / _HISTORY) as history:
         cubes, inputs = _scanned(config, only, folder / _CACHE, note)

@@ -38,7 +38,14 @@ def tone(answer: Compared) -> str:
 
 def remarks(review: KpiReview) -> list[str]:
     """Return what belongs beside the number: how usual the change is, and what stands out again."""
-    found = [str(c.context) for c in review.compared if c.context is not None]
+    contexts = [c.context for c in review.compared if c.context is not None]
+    found = [str(context) for context in contexts if context.unusual is not None]
+    for answer in review.compared:
+        if answer.causes is not None and not answer.causes.none:
+            f, rows = answer.causes.format, answer.causes.rows()
+            named = [f"{row['segment']} ({f.change(row['contribution'])})" for row in rows[:3]]
+            against = f" against the {answer.comparison.words}" * (len(review.compared) > 1)
+            found.append(f"Rates{against}: located in {'; '.join(named)}.")
     if review.repeated:
         found.append(f"Again: {'; '.join(r.words for r in review.repeated[:3])}.")
     return found
@@ -147,6 +154,7 @@ def _kpi(review: KpiReview) -> dict[str, Any]:
                 "comparison": answer.comparison.words,
                 "failure": None if answer.failure is None else answer.failure.message,
                 "attribution": None if answer.change is None else answer.change.to_dict(),
+                "causes": None if answer.causes is None else answer.causes.to_dict(),
                 "drills": {title: part.to_dict() for title, part in answer.drills},
             }
             for answer in review.compared

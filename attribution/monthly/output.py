@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from attribution.config import Kpi, ReviewConfig
 from attribution.monthly.actions import write_actions
 from attribution.monthly.messages import as_dict, counts, remarks, tone
-from attribution.monthly.runs import KpiReview
+from attribution.monthly.runs import KpiReview, privacy_of
 from attribution.reports.folder import replace_folder
 
 if TYPE_CHECKING:
@@ -64,6 +64,9 @@ def planned_files(config: ReviewConfig, kpis: Sequence[Kpi]) -> list[str]:
     names, wanted = list(_slugs(kpis).values()), config.output
     files = [*_ALWAYS]
     files += [f"charts/{n}-bridge.{x}" for n in names for x in _PICTURES if wanted.charts]
+    files += [f"kpis/{n}.html" for n in names if wanted.html]
+    files += [f"kpis/{n}.xlsx" for n in names if wanted.xlsx]
+    files += [f"tidy/{n}/" for n in names if wanted.tidy]
     return sorted(files)
 
 
@@ -105,10 +108,19 @@ def _json(value: Any) -> str:
 def _write_kpi(k: KpiReview, folder: Path, name: str, done: Reviewed) -> None:
     from attribution.plots import save
 
-    change = k.main
-    if change is not None and done.config.output.charts:
+    change, wanted = k.main, done.config.output
+    if change is None:
+        return
+    privacy = privacy_of(done.config)
+    if wanted.charts:
         for suffix in _PICTURES:
             save(change.plot.waterfall(), folder / "charts" / f"{name}-bridge.{suffix}")
+    if wanted.html:
+        change.to_html(folder / "kpis" / f"{name}.html", privacy=privacy)
+    if wanted.xlsx:
+        change.to_excel(folder / "kpis" / f"{name}.xlsx", privacy=privacy)
+    if wanted.tidy:
+        change.to_tidy(folder / "tidy" / name, privacy=privacy)
 
 
 def _manifest(done: Reviewed) -> dict[str, Any]:

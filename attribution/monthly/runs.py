@@ -8,23 +8,35 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from attribution.config import Comparison, Kpi, ReviewConfig
+from attribution.causes import Causes
+from attribution.config import Comparison, Kpi, ReviewConfig, resolved
 from attribution.context import Context
 from attribution.cube import Cube
-from attribution.errors import AttributionError, DataContractError
+from attribution.errors import AttributionError, DataContractError, OptionError
 from attribution.formatting import Format
 from attribution.metrics import Metric
 from attribution.monthly.comparisons import compared, drilled, until
 from attribution.monthly.history import History, Restated
 from attribution.monthly.scans import REPEATED, metric_of
 from attribution.quantiles import period_values
+from attribution.reports.privacy import Privacy
+from attribution.reports.shown import Shown, protect
 from attribution.result import Attribution
 
-__all__ = ["Compared", "Failure", "KpiReview", "Repeated", "remembered", "review_kpi"]
+__all__ = [
+    "Compared",
+    "Failure",
+    "KpiReview",
+    "Repeated",
+    "privacy_of",
+    "remembered",
+    "review_kpi",
+]
 
 _RECORDED = {
     "effects": ["effect", "dimension", "segment", "estimate", "std_error", "conf_low", "conf_high",
                 "p_adjusted"],
+    "causes": ["segment", "contribution", "conf_low", "conf_high", "p_adjusted"],
     "levels": ["dimension", "segment", "n_baseline", "n_current", "rate_baseline", "rate_current",
                "mix", "rate", "total", "mix_p_adjusted", "rate_p_adjusted"],
 }  # fmt: skip
@@ -60,13 +72,17 @@ class Repeated:
 
     Attributes
     ----------
+    kind : str
+        "cause", or the "mix" or "rate" of a level.
     dimension, segment : str
+        The dimension is empty for a cause, which names its own.
     periods : int
         How many in a row, the current one included.
     direction : int
         1 where it raises the KPI, -1 where it lowers it.
     """
 
+    kind: str
     dimension: str
     segment: str
     periods: int
@@ -74,10 +90,11 @@ class Repeated:
 
     @property
     def words(self) -> str:
-        """``"BR (market): third period running"``."""
+        """``"mix of market BR: third period running"``."""
         ordinal = {2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth"}
         count = ordinal.get(self.periods, f"{self.periods}th")
-        named = self.segment if self.dimension == "cause" else f"{self.dimension} {self.segment}"
+        named = f"{self.dimension} {self.segment}".strip()
+        named = f"mix of {named}" if self.kind == "mix" else named
         return f"{named}: {count} period running"
 
 
@@ -93,6 +110,10 @@ class Compared:
     context : Context or None
         How usual the change is, where the past is long enough.
     drills : tuple of (str, Attribution)
+    causes : Causes or None
+        The segments that carry the rate effect, where the KPI has clusters to judge them by.
+    shown : Shown or None
+        What files may show of the change.
     """
 
     comparison: Comparison
@@ -100,6 +121,8 @@ class Compared:
     failure: Failure | None = None
     context: Context | None = None
     drills: tuple[tuple[str, Attribution], ...] = ()
+    causes: Causes | None = None
+    shown: Shown | None = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +189,27 @@ class KpiReview:
         return Format.fitting(self.metric.display_unit, self.value)
 
 
+def privacy_of(config: ReviewConfig) -> Privacy:
+    """Return who may be seen in the files of a review.
+
+    Parameters
+    ----------
+    config : ReviewConfig
+
+    Returns
+    -------
+    Privacy
+
+    Raises
+    ------
+    OptionError
+        Pseudonyms without a key, or a key that is too short.
+    """
+    asked = config.privacy
+    key = None if asked.key is None else resolved(asked.key, "privacy.key")
+    return Privacy(asked.people, key, asked.min_n)
+
+
 def review_kpi(cube: Cube, kpi: Kpi, config: ReviewConfig, period: str) -> KpiReview:
     """Compare one KPI in one period and judge its data; errors become failures.
 
@@ -206,9 +250,23 @@ def _answer(cube: Cube, metric: Metric, kpi: Kpi, text: str, config: ReviewConfi
     try:
         change = compared(cube, metric, kpi, comparison, **options)
         drills = [part for drill in kpi.drill for part in drilled(change, drill)]
+        shown = protect(change, privacy_of(config))
+        # A cause may fix a level of people, whom the files do not show.
+        causes = _causes(change) if kpi.causes and not shown.hidden else None
     except Exception as error:
         return Compared(comparison, failure=Failure.of(error))
-    return Compared(comparison, change, None, _context(change, cube, comparison), tuple(drills))
+    usual = _context(change, cube, comparison)
+    return Compared(comparison, change, None, usual, tuple(drills), causes, shown)
+
+
+def _causes(change: Attribution) -> Causes | None:
+    """The named causes; none of a KPI that is no ratio, nor without clusters to judge them by."""
+    if change.cube.clusters is None:
+        return None
+    try:
+        return change.causes()
+    except OptionError:
+        return None
 
 
 def _context(change: Attribution, cube: Cube, comparison: Comparison) -> Context | None:
@@ -286,18 +344,20 @@ def remembered(review: KpiReview, history: History, config: ReviewConfig) -> Kpi
     tables: dict[str, list] = {table: [] for table in _RECORDED}
     digest = ""
     for answer in review.compared:
-        if answer.change is None:
+        if answer.change is None or answer.shown is None:
             continue
-        change = answer.change
+        change, shown = answer.change, answer.shown
         digest = digest or change.cube.digest()
         of = {
             "kpi": name, "comparison": answer.comparison.kind, "baseline": change.cube.periods[0],
             "period": period,
         }  # fmt: skip
-        effects = change.effects[_RECORDED["effects"]]
+        effects = shown.effects[_RECORDED["effects"]]
         tables["effects"].append(effects.assign(position=range(len(effects)), **of))
-        levels = [change.levels(d)[_RECORDED["levels"]] for d in change.cube.dimensions]
+        levels = [frame[_RECORDED["levels"]] for frame in shown.levels.values()]
         tables["levels"] += [frame.assign(**of) for frame in levels]
+        if answer.causes is not None:
+            tables["causes"].append(answer.causes.frame[_RECORDED["causes"]].assign(**of))
     frames = {t: pd.concat(x) if x else pd.DataFrame() for t, x in tables.items()}
     history.record(name, period, review.value, review.n, digest, frames)
     return replace(
@@ -314,13 +374,16 @@ def _repeated(review: KpiReview, history: History, alpha: float) -> list[Repeate
         return []
     seen = history.culprits(review.kpi.name, first.comparison.kind, alpha)
     earlier = list(review.values)[:-1][::-1]
+    # Causes, where they were searched for, say once what levels of several dimensions repeat.
+    kinds = ("rate", "mix") if first.causes is None else ("cause", "mix")
     found = []
-    for culprit in sorted(seen.get(review.period, set())):
+    for culprit in sorted(x for x in seen.get(review.period, set()) if x[0] in kinds):
         run = 1
         for period in earlier:
             if culprit not in seen.get(period, set()):
                 break
             run += 1
         if run > 1:
-            found.append(Repeated(culprit[0], culprit[1], run, int(culprit[2])))
-    return sorted(found, key=lambda r: (-r.periods, r.dimension, r.segment))
+            kind, dimension, segment, sign = culprit
+            found.append(Repeated(kind, dimension, segment, run, int(sign)))
+    return sorted(found, key=lambda r: -r.periods)

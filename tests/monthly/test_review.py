@@ -89,10 +89,10 @@ def test_a_repeated_culprit_is_named_with_its_run(config, make_reviews, tmp_path
     for month in months[4:]:
         done = run(config, month)
     repeated = done.kpis[0].repeated
-    assert ("queue", "Live", 3, -1) in [
-        (r.dimension, r.segment, r.periods, r.direction) for r in repeated
+    assert ("cause", "queue = Live", 3, -1) in [
+        (r.kind, r.segment, r.periods, r.direction) for r in repeated
     ]
-    assert "queue Live: third period running" in str(done)
+    assert "queue = Live: third period running" in str(done)
 
 
 def test_drill_downs_are_attributions_of_a_part(config):
@@ -208,11 +208,11 @@ def test_the_history_has_a_documented_form(config, tmp_path):
 def test_actions_are_proposed_carried_and_closed(config, tmp_path):
     fallen = run(config)
     assert [(a.kpi, a.cause, a.status) for a in fallen.actions][:1] == [
-        ("Accuracy", "queue: Live", "proposed")
+        ("Accuracy", "queue = Live", "proposed")
     ]
     path = tmp_path / "actions.csv"
     text = (fallen.folder / "actions.csv").read_text().splitlines()
-    path.write_text("\n".join([text[0], "Accuracy,queue: Live,team A,P0,2026-08-01,open"]) + "\n")
+    path.write_text("\n".join([text[0], "Accuracy,queue = Live,team A,P0,2026-08-01,open"]) + "\n")
     config["actions"] = str(path)
     same = run(config).actions[0]
     assert (same.owner, same.status) == ("team A", "open")
