@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attribution.calendars import calendar_of
-from attribution.config import Comparison, Kpi
+from attribution.config import Comparison, Kpi, resolved
 from attribution.cube import Cube
 from attribution.errors import OptionError, PeriodError, listing, nearest
 from attribution.metrics import Metric
@@ -119,9 +119,15 @@ def compared(
     -------
     Attribution
     """
-    asked = {"material": kpi.material, "rates": kpi.rates, **options}
-    baseline = baselines(comparison, cube.periods)
-    return cube.explain(metric, baseline=baseline, current=cube.periods[-1], **asked)
+    current = cube.periods[-1]
+    asked: dict[str, Any] = {"current": current, "material": kpi.material, **options}
+    if comparison.kind != "plan":
+        before = baselines(comparison, cube.periods)
+        return cube.explain(metric, baseline=before, rates=kpi.rates, **asked)
+    if kpi.plan is not None:
+        return cube.compare_to_plan(resolved(kpi.plan, "plan"), metric, **asked)
+    before = baselines(Comparison.of("previous"), cube.periods)
+    return cube.compare_to_plan(kpi.target, metric, baseline=before, **asked)
 
 
 def drilled(change: Attribution, drill: str) -> list[tuple[str, Attribution]]:

@@ -16,6 +16,7 @@ from attribution.config import Kpi, ReviewConfig
 from attribution.monthly.actions import write_actions
 from attribution.monthly.messages import as_dict, counts, remarks, tone
 from attribution.monthly.runs import KpiReview, privacy_of
+from attribution.monthly.workbook import write_workbook
 from attribution.reports.folder import replace_folder
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def planned_files(config: ReviewConfig, kpis: Sequence[Kpi]) -> list[str]:
     names, wanted = list(_slugs(kpis).values()), config.output
     files = [*_ALWAYS]
     files += [f"charts/{n}-bridge.{x}" for n in names for x in _PICTURES if wanted.charts]
+    files += ["workbook.xlsx"] * wanted.xlsx + ["deck.pptx"] * wanted.pptx
     files += [f"kpis/{n}.html" for n in names if wanted.html]
     files += [f"kpis/{n}.xlsx" for n in names if wanted.xlsx]
     files += [f"tidy/{n}/" for n in names if wanted.tidy]
@@ -90,6 +92,11 @@ def write_folder(done: Reviewed, jobs: int, note: Callable[[str], None]) -> None
         for k in answered:
             _write_kpi(k, folder, names[k.kpi.name], done)
             note(f"{k.kpi.name}: files written")
+        if done.config.output.xlsx:
+            write_workbook(done, folder / "workbook.xlsx")
+        if done.config.output.pptx:
+            _write_deck(answered, folder / "deck.pptx", done.config)
+        note("deck and workbook written")
         (folder / "summary.md").write_text(done.markdown() + "\n", encoding="utf-8")
         write_actions(done.actions, folder / "actions.csv")
         (folder / "review.json").write_text(_json(as_dict(done)), encoding="utf-8")
@@ -121,6 +128,15 @@ def _write_kpi(k: KpiReview, folder: Path, name: str, done: Reviewed) -> None:
         change.to_excel(folder / "kpis" / f"{name}.xlsx", privacy=privacy)
     if wanted.tidy:
         change.to_tidy(folder / "tidy" / name, privacy=privacy)
+
+
+def _write_deck(answered: Sequence[KpiReview], path: Path, config: ReviewConfig) -> None:
+    """One deck: the slides of each KPI's first comparison behind those of the KPI before."""
+    look: dict[str, Any] = {"template": config.output.template}
+    for k in answered:
+        if k.main is not None:
+            k.main.to_pptx(path, privacy=privacy_of(config), **look)
+            look = {"append_to": path}
 
 
 def _manifest(done: Reviewed) -> dict[str, Any]:
@@ -164,7 +180,7 @@ def _index(done: Reviewed, names: dict[str, str], files: Sequence[str]) -> str:
         period=done.period,
         counts=counts(done),
         files=files,
-        tiles=[_tile(k, names) for k in done.kpis],
+        tiles=[_tile(k, names, done.config.output.html) for k in done.kpis],
         restated=_restated(done),
         actions=done.actions,
         findings=[{"kpi": k.kpi.name, **f} for k in done.kpis for f in k.findings],
@@ -172,7 +188,7 @@ def _index(done: Reviewed, names: dict[str, str], files: Sequence[str]) -> str:
     )
 
 
-def _tile(k: KpiReview, names: dict[str, str]) -> dict[str, Any]:
+def _tile(k: KpiReview, names: dict[str, str], linked: bool) -> dict[str, Any]:
     import markupsafe
 
     answers = []
@@ -192,7 +208,7 @@ def _tile(k: KpiReview, names: dict[str, str]) -> dict[str, Any]:
         "status": k.status,
         "failure": k.failure and k.failure.message,
         "value": k.format.level(k.value),
-        "link": None,
+        "link": f"kpis/{names[k.kpi.name]}.html" if k.main is not None and linked else None,
         "answers": answers,
         "breaches": k.breaches,
         "remarks": remarks(k),

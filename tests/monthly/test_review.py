@@ -104,6 +104,18 @@ def test_drill_downs_are_attributions_of_a_part(config):
     assert part.total.change < -0.1
 
 
+def test_a_plan_is_a_comparison(config, tmp_path):
+    plan = "queue,planned_share,target\nAds,0.3,0.95\nFeed,0.4,0.95\nLive,0.3,0.9\n"
+    (tmp_path / "plan.csv").write_text(plan)
+    asked = changed(config, compare=["plan"], plan=str(tmp_path / "plan.csv"), by=["queue"])
+    asked["kpis"][1] |= {"compare": ["plan"], "target": 230.0}
+    table, number = run(asked).kpis
+    gap = table.compared[0].change
+    assert gap.total.baseline == pytest.approx(0.3 * 0.95 + 0.4 * 0.95 + 0.3 * 0.9)
+    assert gap.effects["estimate"].sum() == pytest.approx(gap.total.change, abs=1e-12)
+    assert number.compared[0].change.total.baseline == 230.0
+
+
 def test_a_month_before_the_history_has_no_comparison_and_says_so(config):
     done = run(config, "2026-01")
     assert done.kpis[0].value > 0.9

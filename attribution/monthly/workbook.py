@@ -1,0 +1,133 @@
+"""One workbook of a review: scorecard, bridges, levels, causes, actions, findings of all KPIs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attribution.monthly.runs import Compared, KpiReview
+from attribution.reports.files import CREATED
+from attribution.reports.workbook.sheets import Formats, put, put_table
+
+if TYPE_CHECKING:
+    from attribution.monthly.job import Reviewed
+
+__all__ = ["write_workbook"]
+
+_SCORECARD = [
+    "KPI", "value", "unit", "n", "against", "baseline", "change", "change low", "change high",
+    "verdict", "status", "remarks",
+]  # fmt: skip
+_EFFECTS = ["effect", "dimension", "segment", "estimate", "conf_low", "conf_high", "p_adjusted"]
+_LEVELS = [
+    "dimension", "segment", "n_baseline", "n_current", "share_baseline", "share_current",
+    "rate_baseline", "rate_current", "mix", "rate", "total", "mix_p_adjusted", "rate_p_adjusted",
+]  # fmt: skip
+_CAUSES = ["segment", "contribution", "conf_low", "conf_high", "p_adjusted"]
+
+
+def write_workbook(done: Reviewed, path: Path) -> None:
+    """Write the workbook; every sheet is one table that can be filtered.
+
+    Parameters
+    ----------
+    done : Reviewed
+    path : Path
+    """
+    import xlsxwriter
+
+    options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    with xlsxwriter.Workbook(str(path), options) as file:
+        title = f"{done.config.review.title}, {done.period}"
+        file.set_properties({"title": title[:255], "created": CREATED, "author": "kpi-attribution"})
+        formats = Formats(file)
+        tables = {
+            "Scorecard": (_SCORECARD, list(_scores(done))),
+            "Effects": (["KPI", "against", *_EFFECTS], list(_effects(done))),
+            "Levels": (["KPI", "against", *_LEVELS], list(_levels(done))),
+            "Causes": (["KPI", "against", *_CAUSES], list(_causes(done))),
+            "Actions": (
+                ["KPI", "cause", "owner", "priority", "due", "status"],
+                [tuple(vars(action).values()) for action in done.actions],
+            ),
+            "Findings": (
+                ["KPI", "severity", "code", "message"],
+                [
+                    (k.kpi.name, f["severity"], f["code"], f["message"])
+                    for k in done.kpis
+                    for f in k.findings
+                ],
+            ),
+        }
+        for name, (header, rows) in tables.items():
+            _sheet(file.add_worksheet(name), title, header, rows, formats)
+
+
+def _sheet(sheet: Any, title: str, header: list[str], rows: list[tuple], formats: Formats) -> None:
+    top = 2
+    put(sheet, 0, 0, title, formats(bold=True, font_size=14))
+    head = formats(bold=True, bottom=1, text_wrap=True, valign="top")
+    # KPIs of several units share a column: general numbers, as precise as they are.
+    styles = [formats(num_format="#,##0.######")] * len(header)
+    put_table(sheet, top, header, rows, styles, head)
+    sheet.freeze_panes(top + 1, 1)
+    if rows:
+        sheet.autofilter(top, 0, top + len(rows), len(header) - 1)
+    for j, column in enumerate(header):
+        longest = max([len(column), *(len(str(row[j])) for row in rows[:200])])
+        sheet.set_column(j, j, min(max(longest + 2, 10), 60))
+
+
+def _scores(done: Reviewed) -> Iterator[tuple]:
+    for k in done.kpis:
+        unit = k.metric.display_unit
+        remarks = "; ".join([*k.breaches, *(f.message for f in k.failures)])
+        for answer in k.compared or (None,):
+            yield (
+                k.kpi.name, k.value, unit, k.n, *_of_change(answer), k.status, remarks,
+            )  # fmt: skip
+
+
+def _of_change(answer: Compared | None) -> tuple:
+    if answer is None:
+        return ("", None, None, None, None, "")
+    if answer.change is None:
+        return (answer.comparison.words, None, None, None, None, "no answer")
+    total, verdict = answer.change.total, answer.change.verdict
+    known = (total.baseline, total.change, total.conf_low, total.conf_high)
+    return (answer.comparison.words, *known, verdict)
+
+
+def _answers(done: Reviewed) -> Iterator[tuple[KpiReview, Compared]]:
+    for k in done.kpis:
+        for answer in k.compared:
+            if answer.shown is not None:
+                yield k, answer
+
+
+def _effects(done: Reviewed) -> Iterator[tuple]:
+    for k, answer in _answers(done):
+        if answer.shown is not None:
+            for row in answer.shown.effects[_EFFECTS].itertuples(index=False):
+                yield (k.kpi.name, answer.comparison.words, *_plain(row))
+
+
+def _levels(done: Reviewed) -> Iterator[tuple]:
+    for k, answer in _answers(done):
+        if answer.shown is not None:
+            for frame in answer.shown.levels.values():
+                for row in frame[_LEVELS].itertuples(index=False):
+                    yield (k.kpi.name, answer.comparison.words, *_plain(row))
+
+
+def _causes(done: Reviewed) -> Iterator[tuple]:
+    for k, answer in _answers(done):
+        if answer.causes is not None:
+            for row in answer.causes.frame[_CAUSES].itertuples(index=False):
+                yield (k.kpi.name, answer.comparison.words, *_plain(row))
+
+
+def _plain(row: tuple) -> list:
+    """A row with empty cells for nulls."""
+    return [None if x != x else x for x in row]
