@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -194,11 +196,12 @@ def review(
     actions = [] if config.actions is None else read_actions(config.actions)
     with History(folder / _HISTORY) as history:
         cubes, inputs = _scanned(config, only, folder / _CACHE, note)
-        found = _reviewed(cubes, config, period, jobs, note)
-        kpis = tuple(k if k.failure else remembered(k, history, config) for k in found)
-        actions = tuple(followed_up(actions, kpis))
-        done = Reviewed(config, period, kpis, actions, folder / period, tuple(inputs))
-        write_folder(done, jobs, note)
+        with _side_by_side(jobs) as each:
+            found = _reviewed(cubes, config, period, each, note)
+            kpis = tuple(k if k.failure else remembered(k, history, config) for k in found)
+            actions = tuple(followed_up(actions, kpis))
+            done = Reviewed(config, period, kpis, actions, folder / period, tuple(inputs))
+            write_folder(done, each, note)
         note(f"Wrote {folder / period}/")
         with (folder / "run.log").open("a", encoding="utf-8") as file:
             file.write(f"{period}\n" + "".join(f"{line}\n" for line in timings))
@@ -254,6 +257,17 @@ def _preview(scan: Scan, config: ReviewConfig, period: str) -> dict[str, Any]:
     return found | {"sql": cube.provenance["sql"], "rows": rows, "n": float(n), "problem": None}
 
 
+@contextmanager
+def _side_by_side(jobs: int) -> Iterator[Callable[..., Iterable]]:
+    """Yield what maps a function over arguments, in so many processes."""
+    if jobs == 1:
+        yield map
+        return
+    # A fork would copy the engine's threads, and their locks with them.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield pool.map
+
+
 def _silent(_: str) -> None:
     pass
 
@@ -304,22 +318,17 @@ def _reviewed(
     cubes: Sequence[tuple[Kpi, Cube | Failure]],
     config: ReviewConfig,
     period: str,
-    jobs: int,
+    each: Callable[..., Iterable],
     note: Callable[[str], None],
 ) -> list[KpiReview]:
-    """Review each KPI, in processes where that was asked for."""
+    """Review each KPI that has a cube."""
     done: dict[str, KpiReview] = {}
     ready = [(kpi, cube) for kpi, cube in cubes if isinstance(cube, Cube)]
     for kpi, cube in cubes:
         if isinstance(cube, Failure):
             done[kpi.name] = KpiReview(kpi, metric_of(kpi), period, failure=cube)
-    if jobs > 1 and len(ready) > 1:
-        # A fork would copy the engine's threads, and their locks with them.
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            tasks = [pool.submit(review_kpi, cube, kpi, config, period) for kpi, cube in ready]
-            results = [task.result() for task in tasks]
-    else:
-        results = [review_kpi(cube, kpi, config, period) for kpi, cube in ready]
+    kpis, held = [kpi for kpi, _ in ready], [cube for _, cube in ready]
+    results = each(review_kpi, held, kpis, repeat(config), repeat(period))
     for result in results:
         done[result.kpi.name] = result
         note(f"{result.kpi.name}: {_in_short(result)}")

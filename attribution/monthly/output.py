@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,14 +73,16 @@ def planned_files(config: ReviewConfig, kpis: Sequence[Kpi]) -> list[str]:
     return sorted(files)
 
 
-def write_folder(done: Reviewed, jobs: int, note: Callable[[str], None]) -> None:
+def write_folder(
+    done: Reviewed, each: Callable[..., Iterable], note: Callable[[str], None]
+) -> None:
     """Write the folder of a period.
 
     Parameters
     ----------
     done : Reviewed
-    jobs : int
-        Processes that draw.
+    each : callable
+        Maps a function over arguments, as `map` does.
     note : callable
         Gets a line of text per part.
     """
@@ -89,9 +92,9 @@ def write_folder(done: Reviewed, jobs: int, note: Callable[[str], None]) -> None
         answered = [k for k in done.kpis if k.main is not None]
         if done.config.output.charts:
             (folder / "charts").mkdir()
-        for k in answered:
-            _write_kpi(k, folder, names[k.kpi.name], done)
-            note(f"{k.kpi.name}: files written")
+        slugs = [names[k.kpi.name] for k in answered]
+        for name in each(_write_kpi, answered, repeat(folder), slugs, repeat(done.config)):
+            note(f"{name}: files written")
         if done.config.output.xlsx:
             write_workbook(done, folder / "workbook.xlsx")
         if done.config.output.pptx:
@@ -112,13 +115,14 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
-def _write_kpi(k: KpiReview, folder: Path, name: str, done: Reviewed) -> None:
+def _write_kpi(k: KpiReview, folder: Path, name: str, config: ReviewConfig) -> str:
+    """Write the files of one KPI and return its name."""
     from attribution.plots import save
 
-    change, wanted = k.main, done.config.output
+    change, wanted = k.main, config.output
     if change is None:
-        return
-    privacy = privacy_of(done.config)
+        return k.kpi.name
+    privacy = privacy_of(config)
     if wanted.charts:
         for suffix in _PICTURES:
             save(change.plot.waterfall(), folder / "charts" / f"{name}-bridge.{suffix}")
@@ -128,6 +132,7 @@ def _write_kpi(k: KpiReview, folder: Path, name: str, done: Reviewed) -> None:
         change.to_excel(folder / "kpis" / f"{name}.xlsx", privacy=privacy)
     if wanted.tidy:
         change.to_tidy(folder / "tidy" / name, privacy=privacy)
+    return k.kpi.name
 
 
 def _write_deck(answered: Sequence[KpiReview], path: Path, config: ReviewConfig) -> None:
