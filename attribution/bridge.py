@@ -107,7 +107,8 @@ class Bridge:
     @property
     def format(self) -> Format:
         """How its numbers are written."""
-        return Format.fitting(self.unit, self.change)
+        level = None if self.verdict == "real" else max(abs(self.baseline), abs(self.current))
+        return Format.fitting(self.unit, self.change, level)
 
     @property
     def when(self) -> str:

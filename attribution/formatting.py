@@ -27,20 +27,28 @@ class Format:
     decimals: int = 2
 
     @classmethod
-    def fitting(cls, unit: str, change: float) -> Format:
+    def fitting(cls, unit: str, change: float, level: float | None = None) -> Format:
         """Choose decimals so that the change shows at least three significant digits.
+
+        Where the change may be noise, `level` is the KPI's level, which then shows at most five:
+        nobody reads 294.0825 s for what may be anything from 293 to 295.
 
         Examples
         --------
         >>> Format.fitting("%", -0.0123).decimals, Format.fitting("s", 31.4).decimals
         (2, 1)
+        >>> Format.fitting("s", 0.0852).decimals, Format.fitting("s", 0.0852, 294.1).decimals
+        (4, 2)
         """
-        shown = abs(change) * (100 if unit == "%" else 1)
-        if unit == "%":
-            return cls(unit, 2 if shown >= 0.095 or shown == 0 else 3)
+        percent = unit == "%"
+        shown = abs(change) * (100 if percent else 1)
         if not shown or not math.isfinite(shown):
             return cls(unit, 2)
-        return cls(unit, min(max(2 - math.floor(math.log10(shown)), 0), 6))
+        decimals = (2 if shown >= 0.095 else 3) if percent else 2 - _magnitude(shown)
+        size = abs(level or 0.0) * (100 if percent else 1)
+        if size and math.isfinite(size):
+            decimals = min(decimals, 4 - _magnitude(size))
+        return cls(unit, min(max(decimals, 2 if percent else 0), 6))
 
     @property
     def factor(self) -> float:
@@ -92,6 +100,11 @@ class Format:
         if not (math.isfinite(low) and math.isfinite(high)):
             return ""
         return f"{self.number(low, signed=True)} to {self.number(high, signed=True)}"
+
+
+def _magnitude(size: float) -> int:
+    """The power of ten of the first digit."""
+    return math.floor(math.log10(size))
 
 
 def largest_remainder(values: list[float], total: float, decimals: int) -> list[float]:

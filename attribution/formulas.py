@@ -19,7 +19,14 @@ from attribution.errors import ColumnTypeError, ExpressionError, OptionError, li
 from attribution.expressions import Binary, Column, Expression, Literal, columns_of, parse
 from attribution.labels import label_of
 
-__all__ = ["Formula", "as_function", "mentioned", "named_values", "read_factors"]
+__all__ = [
+    "Formula",
+    "as_function",
+    "mentioned",
+    "named_values",
+    "read_factors",
+    "read_formulas",
+]
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "+": np.add,
@@ -147,6 +154,56 @@ def mentioned(text: str) -> list[str]:
     """
     found = re.findall(r"`([^`]+)`|(?<![\w.])([^\W\d]\w*)(?!\w|\s*\()", text)
     return list(dict.fromkeys(a or b for a, b in found if a or not keyword.iskeyword(b)))
+
+
+def read_formulas(lines: str | Sequence[str]) -> dict[str, str]:
+    """Return name -> formula of lines "cost = volume * aht", given as a list or as one text.
+
+    Parameters
+    ----------
+    lines : str or sequence of str
+        Blank lines are skipped.
+
+    Returns
+    -------
+    dict of str to str
+
+    Raises
+    ------
+    ColumnTypeError
+        A line is not text.
+    OptionError
+        A line without "=", without a name, or with a name of an earlier line.
+    ExpressionError
+        A formula is not in the grammar. The line is named by its number, from 1.
+
+    Examples
+    --------
+    >>> read_formulas("cost = volume * aht\\nvolume = inflow - backlog_change")
+    {'cost': 'volume * aht', 'volume': 'inflow - backlog_change'}
+    """
+    found: dict[str, str] = {}
+    at: dict[str, int] = {}
+    listed = lines.splitlines() if isinstance(lines, str) else lines
+    for i, line in enumerate(listed, start=1):
+        where = f"formulas, line {i}"
+        if not isinstance(line, str):
+            raise ColumnTypeError(
+                f"{where}: {line!r:.80} is not text, as in 'cost = volume * aht'."
+            )
+        if not line.strip():
+            continue
+        name, equals, formula = (x.strip() for x in line.partition("="))
+        name = name.strip("`")
+        if not (name and equals):
+            raise OptionError(
+                f"{where}: {line.strip()!r} is not of the form 'cost = volume * aht'."
+            )
+        if name in at:
+            raise OptionError(f"{where}: {name!r} has a formula already, in line {at[name]}.")
+        Formula.of(formula, mentioned(formula), where)
+        found[name], at[name] = formula, i
+    return found
 
 
 def _split_sums(

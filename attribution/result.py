@@ -744,7 +744,9 @@ class Attribution:
     @property
     def format(self) -> Format:
         """How numbers of this KPI are written."""
-        return Format.fitting(self.metric.display_unit, self.total.change)
+        total = self.total
+        level = None if self.verdict == "real" else max(abs(total.baseline), abs(total.current))
+        return Format.fitting(self.metric.display_unit, total.change, level)
 
     # -- showing and exporting ---------------------------------------------------------------
 

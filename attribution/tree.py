@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -22,7 +22,13 @@ from attribution.drivers import (
 )
 from attribution.errors import ColumnTypeError, OptionError, check_option, listing, nearest
 from attribution.formatting import Format, largest_remainder
-from attribution.formulas import Formula, mentioned, named_values, read_factors
+from attribution.formulas import (
+    Formula,
+    mentioned,
+    named_values,
+    read_factors,
+    read_formulas,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,9 +48,10 @@ class Tree:
 
     Parameters
     ----------
-    formulas : mapping of str to str
-        Node to formula, in any order: names, numbers, ``+ - * /``, parentheses, ``sum(...)`` over
-        the elements of arrays. One node, the root, is in no other formula.
+    formulas : mapping of str to str, list of str, or str
+        Node to formula, or lines ``"cost = volume * aht"`` as a list or as one text, in any order:
+        names, numbers, ``+ - * /``, parentheses, ``sum(...)`` over the elements of arrays. One
+        node, the root, is in no other formula. Kept as a mapping.
     units : mapping of str to str, optional
         Shown beside the numbers of a node or leaf; "%" shows them in % and changes in pp.
     better : {"higher", "lower"}
@@ -53,23 +60,28 @@ class Tree:
     Raises
     ------
     OptionError
-        No formulas, a cycle, several roots, a unit of something that is not in the tree.
+        No formulas, a line without "=", a cycle, several roots, a unit of something that is not in
+        the tree.
     ExpressionError
         A formula is not in the grammar.
 
     Examples
     --------
-    >>> tree = Tree({"cost": "volume * aht * wage", "volume": "inflow - backlog_change"})
+    >>> tree = Tree(["cost = volume * aht * wage", "volume = inflow - backlog_change"])
     >>> tree.root, tree.leaves
     ('cost', ('inflow', 'backlog_change', 'aht', 'wage'))
+    >>> tree == Tree({"cost": "volume * aht * wage", "volume": "inflow - backlog_change"})
+    True
     """
 
-    formulas: Mapping[str, str]
+    formulas: Mapping[str, str] | Sequence[str] | str
     _: KW_ONLY
     units: Mapping[str, str] = field(default_factory=dict)
     better: str = "higher"
 
     def __post_init__(self) -> None:
+        if isinstance(self.formulas, str | list | tuple):
+            object.__setattr__(self, "formulas", read_formulas(self.formulas))
         for parameter in ("formulas", "units"):
             given = getattr(self, parameter)
             if not isinstance(given, Mapping) or not all(
@@ -79,12 +91,12 @@ class Tree:
                     f"{parameter}: {given!r:.80} is not a mapping of text to text."
                 )
             object.__setattr__(self, parameter, dict(given))
-        if not self.formulas:
+        if not self._of:
             raise OptionError(
                 "formulas: it is empty; write at least one, {'cost': 'volume * aht'}."
             )
         check_option("better", self.better, ["higher", "lower"])
-        _check_cycles({node: self.children(node) for node in self.formulas})
+        _check_cycles({node: self.children(node) for node in self._of})
         roots = self._roots()
         if len(roots) > 1:
             raise OptionError(
@@ -99,6 +111,11 @@ class Tree:
                 )
 
     @property
+    def _of(self) -> dict[str, str]:
+        """The formulas as they are kept: a mapping, however they were written."""
+        return cast(dict[str, str], self.formulas)
+
+    @property
     def root(self) -> str:
         """The node that no other formula names."""
         return self._roots()[0]
@@ -106,7 +123,7 @@ class Tree:
     @property
     def leaves(self) -> tuple[str, ...]:
         """What has no formula, in the order of first use: the values to give."""
-        return tuple(dict.fromkeys(p[-1] for p in self.places if p[-1] not in self.formulas))
+        return tuple(dict.fromkeys(p[-1] for p in self.places if p[-1] not in self._of))
 
     def children(self, node: str) -> tuple[str, ...]:
         """Return the names in a node's formula, in order; none for a leaf.
@@ -119,7 +136,7 @@ class Tree:
         -------
         tuple of str
         """
-        return tuple(self._parsed[node].names) if node in self.formulas else ()
+        return tuple(self._parsed[node].names) if node in self._of else ()
 
     def explain(
         self,
@@ -179,7 +196,7 @@ class Tree:
         inputs, _ = read_factors(
             *({leaf: side[leaf] for leaf in order} for side in (baseline, current))
         )
-        below = {node: self._leaf_places(node) for node in self.formulas}
+        below = {node: self._leaf_places(node) for node in self._of}
         once = len(below[self.root]) == len(order) <= MOST_PLAYERS
         method = "shapley" if once else "integral"
         found, ends = {}, {}
@@ -197,7 +214,7 @@ class Tree:
             ends[node] = FactorTotal(own.baseline, own.current)
             if residual_shows(own.residual, list(own.effects), ends[node]):
                 raise OptionError(
-                    f"baseline, current: {node!r} = {self.formulas[node]!r} cannot be decomposed: "
+                    f"baseline, current: {node!r} = {self._of[node]!r} cannot be decomposed: "
                     "a denominator passes through 0 between the two."
                 )
         for i, leaf in enumerate(order):
@@ -212,12 +229,12 @@ class Tree:
     def _parsed(self) -> dict[str, Formula]:
         return {
             node: Formula.of(text, mentioned(text), f"formulas: {node!r}")
-            for node, text in self.formulas.items()
+            for node, text in self._of.items()
         }
 
     def _roots(self) -> list[str]:
-        used = {name for node in self.formulas for name in self.children(node)}
-        return [node for node in self.formulas if node not in used]
+        used = {name for node in self._of for name in self.children(node)}
+        return [node for node in self._of if node not in used]
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
@@ -230,20 +247,20 @@ class Tree:
             yield from self._places((*place, child))
 
     def _leaf_places(self, node: str) -> list[Place]:
-        return [p for p in self._places((node,)) if p[-1] not in self.formulas]
+        return [p for p in self._places((node,)) if p[-1] not in self._of]
 
     # -- its values --------------------------------------------------------------------------
 
     def _value(self, place: Place, leaves: Mapping[Place, Any]) -> Any:
         """The value at a place, each place of a leaf with a value of its own."""
         node = place[-1]
-        if node not in self.formulas:
+        if node not in self._of:
             return leaves[place]
         values = {child: self._value((*place, child), leaves) for child in self.children(node)}
         value = self._parsed[node].value(values)
         if np.ndim(value):
             raise OptionError(
-                f"formulas: {node!r} = {self.formulas[node]!r} gives an array of shape "
+                f"formulas: {node!r} = {self._of[node]!r} gives an array of shape "
                 f"{np.shape(value)}, not one number. Write it with sum(...)."
             )
         return value
@@ -258,9 +275,9 @@ class Tree:
                     f"{nearest(missing[0], values)}"
                 )
             for name in values:
-                if name in self.formulas:
+                if name in self._of:
                     raise OptionError(
-                        f"{side}: {name!r} has the formula {self.formulas[name]!r}; leave it out."
+                        f"{side}: {name!r} has the formula {self._of[name]!r}; leave it out."
                     )
                 if name not in self.leaves:
                     raise OptionError(
@@ -279,7 +296,7 @@ class Tree:
                 on_parent = sum(x for p, x in found[parent].items() if p[1] == node)
             yield TreeNode(
                 place=place,
-                leaf=node not in self.formulas,
+                leaf=node not in self._of,
                 unit=self.units.get(node, ""),
                 total=ends.get(node),
                 on_parent=on_parent,

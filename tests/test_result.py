@@ -238,3 +238,26 @@ def test_one_cluster_gives_no_standard_error_and_no_verdict(reviews):
     assert change.verdict == "inconclusive"
     assert "fewer than two independent units" in change.summary()
     assert "few_clusters" in change.check()["code"].tolist()
+
+
+def test_a_change_that_may_be_noise_does_not_drive_the_decimals():
+    rng = np.random.default_rng(3)
+    n = 4000
+    seconds = rng.gamma(2, 150, n)
+    frame = pd.DataFrame(
+        {"month": np.arange(n) % 2, "queue": np.where(rng.random(n) < 0.5, "A", "B")}
+    )
+    # The same mean in both months, but for a tenth of a second.
+    month = frame["month"].to_numpy()
+    seconds -= np.array([seconds[month == t].mean() - 294.0825 for t in (0, 1)])[month]
+    frame["seconds"] = seconds - 0.0852 * month
+    change = at.explain(frame, at.Mean("seconds", unit="s"), by="queue", period="month",
+                        baseline=0, current=1)  # fmt: skip
+    assert change.verdict == "noise"
+    assert change.total.std_error > 5 * abs(change.total.change)
+    bridge = change.bridge()
+    assert change.format == bridge.format
+    assert bridge.format.level(bridge.baseline) == "294.08 s"
+    assert bridge.format.level(bridge.current) == "294.00 s"
+    assert round(sum(bridge.shown()), 2) == -0.08
+    assert "294.08 s to 294.00 s" in change.summary()

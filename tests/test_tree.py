@@ -105,6 +105,16 @@ def test_a_leaf_that_did_not_change_gets_exactly_0(tree):
     assert (change.effects.query("node == @still")["estimate"] == 0).all()
 
 
+def test_lines_of_text_are_the_same_tree_as_a_mapping():
+    mapping = {"cost": "volume * aht", "volume": "`items in` - held"}
+    lines = ["cost = volume * aht", "volume = `items in` - held"]
+    for written in (lines, tuple(lines), "\n".join(["", *lines, "  "])):
+        tree = Tree(written, better="lower")
+        assert tree == Tree(mapping, better="lower")
+        assert tree.formulas == mapping
+    assert Tree("`full cost` = a * b").root == "full cost"
+
+
 def test_the_order_of_formulas_changes_nothing(tree):
     other = Tree(dict(reversed(tree.formulas.items())))
     assert other.root == tree.root
@@ -257,7 +267,15 @@ def test_capacity_is_work_over_the_time_that_people_have():
         ({"a": "b ** 2"}, ExpressionError, "'a': 'b .. 2' is no formula"),
         ({"a": "3"}, ExpressionError, "'3' is no formula"),
         ({"a": 3}, ColumnTypeError, "not a mapping of text to text"),
-        (["a = b"], ColumnTypeError, "not a mapping of text to text"),
+        ("a b", OptionError, "formulas, line 1: 'a b' is not of the form"),
+        (["a = b", " = c"], OptionError, "formulas, line 2: '= c' is not of the form"),
+        ("a = b\n\na = c", OptionError, "formulas, line 3: 'a' has a formula already, in line 1"),
+        ("a = b\nb = c +", ExpressionError, "formulas, line 2: 'c [+]' is no formula"),
+        ("a =", ExpressionError, "formulas, line 1: '' is no formula"),
+        (["a = b", 3], ColumnTypeError, "formulas, line 2: 3 is not text"),
+        ([], OptionError, "it is empty"),
+        ("\n", OptionError, "it is empty"),
+        (7, ColumnTypeError, "not a mapping of text to text"),
     ],
 )
 def test_what_is_no_tree_is_refused(formulas, error, message):
