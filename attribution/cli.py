@@ -60,7 +60,9 @@ Weight = Annotated[
 ]
 Where = Annotated[str | None, typer.Option(help="A condition, \"design == 'random'\".")]
 Name = Annotated[str | None, typer.Option(help="What to call the KPI.")]
-Better = Annotated[str, typer.Option(help='"higher" or "lower".')]
+Better = Annotated[
+    str | None, typer.Option(help='"higher" or "lower"; by default as the metric has it.')
+]
 Unit = Annotated[str | None, typer.Option(help="The KPI's unit; a rate is shown in %.")]
 Method = Annotated[str, typer.Option(help="midpoint, threefold, baseline or current.")]
 Rates = Annotated[str, typer.Option(help="auto, saturated, additive or pairs.")]
@@ -105,7 +107,7 @@ def explain(
     volume: Volume = None,
     where: Where = None,
     name: Name = None,
-    better: Better = "higher",
+    better: Better = None,
     unit: Unit = None,
     method: Method = "midpoint",
     rates: Rates = "auto",
@@ -168,7 +170,7 @@ def check(
     """Print the data-quality findings only."""
     change = _change(
         file,
-        (metric, None, "higher", None),
+        (metric, None, None, None),
         by=_listed(by),
         period=period,
         baseline=baseline,
@@ -318,7 +320,7 @@ _DEMO_COLUMNS = [
 ]
 
 
-def _change(file: str, kpi: tuple[str, str | None, str, str | None], **asked: Any) -> Attribution:
+def _change(file: str, kpi: tuple[str, *tuple[str | None, ...]], **asked: Any) -> Attribution:
     import attribution as at
     from attribution.kpis import as_metric
     from attribution.metrics import renamed

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from attribution.errors import AttributionError, MissingFileError, OptionError, listing, nearest
-from attribution.kpis import as_metric
+from attribution.kpis import as_metric, check_columns
 
 __all__ = [
     "Breach",
@@ -127,7 +127,9 @@ class Kpi(_Section):
     metric: Text = Field(description='"correct / reviewed", "mean(x)", or a KPI of the dictionary.')
     source: Text | None = Field(default=None, description="Needed where there are several sources.")
     by: list[Text] = Field(min_length=1)
-    better: Literal["higher", "lower"] = "higher"
+    better: Literal["higher", "lower"] | None = Field(
+        default=None, description="Default: the metric's own; higher for one written as text."
+    )
     unit: str | None = None
     where: Text | None = Field(default=None, description="A further condition on rows.")
     weight: Text | None = Field(
@@ -208,6 +210,10 @@ class ReviewConfig(_Section):
 
     review: Review = Review()
     sources: dict[str, Source] = Field(min_length=1)
+    columns: dict[str, Text] = Field(
+        default={},
+        description="For KPIs of the dictionary: its column -> the column or expression here.",
+    )
     dimensions: dict[str, Dimension] = {}
     kpis: list[Kpi] = Field(min_length=1)
     output: Output = Output()
@@ -230,6 +236,12 @@ class ReviewConfig(_Section):
                 hint = nearest(kpi.source, self.sources)
                 known = listing(self.sources)
                 raise _at(("kpis", i, "source"), f"no source {kpi.source!r}.{hint} There: {known}.")
+        for column, own in self.columns.items():
+            try:
+                check_columns({column: own})
+            except AttributionError as error:
+                said = str(error).removeprefix("columns: ")
+                raise _at(("columns", column), said) from None
         used = {name for kpi in self.kpis for name in kpi.by}
         for name, dimension in self.dimensions.items():
             if name not in used:

@@ -24,7 +24,7 @@ from attribution.metrics import Mean, Metric, Quantile, Rate, Ratio
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Kpi", "add", "as_metric", "bind", "named", "reset", "table"]
+__all__ = ["Kpi", "add", "as_metric", "bind", "check_columns", "named", "reset", "table"]
 
 # A name in an expression; quoted text and quoted columns are left as they are.
 _NAMES = re.compile(r"""('[^']*'|"[^"]*"|`[^`]*`)|(?<![\w.])([^\W\d]\w*)""")
@@ -230,13 +230,15 @@ _added: dict[str, Kpi] = {}
 _columns: dict[str, str] = {}
 
 
-def as_metric(metric: Metric | str) -> Metric:
+def as_metric(metric: Metric | str, columns: Mapping[str, str] | None = None) -> Metric:
     """Return a metric from a metric, the name of a KPI, or a metric's text form.
 
     Parameters
     ----------
     metric : Metric or str
         As `attribution.metrics.as_metric`, or a name of the dictionary.
+    columns : mapping of str to str, optional
+        Bindings for this call alone, before those of `bind`; they concern names only.
 
     Returns
     -------
@@ -261,7 +263,7 @@ of the dictionary. Did you mean 'accuracy'? at.kpis.table() lists them; 'correct
     if not isinstance(metric, str):
         return metrics.as_metric(metric)
     if _key(metric) in _all():
-        return named(metric)
+        return named(metric, columns)
     if any(mark in metric for mark in "/("):
         return metrics.as_metric(metric)
     raise OptionError(
@@ -271,13 +273,15 @@ of the dictionary. Did you mean 'accuracy'? at.kpis.table() lists them; 'correct
     )
 
 
-def named(name: str) -> Metric:
+def named(name: str, columns: Mapping[str, str] | None = None) -> Metric:
     """Return the metric of a KPI, in the columns that are bound.
 
     Parameters
     ----------
     name : str
         Capitals, spaces, hyphens and underscores do not matter.
+    columns : mapping of str to str, optional
+        Bindings for this call alone, before those of `bind`.
 
     Returns
     -------
@@ -286,10 +290,12 @@ def named(name: str) -> Metric:
     Raises
     ------
     OptionError
-        No KPI has the name.
+        No KPI has the name, or none reads a column of `columns`.
 
     Examples
     --------
+    >>> named("aht", {"handle_seconds": "seconds"}).value
+    'seconds'
     >>> named("SLA attainment")
     Rate(successes='in_sla', trials=None, name='SLA attainment', better='higher', unit=None)
     """
@@ -298,7 +304,9 @@ def named(name: str) -> Metric:
             f"kpi: no KPI {name!r}.{nearest(_key(str(name)), _all())} "
             f"KPIs: {listing(_all(), most=40)}."
         )
-    return _bound(_all()[_key(name)].metric)
+    if columns is not None:
+        check_columns(columns)
+    return _bound(_all()[_key(name)].metric, {**_columns, **(columns or {})})
 
 
 def bind(columns: Mapping[str, str]) -> None:
@@ -323,6 +331,24 @@ def bind(columns: Mapping[str, str]) -> None:
     '(aht_ms / 1000)'
     >>> reset()
     """
+    check_columns(columns)
+    _columns.update(columns)
+
+
+def check_columns(columns: Mapping[str, str]) -> None:
+    """Refuse bindings of columns that no KPI reads, or to something that is no text.
+
+    Parameters
+    ----------
+    columns : mapping of str to str
+
+    Raises
+    ------
+    OptionError
+        No KPI reads the column.
+    ColumnTypeError
+        Not a mapping of texts.
+    """
     if not isinstance(columns, Mapping):
         raise ColumnTypeError(f"columns: {columns!r} is not a mapping, as in {{'correct': 'ok'}}.")
     known = sorted({x for kpi in _all().values() for x in _read(kpi.metric)})
@@ -334,7 +360,6 @@ def bind(columns: Mapping[str, str]) -> None:
             )
         if not (isinstance(own, str) and own.strip()):
             raise ColumnTypeError(f"columns: {column!r} is bound to {own!r}, which is no text.")
-    _columns.update(columns)
 
 
 def add(name: str, kpi: Kpi | Metric) -> None:
@@ -394,7 +419,7 @@ def table() -> pd.DataFrame:
 
     rows = []
     for name, kpi in _all().items():
-        metric = _bound(kpi.metric)
+        metric = _bound(kpi.metric, _columns)
         rows.append(
             {
                 "name": name,
@@ -437,27 +462,27 @@ def _read(metric: Metric) -> list[str]:
     return [name for name in dict.fromkeys(found) if name not in _WORDS]
 
 
-def _bound(metric: Metric) -> Metric:
+def _bound(metric: Metric, columns: Mapping[str, str]) -> Metric:
     """The metric in the team's columns."""
-    if not _columns:
+    if not columns:
         return metric
     changed = {
-        parameter: _renamed(value)
+        parameter: _renamed(value, columns)
         if isinstance(value, str)
-        else {name: _renamed(text) for name, text in value.items()}
+        else {name: _renamed(text, columns) for name, text in value.items()}
         for parameter, value in _expressions(metric).items()
     }
     own: Any = metric
     return replace(own, **changed)
 
 
-def _renamed(text: str) -> str:
-    whole = _columns.get(text)
+def _renamed(text: str, columns: Mapping[str, str]) -> str:
+    whole = columns.get(text)
     if whole is not None and (whole.isidentifier() or whole.startswith("`")):
         return whole
 
     def one(found: re.Match) -> str:
-        own = _columns.get(found.group(2) or "")
+        own = columns.get(found.group(2) or "")
         if own is None:
             return found.group(0)
         return own if own.isidentifier() or own.startswith("`") else f"({own})"

@@ -68,6 +68,14 @@ def test_json_is_all_there_is_on_stdout_and_equals_python(reviews):
     assert parsed["effects"] == change.to_dict()["effects"]
 
 
+def test_the_orientation_is_the_metrics_own(reviews, tmp_path):
+    path = tmp_path / "seconds.csv"
+    pd.read_csv(reviews).rename(columns={"correct": "handle_seconds"}).to_csv(path, index=False)
+    ask = ["explain", str(path), "--metric", "aht", *ASK[2:], "--json"]
+    assert json.loads(run(*ask).stdout)["metric"]["better"] == "lower"
+    assert json.loads(run(*ask, "--better", "higher").stdout)["metric"]["better"] == "higher"
+
+
 def test_out_writes_every_file_and_replaces_the_folder_as_a_whole(reviews, tmp_path):
     out = tmp_path / "out" / "august"
     for _ in range(2):

@@ -138,7 +138,7 @@ def standing_out(review: KpiReview) -> list[str]:
     if answer is None or answer.change is None or answer.shown is None:
         return []
     alpha = 1 - answer.change.options.conf_level
-    sign = 1 if review.kpi.better == "higher" else -1
+    sign = 1 if review.metric.better == "higher" else -1
     # Where causes were searched for they are the word on rates: levels of several dimensions show
     # the same fall again.
     part = "total" if answer.causes is None else "mix"

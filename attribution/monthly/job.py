@@ -326,7 +326,7 @@ def _reviewed(
     ready = [(kpi, cube) for kpi, cube in cubes if isinstance(cube, Cube)]
     for kpi, cube in cubes:
         if isinstance(cube, Failure):
-            done[kpi.name] = KpiReview(kpi, metric_of(kpi), period, failure=cube)
+            done[kpi.name] = KpiReview(kpi, metric_of(kpi, config.columns), period, failure=cube)
     kpis, held = [kpi for kpi, _ in ready], [cube for _, cube in ready]
     results = each(review_kpi, held, kpis, repeat(config), repeat(period))
     for result in results:

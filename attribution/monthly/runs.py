@@ -225,7 +225,7 @@ def review_kpi(cube: Cube, kpi: Kpi, config: ReviewConfig, period: str) -> KpiRe
     -------
     KpiReview
     """
-    metric = metric_of(kpi)
+    metric = metric_of(kpi, config.columns)
     try:
         known = until(cube, period).rollup(kpi.by)
         findings = _quality(known, metric, config)
@@ -316,7 +316,7 @@ def _breaches(review: KpiReview) -> tuple[str, ...]:
     change = review.main
     if rule.worse_by is not None and change is not None:
         moved = change.total.change
-        worse = -moved if review.kpi.better == "higher" else moved
+        worse = -moved if review.metric.better == "higher" else moved
         if worse > rule.worse_by and (change.verdict == "real" or not rule.only_real):
             limit = f.change(rule.worse_by).lstrip("+")
             broken.append(f"{f.change(moved)} is worse by more than {limit}")

@@ -44,6 +44,8 @@ class Scan:
     weight : str or None
     cluster : tuple of str
     volume : str or None
+    columns : mapping of str to str
+        What the source calls the columns of the KPI dictionary.
     """
 
     name: str
@@ -54,11 +56,12 @@ class Scan:
     weight: str | None
     cluster: tuple[str, ...]
     volume: str | None
+    columns: Mapping[str, str]
 
     @property
     def metrics(self) -> list[Metric]:
         """The metrics of its KPIs."""
-        return [metric_of(kpi) for kpi in self.kpis]
+        return [metric_of(kpi, self.columns) for kpi in self.kpis]
 
     def asked(self, dimensions: Mapping[str, Dimension]) -> dict[str, Any]:
         """Return the arguments of `Cube.from_data` beside the data and the metrics."""
@@ -76,15 +79,26 @@ class Scan:
         }
 
 
-def metric_of(kpi: Kpi) -> Metric:
+def metric_of(kpi: Kpi, columns: Mapping[str, str]) -> Metric:
     """Return the metric of a KPI under its name, orientation and unit.
+
+    Parameters
+    ----------
+    kpi : Kpi
+    columns : mapping of str to str
+        What the source calls the columns of the KPI dictionary.
+
+    Returns
+    -------
+    Metric
 
     Examples
     --------
-    >>> metric_of(Kpi(name="Accuracy", metric="correct / reviewed", by=["queue"])).label
-    'Accuracy'
+    >>> metric_of(Kpi(name="Speed", metric="aht", by=["queue"]), {"handle_seconds": "sec"})
+    Mean(value='sec', name='Speed', better='lower', unit='s')
     """
-    return renamed(as_metric(kpi.metric), name=kpi.name, better=kpi.better, unit=kpi.unit)
+    metric = as_metric(kpi.metric, columns)
+    return renamed(metric, name=kpi.name, better=kpi.better, unit=kpi.unit)
 
 
 def scans(config: ReviewConfig, only: Sequence[str] = ()) -> list[Scan]:
@@ -119,7 +133,8 @@ def scans(config: ReviewConfig, only: Sequence[str] = ()) -> list[Scan]:
         label = name if per_source.count(name) == 1 else f"{name} {number}"
         by = tuple(dict.fromkeys(d for kpi in kpis for d in kpi.by))
         source = config.sources[name]
-        found.append(Scan(label, source, tuple(kpis), by, where, weight, cluster, volume))
+        asked = (where, weight, cluster, volume)
+        found.append(Scan(label, source, tuple(kpis), by, *asked, config.columns))
     return found
 
 

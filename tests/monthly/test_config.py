@@ -5,15 +5,18 @@ import tomllib
 
 import pytest
 
+import attribution as at
 from attribution.config import (
     Comparison,
     ConfigError,
+    Kpi,
     config_schema,
     example_config,
     load_config,
     resolved,
 )
 from attribution.errors import MissingFileError
+from attribution.monthly.scans import metric_of, scans
 
 GOOD = """
 [review]
@@ -151,3 +154,22 @@ def test_the_schema_knows_every_key():
 def test_a_comparison_has_words(text, periods):
     assert Comparison.of(text).periods == periods
     assert Comparison.of(text).words
+
+
+def test_the_orientation_is_the_metrics_own_unless_it_is_given():
+    def better(**of_kpi):
+        return metric_of(Kpi(name="K", by=["queue"], **of_kpi), {}).better
+
+    assert better(metric="aht") == "lower"
+    assert better(metric="aht", better="higher") == "higher"
+    assert better(metric="correct / reviewed") == "higher"
+
+
+def test_columns_bind_the_dictionary_for_one_review_only(written):
+    bound = GOOD.replace("[[kpis]]", '[columns]\nhandle_seconds = "aht_ms / 1000"\n\n[[kpis]]', 1)
+    config = load_config(written(bound.replace('"correct / reviewed"', '"aht"')))
+    (scan,) = scans(config, only=["Accuracy"])
+    assert [metric.numerator for metric in scan.metrics] == ["(aht_ms / 1000)"]
+    assert at.kpis.named("aht").value == "handle_seconds"
+    with pytest.raises(ConfigError, match=r"line 10: columns\.handle_secs: no KPI reads .*seconds"):
+        load_config(written(bound.replace("handle_seconds", "handle_secs")))
