@@ -19,6 +19,9 @@ __all__ = ["Gradient"]
 # Up to this many lines a dense product is faster than keeping the structure.
 _DENSE_LINES = 64
 
+# A sum of squares below this part of its terms has lost too many digits.
+_CANCELLED = 1e-5
+
 
 @dataclass(frozen=True, eq=False)
 class Gradient:
@@ -111,8 +114,8 @@ class Gradient:
         return dense
 
     def times(self, vector: np.ndarray) -> np.ndarray:
-        """Return ``gradient @ vector``, shape (K,)."""
-        product = np.zeros(self.shape[0])
+        """Return ``gradient @ vector``, shape (K,), or (K, m) for a matrix of shape (n, m)."""
+        product = np.zeros((self.shape[0], *vector.shape[1:]))
         for left, right in self.terms:
             product += left @ (right @ vector)
         return product
@@ -150,6 +153,12 @@ class Gradient:
                 shared.append((sums @ right.T).toarray())
         left, reduced = np.hstack(lefts), np.hstack(shared)
         own_psi = sparse.csr_array(own @ sums.T)
-        squares = np.asarray(own_psi.multiply(own_psi).sum(axis=1)).ravel()
-        squares += 2 * np.einsum("kr,kr->k", own_psi @ reduced, left)
-        return squares + np.einsum("kr,kr->k", left @ (reduced.T @ reduced), left)
+        in_own = np.asarray(own_psi.multiply(own_psi).sum(axis=1)).ravel()
+        in_shared = np.einsum("kr,kr->k", left @ (reduced.T @ reduced), left)
+        squares = in_own + 2 * np.einsum("kr,kr->k", own_psi @ reduced, left) + in_shared
+        # Where the two cancel the sum is rounding, and a variance of 0 must stay 0.
+        lost = np.flatnonzero(squares < _CANCELLED * (in_own + in_shared))
+        for some in np.array_split(lost, -(-len(lost) // _DENSE_LINES) or 1):
+            rows = sparse.eye_array(self.shape[0], format="csr")[some]
+            squares[some] = np.einsum("gk,gk->k", *[self.combine(rows).dot(sums)] * 2)
+        return squares

@@ -112,8 +112,8 @@ def levels_table(cube: Cube, metric: Metric, evidence: Evidence, d: int) -> pd.D
     names = pd.DataFrame({"dimension": cube.dimensions[d], "segment": list(cube.levels[d])})
     if above := cube.parent_levels(cube.dimensions[d]):
         names["within"] = above
-    # The gradients of n levels take n times the levels of all dimensions.
-    at_once = max(1, _MOST_SLOPES // parts.design.width)
+    # What the gradients of n levels hold.
+    at_once = max(1, _MOST_SLOPES // parts.slopes)
     starts = range(block.start, block.stop, at_once)
     ranges = [slice(start, min(start + at_once, block.stop)) for start in starts]
     found = [_levels(cube, metric, evidence, some) for some in ranges]

@@ -214,6 +214,11 @@ class Decomposition:
         """The gradient of a part per segment of S over (p_0, p_1, r_0, r_1)."""
         return PARTS[part][1](self.stages.shares.p, self.stages.rates.r, self._weights)
 
+    @property
+    def slopes(self) -> int:
+        """How many slopes the gradient of one level takes, beside those on its own cells."""
+        return max(self._by_level.slopes, self.stages.rates.slopes)
+
     def level_gradient(self, part: str, start: int, stop: int) -> Gradient:
         """The gradient of a range of levels of one part."""
         each = sparse.eye_array(self.design.width, format="csr")[start:stop]

@@ -17,11 +17,16 @@ from functools import cached_property
 import numpy as np
 from scipy import linalg, sparse
 
+from attribution.gradient import Gradient
+
 __all__ = ["AdditiveFit", "Design", "aliased_levels"]
 
 # Eigenvalues of the pattern's scaled cross-product lie in [0, 1]; those of linked levels are at
 # least about 1 / cells, those of aliased ones are rounding.
 _NULL = 1e-11
+
+# Entries of the shared factors of a solution that are held at once: 100 MB.
+_MOST_SHARED = 8_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,6 +247,55 @@ class AdditiveFit:
         x[:, b] = (s[:, b] - x[:, r] @ self._across.T) / m[b]
         return self._without_null(x)
 
+    def solved(self, right: Gradient) -> Gradient:
+        """Return ``solve(right)`` over the q columns, in as few factors as it has.
+
+        The solution is the margins' own division and a term of low rank (METHODS.md 2):
+        ``x = s / m_b + s F core F'`` with F of w = the smaller dimensions' levels, and two columns
+        for each dimension and aliased direction. For more lines than that its factors are kept
+        apart: no line then takes q slopes.
+
+        Parameters
+        ----------
+        right : Gradient
+            Over the q columns; K lines.
+        """
+        if right.shape[0] <= self.shared or self.shared == self.design.width:
+            return Gradient.of(self.solve(right.toarray()), sparse.eye_array(right.shape[1]))
+        F, squares = self._factors
+        per_margin = np.zeros(len(self.margins))
+        per_margin[self._b] = 1 / self.margins[self._b]
+        left, half = right.times(F), len(squares)
+        of_U, of_W, of_rest = left[:, :half], left[:, half : 2 * half], left[:, 2 * half :]
+        if len(self._r):
+            solved = np.asarray(linalg.cho_solve(self._cholesky, (of_rest / self._scale).T))
+            of_rest = solved.T / self._scale
+        shared = np.hstack([of_U @ squares + of_W, of_U, of_rest])
+        return right.through(sparse.diags_array(per_margin).tocsr()) + Gradient.of(shared, F.T)
+
+    @cached_property
+    def shared(self) -> int:
+        """The columns of F in `solved`; q where they are no fewer or would fill the memory."""
+        columns = 2 * (len(self.design.sizes) + self.null.shape[1]) + len(self._r)
+        fits = columns < self.design.width and columns * len(self.p) <= _MOST_SHARED
+        return columns if fits else self.design.width
+
+    @cached_property
+    def _factors(self) -> tuple[np.ndarray, np.ndarray]:
+        """F = [U, V / m_b, Q] of `solved`, and V'V / m_b; diag(active) + U V' is the projection."""
+        m, b = self.margins[:, None], self._b
+        own = self.design.dimension_totals.toarray().T * self.active[:, None]
+        null = self.null - own @ ((m * own).T @ self.null)
+        if null.shape[1]:
+            null = linalg.solve(self._null_gram, null.T).T
+        U, V = np.hstack([-own, -null]), np.hstack([m * own, m * self.null])
+        W = np.zeros_like(V)
+        W[b] = V[b] / m[b]
+        Q = np.zeros((len(m), len(self._r)))
+        Q[self._r, np.arange(len(self._r))] = 1.0
+        Q[b] = -self._across / m[b]
+        return np.hstack([U, W, Q + U @ (V.T @ Q)]), V.T @ W
+
     def _totals(self, values: np.ndarray) -> np.ndarray:
         """Sum the columns of each dimension: shape (K, D)."""
         starts = self.design.offsets[:-1]
@@ -281,26 +335,28 @@ class AdditiveFit:
 
     # -- derivatives -------------------------------------------------------------------------
 
-    def pull_alpha(self, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def pull_alpha(self, g: Gradient) -> tuple[Gradient, Gradient]:
         """Pull gradients in alpha back to the cells.
 
         Parameters
         ----------
-        g : ndarray, shape (K, q)
-            Gradients with respect to alpha.
+        g : Gradient
+            K lines over alpha, (K, q).
 
         Returns
         -------
-        u : ndarray, shape (K, q)
+        u : Gradient, shape (K, q)
             (u @ X') * p is the gradient in the values, (u @ X') * residual a part of that in p.
-        v : ndarray, shape (K, q)
+        v : Gradient, shape (K, q)
             -(v @ X') is the other part of the gradient in p: the norm's own weights move.
         """
-        active = np.where(self.active, g, 0.0)
-        along = self._totals(active)[:, self.design.of_dimension]
+        active = g.through(sparse.diags_array(self.active.astype(float)).tocsr())
+        own = self.design.dimension_totals
+        along = Gradient.of(active.times(own.toarray().T), own.multiply(self.alpha[None, :]))
         if self.null.shape[1]:
-            along = along + linalg.solve(self._null_gram, (active @ self.null).T).T @ self.null.T
-        return self.solve(active), along * self.alpha
+            slopes = linalg.solve(self._null_gram, active.times(self.null).T).T
+            along = along + Gradient.of(slopes, self.null.T * self.alpha)
+        return self.solved(active), along
 
 
 def aliased_levels(design: Design, null: np.ndarray, margins: np.ndarray) -> np.ndarray:

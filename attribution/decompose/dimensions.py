@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 from scipy import sparse
@@ -58,28 +59,37 @@ class LevelEffects:
     _fit: AdditiveFit
     _inner: dict[int, tuple[Sequence[int], LevelEffects]] = field(default_factory=dict)
 
-    def pull(self, g: np.ndarray) -> tuple[Gradient, Gradient]:
+    @property
+    def slopes(self) -> int:
+        """The factors that the gradients of many levels share."""
+        return max([self._fit.shared, *(effects.slopes for _, effects in self._inner.values())])
+
+    def pull(self, g: Gradient) -> tuple[Gradient, Gradient]:
         """Pull gradients in alpha, shape (K, q), back to cell weights and cell values."""
-        design, fit = self._design, self._fit
-        n = len(self.residual)
-        in_weights, at_leaves = Gradient.zero(len(g), n), []
+        design, fit, lines = self._design, self._fit, g.shape[0]
+        in_weights, at_leaves = Gradient.zero(lines, len(self.residual)), Gradient.zero(lines, 0)
         for leaf in self._leaves:
-            own = g[:, design.block(leaf)]
+            own = _columns(g, design, leaf)
             if leaf in self._inner:
                 parents, effects = self._inner[leaf]
-                above = np.hstack([g[:, design.block(a)] for a in parents])
+                above = reduce(Gradient.beside, [_columns(g, design, a) for a in parents])
                 # alpha_leaf is what the inner fit leaves over: its value minus its fit.
-                inner = effects._design.matrix
-                to_weights, to_values = effects.pull(above - own @ inner)
+                below = own.through(effects._design.matrix)
+                to_weights, to_values = effects.pull(above - below)
                 X_leaf = design.only([leaf]).matrix
                 in_weights = in_weights + to_weights.through(sparse.csr_array(X_leaf.T))
-                own = own + to_values.toarray()
-            at_leaves.append(own)
-        u, v = fit.pull_alpha(np.hstack(at_leaves) if at_leaves else np.zeros((len(g), 0)))
+                own = own + to_values
+            at_leaves = Gradient.beside(at_leaves, own)
+        u, v = fit.pull_alpha(at_leaves)
         X = fit.design.matrix
-        in_values = Gradient.of(u, X.multiply(fit.p[:, None]).T)
-        in_weights = in_weights + Gradient.of(u, X.multiply(fit.residual[:, None]).T)
-        return in_weights + Gradient.of(-v, X.T), in_values
+        in_values = u.through(X.multiply(fit.p[:, None]).T)
+        in_weights = in_weights + u.through(X.multiply(fit.residual[:, None]).T)
+        return in_weights - v.through(X.T), in_values
+
+
+def _columns(g: Gradient, design: Design, d: int) -> Gradient:
+    block = design.block(d)
+    return g.columns(block.start, block.stop)
 
 
 def level_effects(design: Design, weights: np.ndarray, values: np.ndarray) -> LevelEffects:
@@ -168,6 +178,11 @@ class Adjusted:
     design: Design
     _weights: Weights
 
+    @property
+    def slopes(self) -> int:
+        """What the gradient of one level holds, beside the slopes on its own cells."""
+        return self.effects.slopes
+
     def gradient(self, rows) -> Gradient:
         """The gradient of ``rows @ levels`` over (p_0, p_1, r_0, r_1); rows of shape (K, q).
 
@@ -183,8 +198,9 @@ class Adjusted:
         own = Gradient.of(
             rows.multiply(self.alpha[None, :]).tocsr(), sparse.hstack([-X.T, X.T, none, none])
         )
-        moved = rows.multiply(shift_of_level[None, :]).toarray()
-        in_weights, in_values = self.effects.pull(moved)
+        moved = sparse.csr_array(rows.multiply(shift_of_level[None, :]))
+        each = sparse.eye_array(len(shift_of_level))
+        in_weights, in_values = self.effects.pull(Gradient.of(moved, each))
         S = len(shift)
         half, nothing = 0.5 * sparse.eye_array(S), sparse.csr_array((S, S))
         through_weights = in_weights.through(sparse.hstack([half, half, nothing, nothing]).tocsr())

@@ -72,6 +72,11 @@ class FunctionDecomposition:
     _function: Form
     _by_level: Adjusted | MixByLevel
 
+    @property
+    def slopes(self) -> int:
+        """How many slopes the gradient of one level takes, beside those on its own cells."""
+        return max(self._by_level.slopes, *(rates.slopes for rates in self._rates))
+
     # -- the chain rule ----------------------------------------------------------------------
 
     def _to_sums(self, gradient: Gradient) -> Gradient:

@@ -66,6 +66,11 @@ class MixByLevel:
     _p: np.ndarray
     _r: np.ndarray
 
+    @property
+    def slopes(self) -> int:
+        """What the gradient of one level holds, beside the slopes on its own cells."""
+        return self.design.width
+
     def gradient(self, rows) -> Gradient:
         """The gradient of ``rows @ levels`` over (p_0, p_1, r_0, r_1); rows of shape (K, q)."""
         p, r, X, of = self._p, self._r, self.design.matrix, self.design.of_dimension

@@ -60,6 +60,11 @@ class Rates:
         """Cells whose rate in a period comes from the other one, shape (2, S) of bool."""
         return self.source != np.array([[0], [1]])
 
+    @property
+    def slopes(self) -> int:
+        """The factors that the gradients of many lines share."""
+        return max((fit.shared for fit in self.fits), default=1)
+
     def pull(self, gradient: Gradient, exact: bool = True) -> Gradient:
         """Turn a gradient over (r_0, r_1) into one over (D_0, D_1, N_0, N_1).
 
@@ -97,20 +102,22 @@ class Rates:
         # g . d fitted = sum_c h_c w_c d r_c, h = (sum of g + X u) / w_t, u the fit's solution for
         # X'g, and d r_c = (d N_c - r_c d D_c) / D_c.
         S, X = self.D.shape[1], self.design.matrix
-        terms = []
+        pulled = Gradient.zero(gradient.shape[0], 2 * S)
         for t, fit in enumerate(self.fits):
             # Every rate that this period's fit predicts, in either period.
             chosen = (self.source == t).astype(float).ravel()
-            stacked = sparse.vstack([X, X], format="csr").multiply(chosen[:, None])
-            on_dummies = gradient.through(sparse.csr_array(stacked)).toarray()
-            on_mean = gradient.through(sparse.csr_array(chosen[:, None])).toarray()
+            stacked = sparse.csr_array(
+                sparse.vstack([X, X], format="csr").multiply(chosen[:, None])
+            )
             per_N = np.divide(fit.p, self.D[t], out=np.zeros(S), where=self.D[t] > 0)
-            by_N = sparse.csr_array(per_N[None, :])
-            basis = sparse.vstack([X.multiply(per_N[:, None]).T, by_N], format="csr")
-            empty = sparse.csr_array(basis.shape)
-            placed = sparse.hstack([empty] * t + [basis] + [empty] * (1 - t), format="csr")
-            terms.append((np.hstack([fit.solve(on_dummies), on_mean]), placed))
-        return Gradient(tuple(terms), (gradient.shape[0], 2 * S))
+            placed = sparse.csr_array(
+                (per_N, (np.arange(S), t * S + np.arange(S))), shape=(S, 2 * S)
+            )
+            on_dummies = fit.solved(gradient.through(stacked))
+            pulled = pulled + on_dummies.through(sparse.csr_array(X.T @ placed))
+            everywhere = sparse.csr_array(np.ones((1, S))) @ placed
+            pulled = pulled + Gradient.of(gradient.times(chosen[:, None]), everywhere)
+        return pulled
 
 
 def saturated(D: np.ndarray, N: np.ndarray, design: Design) -> Rates:

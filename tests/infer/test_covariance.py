@@ -7,9 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from statsmodels.stats.multitest import multipletests
 
 import attribution as at
+from attribution.decompose import Design
+from attribution.decompose.design import AdditiveFit
+from attribution.gradient import Gradient
 from attribution.infer import covariance, std_errors, stepwise
 
 ASK = {"by": ["queue", "market"], "period": "month", "baseline": 1, "current": 2}
@@ -168,3 +172,34 @@ def simulated(seed: int, clustered: bool) -> bool:
 def test_intervals_of_a_change_that_did_not_happen_cover_zero():
     covered = np.mean([simulated(seed, clustered=True) for seed in range(400)])
     assert abs(covered - 0.95) < 2.6 * np.sqrt(0.95 * 0.05 / 400)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "nested"),
+    [((200, 3), False), ((150, 4, 3), False), ((300,), False), ((200, 6), True)],
+)
+def test_a_solution_for_many_lines_is_that_of_each(sizes, nested):
+    rng = np.random.default_rng(1)
+    codes = np.column_stack([rng.integers(0, k, 900) for k in sizes])
+    if nested:  # what few cells tell apart, and aliased directions
+        codes[:, 1] = codes[:, 0] % 6
+        codes[:5, 1] = (codes[:5, 0] + 1) % 6
+    weights = rng.random(900) * (rng.random(900) > 0.1)
+    fit = AdditiveFit(Design(codes, sizes), weights, rng.random(900))
+    right = rng.normal(size=(sum(sizes), sum(sizes)))
+    assert fit.shared < len(right)
+    expected = fit.solve(right)
+    found = fit.solved(Gradient.of(right, sparse.eye_array(len(right)))).toarray()
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
+
+
+def test_squares_that_cancel_stay_0():
+    # 80 lines whose own and shared parts cancel for every unit.
+    rng = np.random.default_rng(0)
+    sums = sparse.csr_array(rng.random((500, 90)))
+    weights = rng.random((80, 90))
+    own = Gradient.of(sparse.eye_array(80, format="csr"), weights)
+    shared = Gradient.of(np.ones((80, 1)), weights[:1])
+    squares = (own - shared).squares(sums)
+    expected = ((sums @ (weights - weights[:1]).T) ** 2).sum(axis=0)
+    np.testing.assert_allclose(squares, expected, rtol=1e-9, atol=1e-20)
