@@ -396,7 +396,7 @@ def to_sql(
                 return str(int(value))
             # Conditions count as 0 or 1: "(a == b) + (c == d)".
             case Compare() | In() | Logical() | Not():
-                return f"{write(e)}::BIGINT"
+                return f"{write(e)}::INTEGER"
         return write(e)
 
     def membership(e: In) -> str:

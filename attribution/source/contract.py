@@ -59,13 +59,12 @@ def broken_rules(table, selection: str, rules: Sequence[Rule]) -> list[dict]:
     findings = []
     for rule in rules:
         broken = f"NOT coalesce({rule.holds}, false)"
-        count, first = table.query(
-            f"WITH selected AS ({selection}), broken AS "
-            f"(SELECT row_number FROM selected WHERE {broken}) "
-            f"SELECT (SELECT count(*) FROM broken), (SELECT list(row_number) FROM "
-            f"(FROM broken ORDER BY row_number LIMIT {_SHOWN_ROWS}))"
-        ).fetchall()[0]
-        if count:
+        rows = table.query(
+            f"SELECT row_number, count(*) OVER () AS n FROM ({selection}) WHERE {broken} "
+            f"ORDER BY row_number LIMIT {_SHOWN_ROWS}"
+        ).fetchall()
+        if rows:
+            first, count = [row for row, _ in rows], rows[0][1]
             findings.append(
                 {"column": rule.column, "problem": rule.problem, "count": count, "rows": first}
             )

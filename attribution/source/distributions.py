@@ -166,10 +166,15 @@ def count_buckets(
     Cells go by a 64-bit hash of period and levels, a third of the work of grouping by labels.
     """
     heft = f"fsum({weight}::DOUBLE)" if weight else "count(*)::DOUBLE"
-    found = table.query(
-        f"SELECT hash({', '.join(keys)}) AS cell, {grid.sql} AS key, {heft} AS weight "
-        f"FROM ({selection}) GROUP BY 1, 2"
-    ).fetchnumpy()
+    listed = ", ".join(keys)
+    counts = f"{grid.sql} AS key, {heft} AS weight FROM ({selection})"
+    if table.remote:  # whose engine does not hash alike
+        grouped = ", ".join(str(i + 1) for i in range(len(keys) + 1))
+        counted = table.query(f"SELECT {listed}, {counts} GROUP BY {grouped}").materialize()
+        found = counted.query("counted", f"SELECT hash({listed}) AS cell, key, weight FROM counted")
+    else:
+        found = table.query(f"SELECT hash({listed}) AS cell, {counts} GROUP BY 1, 2")
+    found = found.fetchnumpy()
     return {name: np.asarray(column) for name, column in found.items()}
 
 

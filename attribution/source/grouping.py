@@ -461,7 +461,6 @@ class _Scan:
         """Run the GROUP BY and keep its result as the table `grouped` of `workspace`."""
         keys = [*self.cell_keys, *(f"k{i}" for i in range(len(self.request.clusters)))]
         summed = [f"{sql} AS m{i}" for i, sql in enumerate(sums.values())]
-        summed.append(f"hash({', '.join(self.cell_keys)}) AS cell")
         if weight is not None:
             summed += [f"count_if({weight} < 1 - 1e-9) AS light", f"sum({weight}) AS heft"]
         broken = f"count_if(NOT ({holds}))" if holds != "true" else "0"
@@ -472,7 +471,11 @@ class _Scan:
         relation = self.table.query(sql)
         # An Arrow stream is asked for more than once; materialized, the query runs only once.
         workspace.register("stream", ArrowOnly(relation.materialize()))
-        workspace.execute("CREATE OR REPLACE TEMP TABLE grouped AS FROM stream")
+        # Engines do not hash alike, and the histograms of `count_buckets` are found by this hash.
+        cell = f"hash({', '.join(self.cell_keys)})"
+        workspace.execute(
+            f"CREATE OR REPLACE TEMP TABLE grouped AS SELECT *, {cell} AS cell FROM stream"
+        )
         workspace.unregister("stream")
         groups, broken_rows = workspace.execute(
             "SELECT count(*), coalesce(sum(broken), 0) FROM grouped"
@@ -515,7 +518,8 @@ class _Scan:
         """Say which periods there are, or that the filter left none of one that is."""
         name = self.request.period
         rows = self.table.query(
-            f"SELECT DISTINCT {self.period()} AS p FROM source WHERE p IS NOT NULL LIMIT 10000"
+            f"SELECT DISTINCT p FROM (SELECT {self.period()} AS p FROM source) "
+            "WHERE p IS NOT NULL LIMIT 10000"
         ).fetchall()
         there = sorted((self.when.label(r[0]) for r in rows), key=natural_key)
         if not there:

@@ -16,6 +16,8 @@ from attribution.errors import ColumnTypeError, SourceError
 from attribution.expressions import quote_identifier, quote_literal
 from attribution.source.delimited import Reading, escape_glob, open_csv, refuse_repeated
 from attribution.source.files import open_database_file, open_workbook, paths_of, split_part
+from attribution.source.secrets import redacted
+from attribution.source.warehouse import Remote, from_ibis, from_spark, is_ibis, is_spark
 
 __all__ = [
     "ArrowOnly",
@@ -49,7 +51,7 @@ class Table:
         Column name -> the SQL that refers to it in `source`.
     types : dict
         Column name -> its DuckDB type.
-    relation : duckdb.DuckDBPyRelation
+    relation : duckdb.DuckDBPyRelation or Remote
         The rows, on the engine that holds them.
     """
 
@@ -62,6 +64,11 @@ class Table:
     def query(self, sql: str) -> Any:
         """Run one query over `source` where the data is."""
         return self.relation.query("source", sql)
+
+    @property
+    def remote(self) -> bool:
+        """Whether another engine than DuckDB holds the rows."""
+        return isinstance(self.relation, Remote)
 
 
 def open_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
@@ -94,8 +101,10 @@ def open_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
         text = os.fspath(data)
         if isinstance(data, str) and is_sql(text):
             relation = single_select(connect(), text)
-            return _described("sql", " ".join(text.split()), relation, choose)
+            return _described("sql", redacted(" ".join(text.split())), relation, choose)
         return _file_table(os.fsdecode(text), choose)
+    if is_ibis(data) or is_spark(data):
+        return _remote_table(data, choose)
     if "pyarrow.dataset" in sys.modules and isinstance(
         data, sys.modules["pyarrow.dataset"].Dataset
     ):
@@ -127,6 +136,20 @@ def _table(kind: str, name: str, names: list[str], references: list[str], relati
             columns[column] = f"({columns[column]} AT TIME ZONE 'UTC')"
             types[column] = "TIMESTAMP"
     return Table(kind, name, columns, types, relation)
+
+
+def _remote_table(data: Any, choose: Callable[[list[str]], Reading]) -> Table:
+    names = list(data.columns)
+    read = list(choose(names).columns)
+    refuse_repeated(names, choose(names))
+    kind, opened = ("spark", from_spark) if is_spark(data) else ("ibis", from_ibis)
+    remote = opened(data, read, _without_rows)
+    return _table(kind, "", read, remote.columns, remote)
+
+
+def _without_rows(types: dict[str, str]) -> Any:
+    nulls = ", ".join(f"NULL::{kind} AS {name}" for name, kind in types.items()) or "1 AS c"
+    return connect().sql(f"SELECT {nulls} WHERE false")
 
 
 def connect() -> Any:
@@ -210,7 +233,13 @@ def _file_table(path: str, choose: Callable[[list[str]], Reading]) -> Table:
     suffix = next((s for s in _SUFFIXES if path.lower().endswith(s)), None)
     suffix = ".parquet" if os.path.isdir(path) else suffix
     if suffix is None:
-        raise SourceError(f"data: {path!r} is neither {_READ} nor SQL (SELECT, WITH or FROM ...).")
+        shown = redacted(path)
+        if "://" in path:
+            raise SourceError(
+                f"data: {shown!r} is an address, not a table. Pass an Ibis table of it: "
+                "ibis.connect(address).table(name)."
+            )
+        raise SourceError(f"data: {shown!r} is neither {_READ} nor SQL (SELECT, WITH or FROM ...).")
     paths = paths_of(path)
     connection = connect()
     try:
@@ -234,7 +263,7 @@ def reading_problem(error: Exception) -> str:
 
     The engine's own message goes on with advice on options that the user does not have.
     """
-    text = str(error).strip()
+    text = redacted(str(error).strip())
     line = re.search(r"CSV Error on Line: (\d+)", text)
     if line is None:
         text = re.split(r"\s+LINE \d+:|Possible", text)[0]
@@ -265,7 +294,7 @@ def reading_problem(error: Exception) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return redacted(str(error).strip().splitlines()[0])
 
 
 class ArrowOnly:

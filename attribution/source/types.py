@@ -52,7 +52,9 @@ def is_number(kind: str) -> bool:
 
 def as_number(sql: str, kind: str) -> str:
     """Widen what would overflow or cannot be added: small integers, decimals, booleans."""
-    if kind in INTEGERS or kind == "BOOLEAN":
+    if kind == "BOOLEAN":
+        return f"{sql}::INTEGER"
+    if kind in INTEGERS:
         return sql if kind == "BIGINT" else f"{sql}::BIGINT"
     if kind in WIDE_INTEGERS:
         return f"{sql}::HUGEINT"

@@ -1,0 +1,316 @@
+"""Tables of other engines - Ibis expressions, Spark frames: the work is done where they are.
+
+A scan is written in DuckDB's SQL. Here each of its queries is translated by sqlglot for the engine
+that holds the table and run there: the condition, expressions, weights, the cutting of dates, the
+rules of the data contract and the GROUP BY. What comes back is the grouped result and, where rows
+break the contract, how many and the first few. An empty table of the same columns in DuckDB gives
+the types, and refuses what does not fit them, before anything is sent.
+
+Sums of floating-point numbers are the engine's own (DuckDB's here carry the rounding error along).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from uuid import uuid4
+
+from attribution.errors import SourceError
+from attribution.expressions import quote_identifier
+from attribution.source.secrets import redacted
+
+__all__ = ["Remote", "from_ibis", "from_spark", "is_ibis", "is_spark", "translate"]
+
+_INTEGERS = {
+    "int8": "TINYINT", "int16": "SMALLINT", "int32": "INTEGER", "int64": "BIGINT",
+    "uint8": "UTINYINT", "uint16": "USMALLINT", "uint32": "UINTEGER",
+}  # fmt: skip
+_PLAIN = {
+    **_INTEGERS, "float32": "FLOAT", "float64": "DOUBLE", "boolean": "BOOLEAN",
+    "string": "VARCHAR", "date": "DATE",
+}  # fmt: skip
+_SPARK = {
+    "tinyint": "TINYINT", "smallint": "SMALLINT", "int": "INTEGER", "bigint": "BIGINT",
+    "float": "FLOAT", "double": "DOUBLE", "boolean": "BOOLEAN", "string": "VARCHAR",
+    "date": "DATE", "timestamp_ntz": "TIMESTAMP",
+}  # fmt: skip
+_LARGEST = "1.7976931348623157E308"
+
+
+@dataclass(frozen=True, eq=False)
+class Remote:
+    """A table of another engine, or a query over one.
+
+    It answers as a DuckDB relation does; a query runs when its rows are asked for.
+
+    Attributes
+    ----------
+    twin : duckdb.DuckDBPyRelation
+        The same columns without rows, or the same query over it.
+    run : callable
+        A query over `source` in DuckDB's SQL, and the types of its columns -> an Arrow table.
+    sql : str
+        The query; "" is the table itself.
+    """
+
+    twin: Any
+    run: Callable[[str, dict[str, str]], Any]
+    sql: str = ""
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.twin.columns)
+
+    @property
+    def types(self) -> list[Any]:
+        return list(self.twin.types)
+
+    def query(self, name: str, sql: str) -> Any:
+        """Return a query over the table, which it calls by `name`."""
+        twin = self.twin.query(name, sql)
+        reads = re.search(rf"\b{name}\b", sql)
+        return Remote(twin, self.run, sql) if reads else twin
+
+    @cached_property
+    def fetched(self) -> Any:
+        """The rows, as a DuckDB relation."""
+        from attribution.source.tables import connect
+
+        types = dict(zip(self.columns, map(str, self.types), strict=True))
+        connection = connect()
+        # Engines call a count without a name differently.
+        table = self.run(self.sql, types).rename_columns(self.columns)
+        connection.register("fetched", table)
+        casts = ", ".join(
+            f"{quote_identifier(name)}::{kind} AS {quote_identifier(name)}"
+            for name, kind in types.items()
+        )
+        return connection.sql(f"SELECT {casts} FROM fetched")
+
+    def materialize(self) -> Any:
+        return self.fetched
+
+    def fetchall(self) -> list[tuple]:
+        return self.fetched.fetchall()
+
+    def fetchnumpy(self) -> dict[str, Any]:
+        return self.fetched.fetchnumpy()
+
+
+def is_ibis(data: object) -> bool:
+    """Return whether data is an Ibis table, without importing Ibis."""
+    module = sys.modules.get("ibis.expr.types")
+    return module is not None and isinstance(data, module.Table)
+
+
+def is_spark(data: object) -> bool:
+    """Return whether data is a Spark frame, without importing Spark."""
+    module = sys.modules.get("pyspark.sql")
+    return module is not None and isinstance(data, module.DataFrame)
+
+
+def from_ibis(data: Any, read: Sequence[str], twin: Callable[[dict[str, str]], Any]) -> Remote:
+    """Open an Ibis table.
+
+    Parameters
+    ----------
+    data : ibis.Table
+        Bound to a connection.
+    read : sequence of str
+        The columns that are read; they become c0, c1, ...
+    twin : callable
+        Types by column -> an empty relation.
+
+    Raises
+    ------
+    SourceError
+        There is no connection, or the engine refuses the query.
+    """
+    try:
+        backend = data.get_backend()
+    except Exception as error:
+        raise SourceError(f"data: the Ibis table has no connection ({_line(error)}).") from error
+    columns, types = {}, {}
+    for i, name in enumerate(read):
+        kind = data[name].type()
+        plain = _PLAIN.get(str(kind).lstrip("!"))
+        if kind.is_timestamp():
+            plain = "TIMESTAMP WITH TIME ZONE" if kind.timezone else "TIMESTAMP"
+        column = data[name]
+        if plain is None:
+            # Numbers of a fixed point count as they do in DuckDB; anything else is a label.
+            plain, cast = ("DOUBLE", "float64") if kind.is_numeric() else ("VARCHAR", "string")
+            column = column.cast(cast)
+        columns[f"c{i}"], types[f"c{i}"] = column, plain
+    dialect = str(backend.dialect.__name__).lower()
+    inner = str(backend.compile(data.select(**columns)))
+
+    def run(sql: str, kinds: dict[str, str]) -> Any:
+        text = translate(sql, inner, dialect, types)
+        try:
+            return backend.sql(text, schema=_ibis_schema(kinds)).to_pyarrow()
+        except Exception as error:
+            place = _place(backend)
+            raise SourceError(f"data: {place} cannot answer. {_line(error)}") from error
+
+    return Remote(twin(types), run)
+
+
+def from_spark(data: Any, read: Sequence[str], twin: Callable[[dict[str, str]], Any]) -> Remote:
+    """Open a Spark frame; parameters and errors as for `from_ibis`.
+
+    Times with a zone count by the clock of the session's zone, as Spark shows them.
+    """
+    frame = data.toDF(*(f"c{i}" for i in range(len(data.columns))))
+    casts, types = [], {}
+    for i, name in enumerate(read):
+        at = data.columns.index(name)
+        found = data.schema.fields[at].dataType.simpleString()
+        column, plain = frame[f"c{at}"], _SPARK.get(found)
+        if plain is None:
+            wanted, plain = "string", "VARCHAR"
+            if found.startswith("decimal"):
+                wanted, plain = "double", "DOUBLE"
+            elif found == "timestamp":
+                wanted, plain = "timestamp_ntz", "TIMESTAMP"
+            column = column.cast(wanted)
+        casts.append(column.alias(f"c{i}"))
+        types[f"c{i}"] = plain
+    frame = frame.select(*casts)
+
+    def run(sql: str, kinds: dict[str, str]) -> Any:
+        session, view = data.sparkSession, f"kpi_attribution_{uuid4().hex}"
+        frame.createOrReplaceTempView(view)
+        try:
+            return session.sql(translate(sql, f"SELECT * FROM {view}", "spark", types)).toArrow()
+        except Exception as error:
+            raise SourceError(f"data: Spark cannot answer. {_line(error)}") from error
+        finally:
+            session.catalog.dropTempView(view)
+
+    return Remote(twin(types), run)
+
+
+def translate(sql: str, inner: str, dialect: str, types: dict[str, str]) -> str:
+    """Write a query over `source` for another engine.
+
+    Parameters
+    ----------
+    sql : str
+        One SELECT in DuckDB's SQL.
+    inner : str
+        What `source` is, in the other engine's SQL.
+    dialect : str
+        The engine, by its name in sqlglot.
+    types : dict of str to str
+        The columns of `source` and their types.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    SourceError
+        `inner` is not exactly one SELECT, or changes data.
+    """
+    try:
+        import sqlglot  # pyright: ignore[reportMissingImports]
+        from sqlglot import expressions as sx  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise SourceError(
+            "data: SQL for another engine is written by sqlglot. Install "
+            "'kpi-attribution[warehouse]' or 'kpi-attribution[spark]'."
+        ) from error
+    statements = sqlglot.parse(inner, read=dialect)
+    changes = (sx.Insert, sx.Update, sx.Delete, sx.Merge, sx.Create, sx.Drop, sx.Command)
+    if len(statements) != 1 or not isinstance(statements[0], sx.Query):
+        raise SourceError("data: the table is not exactly one SELECT statement.")
+    if statements[0].find(*changes):
+        raise SourceError("data: the table's SQL changes data; it must only read.")
+    source = statements[0]
+    number = sx.DataType.build("DOUBLE")
+
+    def is_nan(value: Any) -> Any:
+        if dialect in ("postgres", "snowflake"):  # where NaN equals itself and has no function
+            return sx.EQ(this=value, expression=sx.cast(sx.Literal.string("NaN"), number))
+        return sx.IsNan(this=value)
+
+    def beyond(value: Any, comparison: Any) -> Any:
+        return comparison(this=sx.Abs(this=value), expression=sx.Literal.number(_LARGEST))
+
+    def try_cast(node: Any) -> Any:
+        if isinstance(node.this, sx.Literal):  # known to fit
+            return sx.cast(node.this, node.to)
+        if dialect != "postgres":
+            return node
+        text = sx.cast(node.this, sx.DataType.build("TEXT"))
+        form = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+        if not node.to.is_type("double"):
+            form = r"^\s*\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?\s*$"
+        fits = sx.RegexpLike(this=text, expression=sx.Literal.string(form))
+        return sx.Case().when(fits, sx.cast(text.copy(), node.to))
+
+    def is_text(node: Any) -> bool:
+        return isinstance(node, sx.Column) and types.get(node.name) == "VARCHAR"
+
+    def rewrite(node: Any) -> Any:
+        match node:
+            case sx.Table() if node.name == "source":
+                return source.copy().subquery(node.alias or "source")
+            case sx.Anonymous() if node.name.lower() == "fsum":
+                return sx.Sum(this=node.expressions[0])
+            case sx.Anonymous() if node.name.lower() == "isfinite":
+                return beyond(node.expressions[0], sx.LTE)
+            case sx.IsInf():
+                return sx.and_(beyond(node.this, sx.GT), sx.not_(is_nan(node.this.copy())))
+            case sx.IsNan():
+                return is_nan(node.this)
+            case sx.TryCast():
+                return try_cast(node)
+            case sx.GT() | sx.GTE() | sx.LT() | sx.LTE() if dialect == "postgres" and (
+                is_text(node.this) or is_text(node.expression)
+            ):
+                # By code points, as everywhere else, not by the rules of a language.
+                node.set(
+                    "this",
+                    sx.Collate(this=node.this, expression=sx.to_identifier("C", quoted=True)),
+                )
+            case sx.Window() if isinstance(node.this, sx.RowNumber) and not node.args.get("order"):
+                by = {"spark": "monotonically_increasing_id()", "snowflake": "NULL"}
+                by["databricks"] = by["spark"]
+                if dialect in by:
+                    ordered = sx.Ordered(this=sqlglot.parse_one(by[dialect]), nulls_first=True)
+                    node.set("order", sx.Order(expressions=[ordered]))
+            case sx.TimestampTrunc() | sx.DateTrunc() if dialect == "bigquery":
+                if str(node.args["unit"].name).upper() == "WEEK":  # begins on Sunday there
+                    node.set("unit", sx.var("ISOWEEK"))
+        return node
+
+    query = sqlglot.parse_one(sql, read="duckdb").transform(rewrite)
+    for i, part in enumerate(list(query.find_all(sx.Subquery))):
+        if isinstance(part.parent, sx.From | sx.Join) and not part.alias:
+            part.set("alias", sx.TableAlias(this=sx.to_identifier(f"q{i}")))
+    return query.sql(dialect=dialect, identify=True)
+
+
+def _ibis_schema(kinds: dict[str, str]) -> dict[str, str]:
+    names = {kind: name for name, kind in _PLAIN.items()}
+    names |= {"TIMESTAMP": "timestamp", "HUGEINT": "decimal(38, 0)"}
+    return {column: names.get(kind, "string") for column, kind in kinds.items()}
+
+
+def _place(backend: Any) -> str:
+    """Name the engine, and the database and host where it tells them."""
+    info = getattr(getattr(backend, "con", None), "info", None)
+    place = [f"{getattr(info, 'dbname', '')!r} on {getattr(info, 'host', '')!r}"] if info else []
+    return " ".join([str(backend.name), *place])
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return redacted(lines[0])[:400] if lines else type(error).__name__
