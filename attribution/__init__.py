@@ -6,6 +6,8 @@
     Cube            the sums behind it, to scan once and ask often
     Rate, Ratio, Mean, Quantile, Total      what a KPI is
     FunctionOfSums  any smooth function of sums; cohen_kappa and f_score are two
+    Product         a product of KPIs: cost = volume x AHT x wage   -> Composed
+    error_types     accuracy by its error types, each with its mix and rate
     kpis            the moderation KPIs by name, bound to your columns: at.kpis.table()
     Dimension       a dimension within another one: market within region
     composite_scorecard   several KPIs of each, gates first
@@ -45,6 +47,7 @@ _HOME = {
     "Dimension": "attribution.hierarchy",
     "Mean": "attribution.metrics",
     "Quantile": "attribution.metrics",
+    "Product": "attribution.composed",
     "Privacy": "attribution.reports.privacy",
     "Rate": "attribution.metrics",
     "FunctionOfSums": "attribution.functions",
@@ -58,6 +61,7 @@ _HOME = {
     "capacity_tree": "attribution.tree",
     "compare_to_plan": "attribution.plans",
     "cohen_kappa": "attribution.functions",
+    "error_types": "attribution.composed",
     "composite_scorecard": "attribution.cards",
     "explain": "attribution.analysis",
     "f_score": "attribution.functions",
@@ -83,6 +87,7 @@ __all__ = [
     "Oaxaca",
     "Quantile",
     "Privacy",
+    "Product",
     "Rate",
     "Ratio",
     "Scorecard",
@@ -96,6 +101,7 @@ __all__ = [
     "compare_to_plan",
     "composite_scorecard",
     "datasets",
+    "error_types",
     "errors",
     "explain",
     "f_score",
@@ -120,6 +126,7 @@ if TYPE_CHECKING:
         composite_scorecard,
         scorecard,
     )
+    from attribution.composed import Product, error_types
     from attribution.cube import Cube
     from attribution.drivers import factors
     from attribution.functions import FunctionOfSums, Total, cohen_kappa, f_score

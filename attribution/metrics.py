@@ -483,7 +483,8 @@ def as_metric(metric: Metric | str) -> Metric:
         raise ColumnTypeError(
             f"metric: {metric!r} is not a metric. "
             "Allowed: at.Rate(...), at.Ratio(...), at.Mean(...), at.Quantile(...) or text such as "
-            "'correct / reviewed', 'mean(seconds)' or 'quantile(seconds, 0.9)'."
+            "'correct / reviewed', 'mean(seconds)' or 'quantile(seconds, 0.9)'; a product of KPIs "
+            "is explained by at.Product(...).explain(data, ...)."
         )
     kind, inside = _called(metric)
     if kind in _FORMS:

@@ -137,7 +137,8 @@ class Attribution:
         """
         change, movement = self.total.change, np.abs(self._parts.estimate).sum()
         sound = abs(change) > 2 * self.total.std_error and abs(change) > 0.1 * movement
-        return effects_table(self.cube, self._evidence, change, sound)
+        names = line_names(self.cube, self._evidence)
+        return effects_table(names, self._evidence, change, sound)
 
     def levels(self, dimension: str) -> pd.DataFrame:
         """Return what each level of a dimension contributed.

@@ -55,12 +55,15 @@ def too_few(cube: Cube) -> str:
     return f"too few {' or '.join(names)}"
 
 
-def effects_table(cube: Cube, evidence: Evidence, change: float, sound: bool) -> pd.DataFrame:
+def effects_table(
+    names: Sequence[tuple[str | None, str | None]], evidence: Evidence, change: float, sound: bool
+) -> pd.DataFrame:
     """Return the rows of the bridge; see `Attribution.effects`.
 
     Parameters
     ----------
-    cube : Cube
+    names : sequence of (str or None, str or None)
+        The dimension and segment of each line.
     evidence : Evidence
     change : float
         The total change.
@@ -74,7 +77,6 @@ def effects_table(cube: Cube, evidence: Evidence, change: float, sound: bool) ->
     import pandas as pd
 
     parts, found = evidence.parts, evidence.lines.found
-    names = line_names(cube, evidence)
     return pd.DataFrame(
         {
             "effect": [line.effect for line in parts.lines],

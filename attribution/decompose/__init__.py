@@ -4,10 +4,12 @@ kitagawa.py mix and rate per segment; turnover.py what enters and leaves; rates.
 additive and pairs rates; counted.py known volumes; dimensions.py the mix effect per dimension;
 linearize.py the chain rule between them; decomposition.py puts one change together, functions.py
 that of a KPI of several sums, with what its shares and rates are worth from coefficients.py, and
-distribution.py that of a quantile. design.py is their linear algebra.
+distribution.py that of a quantile, composed.py that of a
+product or sum of KPIs. design.py is their linear algebra.
 """
 
 from attribution.decompose.coefficients import Form, RatioForm, SmoothForm, TotalForm
+from attribution.decompose.composed import Composition, compose, product_worth
 from attribution.decompose.decomposition import Decomposition, Line, decompose
 from attribution.decompose.design import Design
 from attribution.decompose.dimensions import identical
@@ -29,6 +31,7 @@ Decomposed = Decomposition | FunctionDecomposition
 
 __all__ = [
     "MIX",
+    "Composition",
     "Decomposed",
     "Decomposition",
     "Design",
@@ -38,6 +41,7 @@ __all__ = [
     "Located",
     "Recomputed",
     "compared",
+    "compose",
     "decompose",
     "decompose_function",
     "identical",
@@ -46,6 +50,7 @@ __all__ = [
     "margin_shares",
     "misfit",
     "pathways",
+    "product_worth",
     "quantile_effects",
     "sparsity",
     "RatioForm",
