@@ -310,7 +310,9 @@ def _rate_strata(change: Attribution) -> tuple[Strata, tuple[str, ...]]:
         who = str(cube.clusters.names[0])  # pyright: ignore[reportGeneralTypeIssues]
         notes.append(
             f"No {who} is in the same segment in both periods: they are "
-            "compared with each other, and what they differ by counts as noise."
+            "compared with each other, and what they differ by counts as noise. What is common "
+            "to all and what is spread over the rest cannot be told apart then: read everywhere "
+            "and the rest as one figure, their sum."
         )
     return strata, tuple(notes)
 

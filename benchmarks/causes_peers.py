@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 MOST = 3
+SUPPORT = 0.005
 
 
 def _frames(names, codes, n, k):
@@ -35,8 +36,8 @@ def wise_pizza(names, codes, n, k) -> list[frozenset]:
 
     before, after = (f[f["n"] > 0] for f in _frames(names, codes, n, k))
     found = explain_changes_in_average(
-        before, after, list(names), "ok", "n", max_depth=3, min_segments=1, max_segments=MOST,
-        how="split_fits", verbose=False,
+        before, after, list(names), "ok", "n", max_depth=3, max_segments=MOST,
+        how="totals", verbose=False,
     )  # fmt: skip
     segments = [s["segment"] for s in found.segments]
     plain = [{d: v for d, v in s.items() if d in names} for s in segments]
@@ -55,7 +56,7 @@ def divexplorer(names, codes, n, k) -> list[frozenset]:
             rows.append(part.assign(error=value))
         explorer = DivergenceExplorer(pd.concat(rows, ignore_index=True))
         patterns = explorer.get_pattern_divergence(
-            min_support=0.002, attributes=list(names), boolean_outcomes=["error"], max_len=3
+            min_support=SUPPORT, attributes=list(names), boolean_outcomes=["error"]
         )
         for items, rate, count in zip(
             patterns["itemset"], patterns["error"], patterns["support_count"], strict=True

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import attribution as at
-from attribution.errors import DataQualityWarning, OptionError
+from attribution.errors import DataQualityWarning, IdentificationError, OptionError
 
 SIZES = {"queue": 4, "policy": 5, "market": 6, "tenure": 3}
 
@@ -164,6 +164,13 @@ def test_people_seen_in_one_period_only_are_compared_with_each_other():
     found = explained(data.assign(person=data["person"] + 1000 * (data["month"] == 2))).causes()
     assert "policy = p1" in set(found.frame["segment"])
     assert any("No person is in the same segment" in note for note in found.notes)
+    assert any("read everywhere and the rest as one figure" in note for note in found.notes)
+
+
+def test_effects_that_do_not_settle_are_refused(change, monkeypatch):
+    monkeypatch.setattr("attribution.search.select._SETTLED", 0.0)
+    with pytest.raises(IdentificationError, match="did not settle in 40 steps"):
+        change.causes()
 
 
 def test_without_clusters_rows_are_independent_and_a_warning_says_so():

@@ -14,6 +14,7 @@ from typing import cast
 import numpy as np
 from scipy import linalg, sparse
 
+from attribution.errors import IdentificationError
 from attribution.progress import progress
 from attribution.search.drift import Grains, bounded, grain_drift, unit_variance
 from attribution.search.incidence import Segments
@@ -26,7 +27,10 @@ __all__ = ["Found", "search"]
 # A weak prior on effects, sd 4 on the logit: keeps the effect of a segment without failures finite.
 _RIDGE = 1 / 16
 _TIE = 1e-6
-_MOST_STEPS = 8
+_SETTLED = 1e-3
+# Fisher scoring that has not settled after so many steps goes on with half steps, then gives up.
+_WHOLE_STEPS = 8
+_MOST_STEPS = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +107,11 @@ def search(
     Returns
     -------
     Found
+
+    Raises
+    ------
+    IdentificationError
+        The effects do not settle.
     """
     model = _Model(
         strata,
@@ -230,15 +239,18 @@ class _Model:
     ) -> tuple[np.ndarray, Working, np.ndarray]:
         """Fisher scoring; also returns the last scores and the step taken from them."""
         ridge = _ridge(X.shape[1])
-        steps = 0
-        while True:
+        for taken in range(_MOST_STEPS):
             work = working(self.strata, self.strata.scores(X @ theta), drift, self.cells)
             information = X.T @ work.times(X) + np.diag(ridge)
             step = linalg.solve(information, X.T @ work.u - ridge * theta, assume_a="pos")
-            step = np.clip(step, -2, 2)
-            theta, steps = theta + step, steps + 1
-            if np.abs(step).max() < 1e-3 or steps == _MOST_STEPS:
-                return theta, work, step
+            if np.abs(step).max() < _SETTLED:
+                return theta + step, work, step
+            theta = theta + np.clip(step, -2, 2) * (1.0 if taken < _WHOLE_STEPS else 0.5)
+        raise IdentificationError(
+            f"causes: the effects of {X.shape[1] - 1} segments and of everywhere did not settle in "
+            f"{_MOST_STEPS} steps, so none of them can be trusted. Search a lower max_order, or "
+            "fewer dimensions, or merge thin levels."
+        )
 
     def _drift(self, work: Working, causes: int) -> Drift:
         kind = self.strata.kind
