@@ -80,7 +80,8 @@ def explain(
         A pandas, Polars (eager or lazy) or Arrow table, an Arrow dataset, a DuckDB relation, a path
         or glob (.parquet .csv .csv.gz), a folder of Parquet files (names such as ``month=2026-08``
         are columns), ``"warehouse.duckdb::table"``, ``"book.xlsx::sheet"``, or one SELECT
-        statement. Each is opened for reading only.
+        statement. An Ibis table (PostgreSQL and other warehouses) and a PySpark frame are grouped
+        by their own engine; only grouped rows are fetched. Everything is opened for reading only.
     metric : Metric or str
         What is explained: ``at.Rate("correct", "reviewed")`` or ``"correct / reviewed"``.
     by : str, Dimension, or a sequence of them

@@ -12,6 +12,7 @@ import duckdb
 
 from attribution.errors import MissingFileError, SourceError, listing, nearest
 from attribution.expressions import quote_identifier
+from attribution.source.secrets import redacted
 
 __all__ = ["open_database_file", "open_workbook", "paths_of", "read_only", "split_part"]
 
@@ -61,7 +62,8 @@ def paths_of(path: str) -> list[str]:
     if not paths:
         folder = Path(path).parent
         beside = [p.name for p in folder.glob("*")] if folder.is_dir() else []
-        raise MissingFileError(f"data: no file matches {path!r}.{nearest(Path(path).name, beside)}")
+        hint = nearest(Path(path).name, beside)
+        raise MissingFileError(f"data: no file matches {redacted(path)!r}.{hint}")
     return paths
 
 
@@ -85,8 +87,8 @@ def read_only(path: str, parameter: str = "data") -> Any:
         raise SourceError(f"{parameter}: {path!r} cannot be opened. {problem}{hint}") from error
 
 
-def open_database_file(path: str, part: str | None) -> Any:
-    """Return the relation of a table or view of a DuckDB file, opened for reading only.
+def open_database_file(path: str, part: str | None) -> tuple[Any, Any]:
+    """Return a table or view of a DuckDB file as a relation, and its read-only connection.
 
     Parameters
     ----------
@@ -102,7 +104,8 @@ def open_database_file(path: str, part: str | None) -> Any:
     there = {t if s == "main" else f"{s}.{t}": (s, t) for s, t in rows}
     there |= {f"main.{t}": (s, t) for s, t in rows if s == "main" and part == f"main.{t}"}
     schema, table = there[_chosen(path, part, list(there), "table")]
-    return connection.sql(f"FROM {quote_identifier(schema)}.{quote_identifier(table)}")
+    relation = connection.sql(f"FROM {quote_identifier(schema)}.{quote_identifier(table)}")
+    return relation, connection
 
 
 def open_workbook(path: str, part: str | None) -> Any:

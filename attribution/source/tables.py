@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from attribution.source.warehouse import Remote, from_ibis, from_spark, is_ibis,
 
 __all__ = [
     "ArrowOnly",
+    "Query",
     "Table",
     "connect",
     "is_sql",
@@ -35,6 +37,43 @@ _SQL = re.compile(
 )
 _SUFFIXES = (".parquet", ".csv", ".csv.gz")
 _READ = "a file that can be read (.parquet, .csv, .csv.gz, .xlsx, .duckdb, a folder of .parquet)"
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """A query of DuckDB that runs when its rows are asked for, and that Ctrl-C stops.
+
+    Attributes
+    ----------
+    relation : duckdb.DuckDBPyRelation
+    connection : duckdb.DuckDBPyConnection or None
+        None where the user's own connection runs it, which its relation does not tell.
+    """
+
+    relation: Any
+    connection: Any
+
+    @property
+    def types(self) -> list[Any]:
+        return list(self.relation.types)
+
+    def materialize(self) -> Any:
+        if self.connection is None:
+            return self.relation.materialize()
+        # The engine does not see a signal while it works; a thread that waits for it does.
+        with ThreadPoolExecutor(1) as worker:
+            running = worker.submit(self.relation.materialize)
+            try:
+                return running.result()
+            except KeyboardInterrupt:
+                self.connection.interrupt()
+                raise
+
+    def fetchall(self) -> list[tuple]:
+        return self.materialize().fetchall()
+
+    def fetchnumpy(self) -> dict[str, Any]:
+        return self.materialize().fetchnumpy()
 
 
 @dataclass(frozen=True)
@@ -53,6 +92,8 @@ class Table:
         Column name -> its DuckDB type.
     relation : duckdb.DuckDBPyRelation or Remote
         The rows, on the engine that holds them.
+    connection : duckdb.DuckDBPyConnection or None
+        What runs the queries, where it is ours.
     """
 
     kind: str
@@ -60,10 +101,12 @@ class Table:
     columns: dict[str, str]
     types: dict[str, str]
     relation: Any
+    connection: Any = None
 
     def query(self, sql: str) -> Any:
-        """Run one query over `source` where the data is."""
-        return self.relation.query("source", sql)
+        """Return one query over `source`; it runs where the data is."""
+        found = self.relation.query("source", sql)
+        return found if self.remote else Query(found, self.connection)
 
     @property
     def remote(self) -> bool:
@@ -79,7 +122,8 @@ def open_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
     data : frame, relation, path, glob or SQL text
         pandas, Polars (eager, lazy), Arrow (table or dataset), a DuckDB relation, a path or glob of
         Parquet or CSV, a folder of Parquet files, a workbook or DuckDB file
-        (``"book.xlsx::sheet"``, ``"warehouse.duckdb::table"``), or one SELECT statement.
+        (``"book.xlsx::sheet"``, ``"warehouse.duckdb::table"``), an Ibis table, a PySpark frame, or
+        one SELECT statement.
     choose : callable
         Names of all columns -> what is read of them; it raises where it misses one.
         Of a frame only these cross into the engine (files read what a query names).
@@ -100,8 +144,10 @@ def open_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
     if isinstance(data, str | os.PathLike):
         text = os.fspath(data)
         if isinstance(data, str) and is_sql(text):
-            relation = single_select(connect(), text)
-            return _described("sql", redacted(" ".join(text.split())), relation, choose)
+            connection = connect()
+            relation = single_select(connection, text)
+            name = redacted(" ".join(text.split()))
+            return _described("sql", name, relation, choose, connection)
         return _file_table(os.fsdecode(text), choose)
     if is_ibis(data) or is_spark(data):
         return _remote_table(data, choose)
@@ -110,24 +156,35 @@ def open_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
     ):
         connection = connect()
         connection.register("dataset", data)
-        return _described("pyarrow dataset", "", connection.sql("FROM dataset"), choose)
+        return _described("pyarrow dataset", "", connection.sql("FROM dataset"), choose, connection)
     return _frame_table(data, choose)
 
 
 def _described(
-    kind: str, name: str, relation: Any, choose: Callable[[list[str]], Reading]
+    kind: str,
+    name: str,
+    relation: Any,
+    choose: Callable[[list[str]], Reading],
+    connection: Any = None,
 ) -> Table:
     names = list(relation.columns)
     refuse_repeated(names, choose(names))
     if len({n.casefold() for n in names}) == len(names):
-        return _table(kind, name, names, [quote_identifier(n) for n in names], relation)
+        return _table(kind, name, names, [quote_identifier(n) for n in names], relation, connection)
     # The engine folds the case of names: "queue" would find "Queue". Positions cannot be mistaken.
     short = [f"c{i}" for i in range(len(names))]
     relation = relation.query("source", f"FROM source AS source({', '.join(short)})")
-    return _table(kind, name, names, short, relation)
+    return _table(kind, name, names, short, relation, connection)
 
 
-def _table(kind: str, name: str, names: list[str], references: list[str], relation: Any) -> Table:
+def _table(
+    kind: str,
+    name: str,
+    names: list[str],
+    references: list[str],
+    relation: Any,
+    connection: Any = None,
+) -> Table:
     columns = dict(zip(names, references, strict=True))
     types = dict(zip(names, map(str, relation.types), strict=True))
     for column, found in types.items():
@@ -135,7 +192,7 @@ def _table(kind: str, name: str, names: list[str], references: list[str], relati
             # Not in the zone of the machine, which would move rows between periods.
             columns[column] = f"({columns[column]} AT TIME ZONE 'UTC')"
             types[column] = "TIMESTAMP"
-    return Table(kind, name, columns, types, relation)
+    return Table(kind, name, columns, types, relation, connection)
 
 
 def _remote_table(data: Any, choose: Callable[[list[str]], Reading]) -> Table:
@@ -227,7 +284,8 @@ def _unended(statement: str) -> str:
 def _file_table(path: str, choose: Callable[[list[str]], Reading]) -> Table:
     file, part, container = split_part(path)
     if container == "database":
-        return _described("duckdb", path, open_database_file(file, part), choose)
+        relation, connection = open_database_file(file, part)
+        return _described("duckdb", path, relation, choose, connection)
     if container == "workbook":
         return replace(_frame_table(open_workbook(file, part), choose), kind="excel", name=path)
     suffix = next((s for s in _SUFFIXES if path.lower().endswith(s)), None)
@@ -249,9 +307,11 @@ def _file_table(path: str, choose: Callable[[list[str]], Reading]) -> Table:
             relation = connection.sql(
                 f"FROM read_parquet([{listed}], union_by_name=true, hive_types_autocast=false)"
             )
-            return _described("parquet", path, relation, choose)
+            return _described("parquet", path, relation, choose, connection)
         names, relation = open_csv(connection, paths, choose)
-        return _table("csv", path, names, [f"c{i}" for i in range(len(names))], relation)
+        return _table(
+            "csv", path, names, [f"c{i}" for i in range(len(names))], relation, connection
+        )
     except duckdb.Error as error:
         problem = reading_problem(error)
         named = problem if problem.startswith("'") else f"{path!r} cannot be read. {problem}"
@@ -315,8 +375,8 @@ def _frame_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
     except TypeError as error:
         raise ColumnTypeError(
             f"data: {_type_name(data)} is not a table. Allowed: a "
-            "pandas, Polars or Arrow table, a DuckDB relation, a path or glob (.parquet .csv "
-            ".csv.gz .xlsx .duckdb), SQL text."
+            "pandas, Polars or Arrow table, a DuckDB relation, an Ibis table, a PySpark frame, "
+            "a path or glob (.parquet .csv .csv.gz .xlsx .duckdb), SQL text."
         ) from error
     except nw.exceptions.DuplicateError as error:
         raise SourceError(f"data: {' '.join(str(error).split())[:300]}") from error
@@ -337,7 +397,8 @@ def _frame_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
         _check_one_type(native[short[wanted.period]], wanted.period)
     connection = connect()
     connection.register("frame", _plain(native) if kind == "pandas" else ArrowOnly(native))
-    return _table(kind, "", list(short), list(short.values()), connection.sql("FROM frame"))
+    relation = connection.sql("FROM frame")
+    return _table(kind, "", list(short), list(short.values()), relation, connection)
 
 
 def _check_one_type(values: Any, name: str) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import gzip
 import pickle
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -505,3 +509,62 @@ def test_every_error_is_one_of_ours_and_a_standard_one() -> None:
                 assert issubclass(kind, ValueError | KeyError | TypeError)
                 assert str(kind("a sentence")) == "a sentence"
                 assert isinstance(pickle.loads(pickle.dumps(kind("a sentence"))), kind)
+
+
+# -- what is never shown, what can be stopped ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://ops:hunter2@db.example:5432/reviews", "mysql://ops:hun:ter2@db.example/reviews",
+     "https://ops:hunter2@db.example/reviews.parquet", "snowflake://ops:hunter2@db.example/a.csv"],
+)  # fmt: skip
+def test_an_address_is_named_without_its_password(address: str) -> None:
+    with pytest.raises(errors.SourceError) as caught:
+        explain(data=address)
+    assert "db.example" in str(caught.value)
+    assert "ter2" not in str(caught.value)
+
+
+def test_sql_is_kept_without_its_passwords(tmp_path: Path) -> None:
+    ROWS.to_parquet(tmp_path / "rows.parquet")
+    text = f"SELECT * FROM '{tmp_path}/rows.parquet' WHERE 'host=h password=hunter2' <> 'x'"
+    cube = at.Cube.from_data(text, "correct / reviewed", "queue", period="month")
+    assert "hunter2" not in repr(cube) + repr(cube.provenance)
+    assert "password=***" in cube.provenance["name"]
+    wrong = text.replace("WHERE", "WHERE no_such_column AND")
+    with pytest.raises(errors.SourceError) as caught:
+        explain(data=wrong)
+    assert "hunter2" not in str(caught.value)
+
+
+ENDLESS = """
+import signal
+import attribution as at
+
+rows = "SELECT a.range % 2 AS month, b.range % 97 AS q, 1 AS ok FROM range({n}) a, range({n}) b"
+at.Cube.from_data(rows.format(n=10), at.Rate("ok"), "q", period="month")
+print("started", flush=True)
+try:
+    at.Cube.from_data(rows.format(n=10**7), at.Rate("ok"), "q", period="month")
+except KeyboardInterrupt:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    at.Cube.from_data(rows.format(n=10), at.Rate("ok"), "q", period="month")
+    print("stopped", flush=True)
+"""
+
+
+def test_ctrl_c_stops_the_engine_and_leaves_it_usable() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "started\n"
+        for _ in range(30):
+            time.sleep(1)
+            process.send_signal(signal.SIGINT)
+            if process.poll() is not None:
+                break
+        assert process.stdout.read() == "stopped\n"
+    finally:
+        process.kill()
+        process.communicate()
