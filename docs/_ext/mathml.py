@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from docutils import nodes
-from docutils.utils.math.latex2mathml import tex2mathml
+from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 
 
 def _inline(self: Any, node: nodes.math) -> None:
-    self.body.append(tex2mathml(node.astext(), as_block=False))
+    self.body.append(convert(node.astext()))
     raise nodes.SkipNode
 
 
 def _block(self: Any, node: nodes.math_block) -> None:
     self.body.append(self.starttag(node, "div", CLASS="math"))
-    self.body.append(tex2mathml(node.astext(), as_block=True))
+    self.body.append(convert(node.astext(), display="block"))
     self.body.append("</div>\n")
     raise nodes.SkipNode
 
