@@ -20,7 +20,13 @@ from attribution.bridge import Bar, Bridge
 from attribution.cube import Cube
 from attribution.decompose import Composition, compose, product_worth
 from attribution.drivers import shares_of_change
-from attribution.errors import ColumnTypeError, OptionError, PeriodError
+from attribution.errors import (
+    ColumnTypeError,
+    DataContractError,
+    OptionError,
+    PeriodError,
+    listing,
+)
 from attribution.evidence import Evidence, Options
 from attribution.formatting import Format, significant
 from attribution.infer import Units, cluster_sum_units, half_width, row_sum_units
@@ -40,6 +46,7 @@ __all__ = ["Composed", "Product", "error_types"]
 
 _TYPES = ("over_enforcement", "under_enforcement", "wrong_policy", "technical_errors")
 _MOST_FACTORS = 10
+_ROUNDING = 1e-9
 _DUST, _DUST_OF_ERRORS = 1e-12, 1e-8
 
 
@@ -191,6 +198,8 @@ def error_types(
     ------
     OptionError
         A type is no share, or they do not share their trials.
+    DataContractError
+        A segment has more errors than trials: types overlap.
 
     Examples
     --------
@@ -346,6 +355,8 @@ def _explained(cube: Cube, metric: _Metric, options: Options) -> Composed:
         for m in metric.factors.values()
     ]
     f = np.array([[c.total.baseline, c.total.current] for c in changes.values()]).T
+    if metric.shares:
+        _check_apart(cube, metric)
     R = 1 - f.sum(axis=1) if metric.shares else f.prod(axis=1)
     if not np.isfinite(R).all():
         raise PeriodError(f"baseline: {metric.label!r} has no value in a period.")
@@ -361,6 +372,21 @@ def _explained(cube: Cube, metric: _Metric, options: Options) -> Composed:
     total = Total(float(R[0]), float(R[1]), float(R[1] - R[0]), **known)
     return Composed(metric.label, metric.display_unit, metric.better, total,
                     verdict(total, options), changes, cube, evidence)  # fmt: skip
+
+
+def _check_apart(cube: Cube, metric: _Metric) -> None:
+    """Refuse error types of which a trial has several: accuracy is no longer one less their sum."""
+    kinds = list(metric.factors.values())
+    errors = sum(cube.metric_sums(kind, "numerator") for kind in kinds)
+    trials = cube.metric_sums(kinds[0], "denominator")
+    over = np.argwhere(errors > trials * (1 + _ROUNDING))
+    if len(over):
+        named = [f"{cube.segment_name(c)} in {cube.periods[t]}" for t, c in over]
+        raise DataContractError(
+            f"types: more errors than trials in {len(over):,} segments: {listing(named, most=4)}. "
+            "A trial has one error type at most; count the gravest.",
+            [{"segment": name, "problem": "more errors than trials"} for name in named],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -460,8 +486,12 @@ class Composed:
             for i in kept
         )
         f, total = self.format, self.total
-        moved = f"{f.level(total.baseline)} to {f.level(total.current)}"
-        message = f"{self.name}: {moved} ({f.change(total.change)}), {self.verdict}"
+        ends = f"{f.level(total.baseline)} to {f.level(total.current)} ({f.change(total.change)})"
+        message = {
+            "real": f"{self.name} {'rose' if total.change > 0 else 'fell'} from {ends}",
+            "noise": f"{self.name}: {ends} is not distinguishable from noise",
+            "inconclusive": f"{self.name}: {ends} is inconclusive",
+        }[self.verdict]
         dof = self._evidence.units.degrees_of_freedom
         bridge = Bridge(
             metric=self.name,
