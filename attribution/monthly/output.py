@@ -19,6 +19,7 @@ from attribution.monthly.messages import as_dict, counts, remarks, tone
 from attribution.monthly.runs import KpiReview, privacy_of
 from attribution.monthly.workbook import write_workbook
 from attribution.reports.folder import replace_folder
+from attribution.reports.pptx import deck_of_all
 
 if TYPE_CHECKING:
     from attribution.monthly.job import Reviewed
@@ -98,7 +99,7 @@ def write_folder(
         if done.config.output.xlsx:
             write_workbook(done, folder / "workbook.xlsx")
         if done.config.output.pptx:
-            _write_deck(answered, folder / "deck.pptx", done.config)
+            _write_deck(done, folder / "deck.pptx")
         note("deck and workbook written")
         (folder / "summary.md").write_text(done.markdown() + "\n", encoding="utf-8")
         write_actions(done.actions, folder / "actions.csv")
@@ -135,13 +136,13 @@ def _write_kpi(k: KpiReview, folder: Path, name: str, config: ReviewConfig) -> s
     return k.kpi.name
 
 
-def _write_deck(answered: Sequence[KpiReview], path: Path, config: ReviewConfig) -> None:
+def _write_deck(done: Reviewed, path: Path) -> None:
     """One deck: the slides of each KPI's first comparison behind those of the KPI before."""
-    look: dict[str, Any] = {"template": config.output.template}
-    for k in answered:
-        if k.main is not None:
-            k.main.to_pptx(path, privacy=privacy_of(config), **look)
-            look = {"append_to": path}
+    first = [next((c.shown for c in k.compared if c.shown is not None), None) for k in done.kpis]
+    title = f"{done.config.review.title}, {done.period}"
+    shown = [one for one in first if one is not None]
+    if shown:
+        deck_of_all(shown, path, title, template=done.config.output.template)
 
 
 def _manifest(done: Reviewed) -> dict[str, Any]:

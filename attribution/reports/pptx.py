@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from attribution.reports.shown import Shown, protect
 if TYPE_CHECKING:
     from attribution.result import Attribution
 
-__all__ = ["pptx_file", "write_pptx"]
+__all__ = ["deck_of_all", "pptx_file", "write_pptx"]
 
 
 def write_pptx(
@@ -79,19 +80,57 @@ def pptx_file(
     """Write the deck of what may be shown; see `write_pptx`."""
     deck = open_deck(template, append_to, layout)
     if append_to is None:
-        _describe(deck, shown)
+        _describe(deck, shown.bridge.message)
+    _add(deck, shown, trend)
+    return write_file(path, lambda fresh: _save(deck, fresh))
+
+
+def deck_of_all(
+    all_shown: Sequence[Shown],
+    path: str | Path,
+    title: str,
+    *,
+    template: str | Path | None = None,
+) -> Path:
+    """Write one deck with the slides of several KPIs, one after the other.
+
+    Parameters
+    ----------
+    all_shown : sequence of Shown
+    path : str or Path
+    title : str
+        Of the file.
+    template : str or Path, optional
+        A company's .pptx, as in `write_pptx`.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    OptionError
+        As in `write_pptx`.
+    """
+    deck = open_deck(template, None, None)
+    _describe(deck, title)
+    for shown in all_shown:
+        _add(deck, shown, None)
+    return write_file(path, lambda fresh: _save(deck, fresh))
+
+
+def _add(deck: Deck, shown: Shown, trend: Any) -> None:
     bridge_slide(deck, shown)
     mix_slides(deck, shown)
     causes_slide(deck, shown)
     if trend is not None:
         trend_slide(deck, shown, trend)
     findings_slide(deck, shown)
-    return write_file(path, lambda fresh: _save(deck, fresh))
 
 
-def _describe(deck: Deck, shown: Shown) -> None:
+def _describe(deck: Deck, title: str) -> None:
     properties = deck.presentation.core_properties
-    properties.title, properties.author = shown.bridge.message[:255], "kpi-attribution"
+    properties.title, properties.author = title[:255], "kpi-attribution"
     properties.last_modified_by, properties.revision = "", 1
 
 

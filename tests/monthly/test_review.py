@@ -378,3 +378,22 @@ def test_a_killed_run_leaves_the_previous_output_whole_and_two_runs_exclude_each
         except LockedError:
             time.sleep(0.1)
     assert digests(again.folder) == before
+
+
+def test_one_deck_and_one_workbook_hold_every_kpi(config):
+    import openpyxl
+    import pptx
+
+    config["output"] |= {"pptx": True, "xlsx": True}
+    done = run(config)
+    titles = [
+        slide.shapes.title.text for slide in pptx.Presentation(done.folder / "deck.pptx").slides
+    ]
+    assert any("Accuracy fell" in title for title in titles)
+    assert any("AHT" in title for title in titles)
+    book = openpyxl.load_workbook(done.folder / "workbook.xlsx")
+    rows = list(book["Effects"].iter_rows(min_row=4, values_only=True))
+    total = sum(row[5] for row in rows if row[:2] == ("Accuracy", "previous period"))
+    assert total == pytest.approx(done.kpis[0].main.total.change, abs=1e-12)
+    scores = {row[0] for row in book["Scorecard"].iter_rows(min_row=4, values_only=True)}
+    assert scores == {"Accuracy", "AHT"}
