@@ -26,9 +26,9 @@ def _kind(name: str) -> str:
     value = getattr(attribution, name)
     if isinstance(value, ModuleType):
         return "Modules"
-    if not inspect.isclass(value):
-        return "Questions"
-    return "What a KPI is" if value.__module__ == "attribution.metrics" else "Data and results"
+    if value.__module__ in ("attribution.metrics", "attribution.functions"):
+        return "What a KPI is"
+    return "Data and results" if inspect.isclass(value) else "Questions"
 
 
 def _purpose(value: object) -> str:
