@@ -5,7 +5,7 @@
 
 Worlds come from `causes_worlds.py`, seeds fixed. Our answers go through the public interface: a
 cube, `explain`, `causes`. Peers run in an environment of their own (`causes_peers.py`). The tables
-are printed; docs/explanation/causes.md holds the last ones.
+are printed, ± one Monte-Carlo standard error; docs/explanation/causes.md holds the last ones.
 """
 
 from __future__ import annotations
@@ -59,9 +59,18 @@ def planted(world: World) -> set[frozenset]:
     return {frozenset((d, f"{d}{i}") for d, i in cause.items()) for cause in world.causes}
 
 
+def exact_match(counts: np.ndarray) -> tuple[float, float]:
+    """F1 over worlds and its jackknife standard error, from each world's hits and errors."""
+    hits, errors = counts.sum(axis=0)
+    left = counts.sum(axis=0) - counts
+    n = len(counts)
+    without = 2 * left[:, 0] / np.maximum(2 * left[:, 0] + left[:, 1], 1)
+    return 2 * hits / max(2 * hits + errors, 1), float(np.sqrt((n - 1) * without.var()))
+
+
 def measure(form: str, instances: int, null: bool) -> dict:
     """Search `instances` worlds of a form."""
-    hits = wrong = missed = named = 0
+    counts, named = [], 0
     seconds, errors, false_parts, orders = [], [], [], []
     for seed in range(instances):
         world = make_world(7_000_000 + seed, null=null, **FORMS[form])
@@ -73,9 +82,8 @@ def measure(form: str, instances: int, null: bool) -> dict:
         for row in causes.rows():
             found[frozenset((d, row[d]) for d in world.names if isinstance(row[d], str))] = row
         truth = planted(world)
-        hits += len(truth & found.keys())
-        wrong += len(found.keys() - truth)
-        missed += len(truth - found.keys())
+        wrong, missed = found.keys() - truth, truth - found.keys()
+        counts.append((len(truth & found.keys()), len(wrong) + len(missed)))
         named += bool(found)
         false_parts.append(len(found.keys() - truth) / max(len(found), 1))
         orders += [len(c) for c in found]
@@ -83,9 +91,13 @@ def measure(form: str, instances: int, null: bool) -> dict:
             row = found.get(frozenset((d, f"{d}{i}") for d, i in cause.items()))
             if row is not None:
                 errors.append(abs(row["contribution"] / true - 1))
+    f1, f1_error = exact_match(np.array(counts))
+    share = named / instances
     return {
-        "f1": 2 * hits / max(2 * hits + wrong + missed, 1),
-        "named": named / instances,
+        "f1": f1,
+        "f1_error": f1_error,
+        "named": share,
+        "named_error": float(np.sqrt(share * (1 - share) / instances)),
         "false": float(np.mean(false_parts)),
         "error": float(np.median(errors)) if errors else float("nan"),
         "seconds": float(np.median(seconds)),
@@ -127,9 +139,15 @@ def main() -> int:
     for form in asked.forms.split(","):
         x = measure(form, asked.instances, null=False) if asked.instances else {}
         y = measure(form, asked.nulls, null=True) if asked.nulls else {}
-        cells = [f"{x['f1']:.3f}", f"{100 * x['false']:.1f} %", f"{100 * x['error']:.1f} %",
-                 f"{x['seconds']:.2f}"] if x else ["", "", "", ""]  # fmt: skip
-        cells.append(f"{100 * y['named']:.1f} %" if y else "")
+        cells = [""] * 4
+        if x:
+            cells = [
+                f"{x['f1']:.3f} ± {x['f1_error']:.3f}",
+                f"{100 * x['false']:.1f} %",
+                f"{100 * x['error']:.1f} %",
+                f"{x['seconds']:.2f}",
+            ]
+        cells.append(f"{100 * y['named']:.1f} ± {100 * y['named_error']:.1f} %" if y else "")
         print(f"| {form} | {' | '.join(cells)} |", flush=True)
     return 0
 
