@@ -59,7 +59,7 @@ def fitted(text: str, width: float, size: float, bold: bool = False, lines: int 
     Examples
     --------
     >>> fitted("a label of a level that goes on and on", 90, 10)
-    'a label of…n and on'
+    'a label of…nd on'
     """
     cleaned = clean(text)
     broken = lines_of(cleaned, width, size, bold)
