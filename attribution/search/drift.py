@@ -26,6 +26,9 @@ _CAP_OF_COUNTS = 6.0**2
 # A single unit is never taken to be more than this many standard deviations from the others.
 _WILDEST = 3.0
 _FEWEST = 6
+# Draws of signs for what one grain's drift does to another's squares, and rows times draws.
+_DRAWS = 32
+_MOST_DRAWN = 1_000_000
 # More levels than this are not taken out before cells' drift is measured.
 _MOST_LEVELS = 300
 
@@ -128,21 +131,17 @@ class Grains:
         self.levels = _level_columns(codes) if sum(sizes) <= _MOST_LEVELS else None
         self._expected: np.ndarray | None = None
 
-    def expected(
-        self, information: list[np.ndarray], weight: np.ndarray, in_rows: np.ndarray, rows: bool
-    ) -> np.ndarray:
+    def expected(self, work: Working, information: list[np.ndarray], rows: bool) -> np.ndarray:
         """The excess of each grain's squares per unit of variance at each, worked out once.
 
-        It is a matter of who works where, and hardly of the rates.
+        It is a matter of who works where, and hardly of the rates. A block's drift is mostly taken
+        for that of its people in finer cells, so no closed form per cell serves: signs are drawn
+        for the blocks and sent through the same M⁻¹ as the scores.
         """
         if self._expected is None:
             grain = [*self.groups, *([None] if rows else [])]
-            self._expected = np.array(
-                [
-                    [_expected(inner, known, outer, weight, in_rows) for outer in grain]
-                    for inner, known in zip(grain, information, strict=True)
-                ]
-            )
+            columns = [_expected(work, self, outer, information, rows) for outer in grain]
+            self._expected = np.column_stack(columns)
         return self._expected
 
 
@@ -167,7 +166,7 @@ def grain_drift(work: Working, grains: Grains, evident: float) -> Drift | None:
         pull = np.divide(row.z**2, row.v, out=np.zeros_like(row.v), where=row.v > 0)
         left[own] = (1 - pull * work.g[unit])[own]
     i_row = row.v * left
-    u = _without_levels(work, grains.levels)
+    u = _without_levels(work, grains.levels, work.u)
     information = [
         _group_information(work, group) * _freedom(group, fitted, grains.levels is not None)
         for group, fitted in zip(grains.groups, grains.fitted, strict=True)
@@ -187,9 +186,7 @@ def grain_drift(work: Working, grains: Grains, evident: float) -> Drift | None:
     usable = count - taken >= np.maximum(_FEWEST, 0.2 * count)
     if not usable.any() or (excess[usable] / noise[usable]).max() < evident:
         return None
-    weight = np.bincount(cell, i_row, len(work.v))
-    in_rows = np.bincount(cell, i_row**2, len(work.v))
-    expected = grains.expected(information, weight, in_rows, rows)
+    expected = grains.expected(work, information, rows)
     A = expected[np.ix_(usable, usable)] / noise[usable, None]
     variances = np.zeros(len(found))
     variances[usable], _ = optimize.nnls(A, excess[usable] / noise[usable])
@@ -207,17 +204,17 @@ def _level_columns(codes: np.ndarray) -> np.ndarray:
     return np.hstack([codes[:, [d]] == np.unique(codes[:, d]) for d in range(codes.shape[1])]) * 1.0
 
 
-def _without_levels(work: Working, levels: np.ndarray | None) -> np.ndarray:
+def _without_levels(work: Working, levels: np.ndarray | None, u: np.ndarray) -> np.ndarray:
     """Scores with an effect of every level taken out.
 
     A cause that holds many blocks would otherwise pass for drift of all of them and hide behind it.
     """
     if levels is None:
-        return work.u
+        return u
     through = work.times(levels)
     system = levels.T @ through
     system[np.diag_indices_from(system)] += 1e-6 * np.trace(system) / len(system) + 1e-12
-    return work.u - through @ np.linalg.solve(system, levels.T @ work.u)
+    return u - through @ np.linalg.solve(system, levels.T @ u)
 
 
 def _freedom(group: np.ndarray, fitted: int, taken: bool) -> float:
@@ -248,25 +245,36 @@ def _group_information(work: Working, group: np.ndarray) -> np.ndarray:
 
 
 def _expected(
-    inner: np.ndarray | None,
-    information: np.ndarray,
+    work: Working,
+    grains: Grains,
     outer: np.ndarray | None,
-    weight: np.ndarray,
-    in_rows: np.ndarray,
-) -> float:
-    """The excess of squares over the groups of `inner` per unit of variance at `outer`.
+    information: list[np.ndarray],
+    rows: bool,
+) -> np.ndarray:
+    """The excess of squares over every grain's groups per unit of variance at `outer`."""
+    row, cell, unit = work.row, work.strata.cell, work.strata.unit
+    S, R, own = len(work.v), len(cell), unit >= 0
+    draws = int(np.clip(_MOST_DRAWN // max(R, 1), _FEWEST, _DRAWS))
+    rng = np.random.default_rng(0)
+    place = np.arange(R) if outer is None else outer[cell]
+    signs = rng.choice((-1.0, 1.0), (int(place.max()) + 1, draws))[place]
+    u = row.v[:, None] * signs
+    if work.g.size:
+        z, at = np.where(own, row.z, 0.0), np.where(own, unit, 0)
+        to_units = sparse.csr_array((z, (at, np.arange(R))), shape=(len(work.g), R))
+        u -= z[:, None] * (work.g[:, None] * (to_units @ signs))[at]
+    to_cells = sparse.csr_array((np.ones(R), (cell, np.arange(R))), shape=(S, R))
+    scores = _without_levels(work, grains.levels, to_cells @ u)
+    found = []
+    for group, known in zip(grains.groups, information, strict=False):
+        members = (np.ones(S), (group, np.arange(S)))
+        summed = sparse.csr_array(members, shape=(len(known), S)) @ scores
+        found.append(_per_information(summed, known))
+    if rows:
+        found.append(_per_information(u, information[-1]))
+    return np.array(found)
 
-    A group's information once its units are taken out is spread over its cells as theirs is.
-    """
-    if inner is None:
-        return float(information.sum())
-    total = np.bincount(inner, weight)
-    if outer is None:
-        squares = np.bincount(inner, in_rows)
-    else:
-        width = int(outer.max()) + 1
-        both, position = np.unique(inner.astype(np.int64) * width + outer, return_inverse=True)
-        own = np.bincount(position.ravel(), weight)
-        squares = np.bincount(both // width, own**2, len(total))
-    parts = np.divide(squares, total**2, out=np.zeros_like(total), where=total > 0)
-    return float((parts * information).sum())
+
+def _per_information(scores: np.ndarray, information: np.ndarray) -> float:
+    there = information > 1e-9
+    return float(((scores[there] ** 2).mean(axis=1) / information[there]).sum())
