@@ -256,7 +256,7 @@ def _expected(
     S, R, own = len(work.v), len(cell), unit >= 0
     draws = int(np.clip(_MOST_DRAWN // max(R, 1), _FEWEST, _DRAWS))
     rng = np.random.default_rng(0)
-    place = np.arange(R) if outer is None else outer[cell]
+    place = _in_order(work) if outer is None else outer[cell]
     signs = rng.choice((-1.0, 1.0), (int(place.max()) + 1, draws))[place]
     u = row.v[:, None] * signs
     if work.g.size:
@@ -273,6 +273,17 @@ def _expected(
     if rows:
         found.append(_per_information(u, information[-1]))
     return np.array(found)
+
+
+def _in_order(work: Working) -> np.ndarray:
+    """A number for each row that does not depend on the names or the order of units."""
+    strata, R = work.strata, len(work.strata.cell)
+    whose = np.zeros(R)
+    if work.g.size:
+        whose = np.where(strata.unit >= 0, work.unit_information[strata.unit].round(6), 0.0)
+    place = np.empty(R, dtype=int)
+    place[np.lexsort((whose, *strata.k, *strata.n, strata.cell))] = np.arange(R)
+    return place
 
 
 def _per_information(scores: np.ndarray, information: np.ndarray) -> float:
