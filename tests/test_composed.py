@@ -101,6 +101,7 @@ def test_factors_may_lack_segments_of_each_other(reviews):
     assert found.effects["estimate"].sum() == pytest.approx(found.total.change, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_the_estimates():
     rng = np.random.default_rng(1)
     codes = np.array([[a, b] for a in range(3) for b in range(2)])

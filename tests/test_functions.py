@@ -69,6 +69,7 @@ def test_a_ratio_with_that_volume_has_every_property():
     check_decomposition(folded(RatioForm(), [(1, 0), (0, 1), (1, 0)], "additive"), cases=CASES)
 
 
+@pytest.mark.slow
 def test_a_ratio_with_a_volume_of_its_own_keeps_all_but_what_moves_n_against_d():
     # V = D, N = N, denominator = D + 2 N: neither 1 - R nor R + constant stay in this family.
     check_decomposition(
@@ -94,6 +95,7 @@ def test_adding_a_constant_to_a_ratio_with_a_volume_changes_nothing():
     np.testing.assert_allclose(one.estimate, -flipped.estimate, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_total_keeps_all_but_what_its_volume_moves():
     # A sum grows with its volume, and a constant added to all rates grows with it too.
     check_decomposition(
@@ -104,6 +106,7 @@ def test_a_total_keeps_all_but_what_its_volume_moves():
     )
 
 
+@pytest.mark.slow
 def test_a_smooth_function_keeps_all_but_what_is_not_linear_in_it():
     check_decomposition(
         folded(SmoothForm(squared), [(1, 0), (0, 1)], "saturated"),

@@ -167,6 +167,7 @@ def test_between_and_within_are_those_of_the_definition(seed):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
@@ -226,6 +227,7 @@ def test_intervals_of_the_tree_are_those_of_the_level_tables():
     assert tree.loc["market"]["mix_below"].dropna().eq(0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mix", ["adjusted", "shapley"])
 def test_two_children_of_one_parent(mix):
     by = [MARKET, at.Dimension("site", within="region")]
@@ -242,6 +244,7 @@ def test_two_children_of_one_parent(mix):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mix", ["adjusted", "shapley"])
 def test_gradients_of_two_children_are_their_slopes(mix):
     rng = np.random.default_rng(5)

@@ -74,6 +74,7 @@ def aliased_case(seed: int) -> Case:
 # -- properties ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", WITHOUT)
 def test_every_method_has_the_properties_it_can_have(method):
     run, without = by_mix(method), WITHOUT[method]

@@ -143,6 +143,7 @@ def test_order_of_rows_and_dimensions_and_names_of_groups_change_nothing():
     np.testing.assert_allclose(renamed, wanted, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rates", ["saturated", "additive"])
 def test_standard_errors_agree_with_the_jackknife_over_clusters(rates):
     table = reviews(sites=2, moderators=25, each=60)

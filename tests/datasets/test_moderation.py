@@ -701,6 +701,7 @@ def test_progress_is_shown_on_a_terminal_only(monkeypatch, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_memory_stays_small():
     tracemalloc.start()
     simulate_moderation("small")

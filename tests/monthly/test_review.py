@@ -78,6 +78,7 @@ def test_lower_is_better_breaches_upwards(config):
     assert "is above 1.00 s" in run(config).kpis[1].breaches[0]
 
 
+@pytest.mark.slow
 def test_a_repeated_culprit_is_named_with_its_run(config, make_reviews, tmp_path):
     months = [f"2026-{m:02d}" for m in range(1, 8)]
     falling = make_reviews(months, fallen=months[4:])
