@@ -295,7 +295,7 @@ def test_one_row_per_period_is_answered_without_an_interval() -> None:
 @pytest.mark.slow
 def test_intervals_cover_the_truth() -> None:
     """Lognormal minutes with moderators that differ: the total's 95 % interval covers 95 %."""
-    rng, covered, worlds = np.random.default_rng(5), 0, 300
+    rng, covered, worlds = np.random.default_rng(5), 0, 900
     for _ in range(worlds):
         months = []
         pace = rng.normal(0, 0.3, 60)
@@ -308,9 +308,7 @@ def test_intervals_cover_the_truth() -> None:
             )  # fmt: skip
         total = explained(pd.concat(months), cluster="moderator").total
         covered += total.conf_low <= 0 <= total.conf_high
-    # 2.6 Monte-Carlo standard errors below 95 %. Above it the smoothed density leaves the interval a
-    # little wide: 97.2 % over 900 worlds of three seeds.
-    assert 0.917 < covered / worlds < 0.99
+    assert 0.917 < covered / worlds < 0.98
 
 
 # -- bad input -----------------------------------------------------------------------------------
