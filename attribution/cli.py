@@ -30,7 +30,7 @@ _USAGE = (
     errors.LockedError,
 )
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

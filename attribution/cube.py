@@ -132,7 +132,7 @@ class Cube:
     weighted: bool = False
     sketches: dict[str, Sketch] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
-    findings: tuple[dict, ...] = ()
+    findings: tuple[dict[str, Any], ...] = ()
     hierarchy: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -797,7 +797,7 @@ class Cube:
         return self.pool(dict(zip(names, sides, strict=True)))
 
 
-def several(given: object) -> list:
+def several(given: object) -> list[Any]:
     """Return one value, or any collection of values, as a list."""
     single = isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable)
     return [given] if single else list(given)  # pyright: ignore[reportArgumentType]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 __all__ = [
     "AttributionError",
@@ -80,12 +81,12 @@ class DataContractError(AttributionError, ValueError):
         counted from 0, as in ``frame.iloc``) or `segments`.
     """
 
-    def __init__(self, message: str, findings: Sequence[dict] = ()) -> None:
+    def __init__(self, message: str, findings: Sequence[dict[str, Any]] = ()) -> None:
         super().__init__(message)
-        self.findings = list(findings)
+        self.findings: list[dict[str, Any]] = list(findings)
 
     # Exceptions pickle through their args; the findings would be lost between processes.
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.args[0], self.findings)
 
 

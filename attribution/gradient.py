@@ -35,11 +35,11 @@ class Gradient:
         K and n.
     """
 
-    terms: tuple[tuple, ...]
+    terms: tuple[tuple[Any, Any], ...]
     shape: tuple[int, int]
 
     @classmethod
-    def of(cls, left, right) -> Gradient:
+    def of(cls, left: Any, right: Any) -> Gradient:
         """Return the gradient ``left @ right``."""
         columns: Any = sparse.csr_array(right)
         return cls(((left, columns),), (left.shape[0], columns.shape[1]))
@@ -95,7 +95,7 @@ class Gradient:
             terms.append((combined, sparse.csr_array(right)))
         return Gradient(tuple(terms), (K, self.shape[1]))
 
-    def through(self, jacobian) -> Gradient:
+    def through(self, jacobian: Any) -> Gradient:
         """Apply the chain rule: the variables have the `jacobian`, shape (n, new n), in others."""
         terms = tuple((left, sparse.csr_array(right @ jacobian)) for left, right in self.terms)
         return Gradient(terms, (self.shape[0], jacobian.shape[1]))
@@ -120,7 +120,7 @@ class Gradient:
             product += left @ (right @ vector)
         return product
 
-    def dot(self, sums) -> np.ndarray:
+    def dot(self, sums: Any) -> np.ndarray:
         """Return ``sums @ gradient.T``, shape (G, K): what each row of `sums` adds to each line."""
         if self.shape[0] <= _DENSE_LINES:
             return sums @ self.toarray().T
@@ -133,7 +133,7 @@ class Gradient:
                 product += (sums @ right.T) @ left.T
         return product
 
-    def squares(self, sums) -> np.ndarray:
+    def squares(self, sums: Any) -> np.ndarray:
         """Return the column sums of ``dot(sums) ** 2``, shape (K,), without forming it.
 
         With dot = own + shared @ left.T, own sparse and shared narrow, the sum of squares is

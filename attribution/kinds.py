@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def check_asked(cube: Cube, metric: Metric, options: Options) -> None:
 
 
 def decomposed(
-    cube: Cube, metric: Metric, options: Options, order: Sequence[int], pairs: Sequence
+    cube: Cube, metric: Metric, options: Options, order: Sequence[int], pairs: Sequence[Any]
 ) -> Decomposed:
     """Decompose the change of a metric between the two periods of a cube.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from typing import Any
 
 __all__ = ["MISSING", "is_null", "label_of", "natural_key", "plural", "shortened"]
 
@@ -43,7 +44,7 @@ def label_of(value: object) -> str:
     return str(value)
 
 
-def natural_key(label: str) -> tuple:
+def natural_key(label: str) -> tuple[Any, ...]:
     """Sort key that puts "0-30" before "31-90" before "181-365", and "(missing)" last.
 
     Examples

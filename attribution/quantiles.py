@@ -12,6 +12,7 @@ and 60 clusters); those of mix bars are about a tenth too narrow at 3,000 rows a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -192,7 +193,7 @@ def has_density(cube: Cube, metric: Metric) -> bool:
     return not isinstance(metric, Quantile) or None not in facts.get("density", [])
 
 
-def group_quantiles(cube: Cube, metric: Quantile, member, t: int) -> np.ndarray:
+def group_quantiles(cube: Cube, metric: Quantile, member: Any, t: int) -> np.ndarray:
     """Return the quantile of groups of segments in one period; 0 for a group without rows.
 
     Parameters
@@ -230,7 +231,7 @@ def period_values(cube: Cube, metric: Metric) -> np.ndarray:
     return np.divide(N, D, out=np.full(len(D), np.nan), where=D > 0)
 
 
-def _grouped(cube: Cube, metric: Quantile, member, t: int) -> tuple[Located, np.ndarray]:
+def _grouped(cube: Cube, metric: Quantile, member: Any, t: int) -> tuple[Located, np.ndarray]:
     """Where the quantiles of groups lie, and their slopes 1 / f; 0 and NaN without rows."""
     sketch = cube.sketches[metric.value]
     counts = sparse.csr_array(member @ sketch.period(t, len(cube.codes))).toarray()
@@ -243,7 +244,7 @@ def _grouped(cube: Cube, metric: Quantile, member, t: int) -> tuple[Located, np.
 
 
 def inferred_quantiles(
-    cube: Cube, metric: Quantile, evidence: Evidence, member, t: int, support: Support
+    cube: Cube, metric: Quantile, evidence: Evidence, member: Any, t: int, support: Support
 ) -> Known:
     """Infer the quantile of groups of segments in one period.
 

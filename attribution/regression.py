@@ -229,7 +229,7 @@ class Oaxaca:
     """
 
     provenance: dict[str, Any]
-    findings: tuple[dict, ...]
+    findings: tuple[dict[str, Any], ...]
     _means: np.ndarray
     _names: tuple[tuple[str, str | None, str | None], ...]
     _estimate: np.ndarray

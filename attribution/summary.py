@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attribution.formatting import p_text
 from attribution.quality import findings
@@ -138,7 +138,9 @@ def notes(change: Attribution) -> list[str]:
 
 
 def summary(
-    change: Attribution, bridge: Bridge | None = None, found: Sequence[Mapping] | None = None
+    change: Attribution,
+    bridge: Bridge | None = None,
+    found: Sequence[Mapping[str, Any]] | None = None,
 ) -> str:
     """Return headline, verdict, bridge, and findings that matter, as text.
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OVERDISPERSION", "card_of", "columns_of", "over_time", "scan", "scorecard"]
 
-OVERDISPERSION = ["multiplicative", "additive", None]
+OVERDISPERSION: list[str | None] = ["multiplicative", "additive", None]
 
 
 def scorecard(

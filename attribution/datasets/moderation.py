@@ -106,8 +106,6 @@ class Moderation:
         theirs = other.tables()
         return all(frame.equals(theirs[name]) for name, frame in self.tables().items())
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __repr__(self) -> str:
         months = self.truth.kpis["month"]
         moderators = self.moderators["moderator_id"].nunique()

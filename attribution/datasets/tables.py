@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ GUIDELINES = ("2025.1", "2025.2")
 _RISK_TIERS = ("standard", "high")
 
 
-def named(codes: np.ndarray, names, *, ordered: bool = False) -> pd.Categorical:
+def named(codes: np.ndarray, names: Any, *, ordered: bool = False) -> pd.Categorical[Any]:
     """Return codes as a categorical; a code of -1 is null."""
     dtype = pd.CategoricalDtype([str(n) for n in names], ordered=ordered)
     return pd.Categorical.from_codes(codes, dtype=dtype)

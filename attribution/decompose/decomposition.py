@@ -165,12 +165,12 @@ class Decomposition:
         """Cells of S whose rate in a period comes from the other one, shape (2, S)."""
         return self.stages.rates.borrowed
 
-    def group_values(self, member, t: int) -> tuple[np.ndarray, Gradient, np.ndarray]:
+    def group_values(self, member: Any, t: int) -> tuple[np.ndarray, Gradient, np.ndarray]:
         """Return the KPI of groups of segments, its gradient, and where there is one."""
         D, N, _ = self._sums
         return *margin_rates(D, N, member, t), (member @ D[t]) > 0
 
-    def group_rates(self, member, t: int) -> tuple[np.ndarray, Gradient, np.ndarray]:
+    def group_rates(self, member: Any, t: int) -> tuple[np.ndarray, Gradient, np.ndarray]:
         """Return the same: the KPI is the rate."""
         return self.group_values(member, t)
 

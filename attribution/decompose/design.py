@@ -156,18 +156,18 @@ class AdditiveFit:
 
     def __init__(self, design: Design, weights: np.ndarray, values: np.ndarray) -> None:
         self.design = design
-        self.observed = weights > 0
-        self.p = weights / weights.sum()
+        self.observed: np.ndarray = weights > 0
+        self.p: np.ndarray = weights / weights.sum()
         X = design.matrix
-        self.margins = X.T @ self.p
-        self.active = self.margins > 0
+        self.margins: np.ndarray = X.T @ self.p
+        self.active: np.ndarray = self.margins > 0
         y = np.where(self.observed, values, 0.0)
-        self.mean = float(self.p @ y)
+        self.mean: float = float(self.p @ y)
         self._factor()
         right = X.T @ (self.p * y) - self.margins * self.mean
-        self.alpha = self.solve(right[None, :])[0]
-        self.fitted = self.mean + X @ self.alpha
-        self.residual = np.where(self.observed, y - self.fitted, 0.0)
+        self.alpha: np.ndarray = self.solve(right[None, :])[0]
+        self.fitted: np.ndarray = self.mean + X @ self.alpha
+        self.residual: np.ndarray = np.where(self.observed, y - self.fitted, 0.0)
 
     # -- the normal equations ----------------------------------------------------------------
     # K0 = X'WX - mm' + sum_d m_d m_d' has diagonal blocks diag(m_d), so the largest dimension is
@@ -188,7 +188,7 @@ class AdditiveFit:
         self._scale = scale
         # Without a second dimension there is nothing left to factor.
         self._cholesky = linalg.cho_factor(scaled) if len(self._r) else (scaled, False)
-        self.null = self._full_null()
+        self.null: np.ndarray = self._full_null()
         self._null_gram = self.null.T @ (m[:, None] * self.null)
 
     def _blocks(self, p: np.ndarray, m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -183,7 +184,7 @@ class Adjusted:
         """What the gradient of one level holds, beside the slopes on its own cells."""
         return self.effects.slopes
 
-    def gradient(self, rows) -> Gradient:
+    def gradient(self, rows: Any) -> Gradient:
         """The gradient of ``rows @ levels`` over (p_0, p_1, r_0, r_1); rows of shape (K, q).
 
         Only the lines that are asked for: those of all levels would fill q x q.

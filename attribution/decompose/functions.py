@@ -308,11 +308,11 @@ class FunctionDecomposition:
         """Cells of S whose rates in a period come from the other one, shape (2, S)."""
         return self._rates[0].borrowed
 
-    def group_values(self, member, t: int) -> tuple[np.ndarray, Gradient, np.ndarray]:
+    def group_values(self, member: Any, t: int) -> tuple[np.ndarray, Gradient, np.ndarray]:
         """Return the KPI of groups of segments, its gradient, and where there is one."""
         return self._of_groups(self._function.value, member, t)
 
-    def group_rates(self, member, t: int) -> tuple[np.ndarray, Gradient, np.ndarray]:
+    def group_rates(self, member: Any, t: int) -> tuple[np.ndarray, Gradient, np.ndarray]:
         """Return the same; of a total the mean per unit of volume, which mix and rate divide."""
         of = _per_volume if self._worth.volume.size else self._function.value
         return self._of_groups(of, member, t)

@@ -5,6 +5,8 @@ All gradients are over the 4 S sums (D_0, D_1, N_0, N_1).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 
@@ -13,7 +15,9 @@ from attribution.gradient import Gradient
 __all__ = ["margin_rates", "margin_shares", "outside_shares", "total_change"]
 
 
-def margin_shares(D: np.ndarray, member, t: int, blocks: int = 2) -> tuple[np.ndarray, Gradient]:
+def margin_shares(
+    D: np.ndarray, member: Any, t: int, blocks: int = 2
+) -> tuple[np.ndarray, Gradient]:
     """Return each group's share of the denominators of period `t`.
 
     Parameters
@@ -34,7 +38,7 @@ def margin_shares(D: np.ndarray, member, t: int, blocks: int = 2) -> tuple[np.nd
     return share, own + Gradient.of(-share[:, None], everyone)
 
 
-def margin_rates(D: np.ndarray, N: np.ndarray, member, t: int) -> tuple[np.ndarray, Gradient]:
+def margin_rates(D: np.ndarray, N: np.ndarray, member: Any, t: int) -> tuple[np.ndarray, Gradient]:
     """Return each group's rate in period `t`; 0 for a group without volume."""
     volume, S = member @ D[t], D.shape[1]
     rate = np.divide(member @ N[t], volume, out=np.zeros(len(volume)), where=volume > 0)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import sparse
@@ -71,7 +71,7 @@ class MixByLevel:
         """What the gradient of one level holds, beside the slopes on its own cells."""
         return self.design.width
 
-    def gradient(self, rows) -> Gradient:
+    def gradient(self, rows: Any) -> Gradient:
         """The gradient of ``rows @ levels`` over (p_0, p_1, r_0, r_1); rows of shape (K, q)."""
         p, r, X, of = self._p, self._r, self.design.matrix, self.design.of_dimension
         coefficient, tables = self._tables.coefficient, self._tables.tables

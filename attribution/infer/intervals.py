@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -38,7 +39,7 @@ class Inference:
     few: np.ndarray
 
 
-def half_width(degrees_of_freedom, conf_level: float) -> np.ndarray:
+def half_width(degrees_of_freedom: Any, conf_level: float) -> np.ndarray:
     """Return the half width of a t interval in standard errors.
 
     Examples
@@ -52,7 +53,7 @@ def half_width(degrees_of_freedom, conf_level: float) -> np.ndarray:
 def t_inference(
     estimate: np.ndarray,
     std_error: np.ndarray,
-    degrees_of_freedom,
+    degrees_of_freedom: Any,
     conf_level: float,
     few: np.ndarray | bool = False,
 ) -> Inference:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -50,7 +51,7 @@ class UnitSums:
     in_cell: np.ndarray
     ones: np.ndarray | None = None
 
-    def support(self, members) -> Support:
+    def support(self, members: Any) -> Support:
         """Count the units that lines rest on.
 
         Parameters
@@ -144,7 +145,7 @@ class Units:
         """The ways, and the overlap where there is one."""
         return self.ways if self.overlap is None else (*self.ways, self.overlap)
 
-    def support(self, members) -> Support:
+    def support(self, members: Any) -> Support:
         """Count the units that lines rest on; of two cluster columns the fewer.
 
         Parameters

@@ -187,7 +187,7 @@ class History:
             raise
         self._connection.commit()
 
-    def culprits(self, kpi: str, comparison: str, alpha: float) -> dict[str, set[tuple]]:
+    def culprits(self, kpi: str, comparison: str, alpha: float) -> dict[str, set[tuple[Any, ...]]]:
         """Return, by period, (kind, dimension, segment, sign) of what was significant.
 
         The kind is "mix" or "rate" of a level, or "cause" of a named one, which has no dimension.
@@ -201,7 +201,7 @@ class History:
             "AND comparison = $comparison AND p_adjusted < $alpha",
             {"kpi": kpi, "comparison": comparison, "alpha": alpha},
         )
-        found: dict[str, set[tuple]] = {}
+        found: dict[str, set[tuple[Any, ...]]] = {}
         for period, *culprit in rows:
             found.setdefault(period, set()).add(tuple(culprit))
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -156,7 +157,7 @@ class KpiReview:
     n: float = 0.0
     compared: tuple[Compared, ...] = ()
     breaches: tuple[str, ...] = ()
-    findings: tuple[dict, ...] = ()
+    findings: tuple[dict[str, Any], ...] = ()
     restated: tuple[Restated, ...] = ()
     repeated: tuple[Repeated, ...] = ()
     failure: Failure | None = None

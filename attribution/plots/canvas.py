@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attribution.errors import OptionError
 from attribution.plots.page import PAD, POINTS_PER_INCH, Margins, Words, new_axes, set_margins
@@ -121,7 +121,7 @@ class Canvas:
         role: str,
         zorder: float = 1,
         dash: str = "-",
-        **style,
+        **style: Any,
     ) -> None:
         """Draw a line through points."""
         self.ax.plot(

@@ -128,7 +128,9 @@ class Grains:
                     self.fitted.append(1 + sum(sizes[d] - 1 for d in dimensions))
         self.groups.append(np.arange(S))
         self.fitted.append(1 + sum(size - 1 for size in sizes))
-        self.levels = _level_columns(codes) if sum(sizes) <= _MOST_LEVELS else None
+        self.levels: np.ndarray | None = (
+            _level_columns(codes) if sum(sizes) <= _MOST_LEVELS else None
+        )
         self._expected: np.ndarray | None = None
 
     def expected(self, work: Working, information: list[np.ndarray], rows: bool) -> np.ndarray:

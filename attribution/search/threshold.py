@@ -39,7 +39,9 @@ class Chance:
         return -np.expm1(-np.exp(-(criterion - self.location) / self.scale))
 
 
-def draws(work: Working, members: sparse.csr_array, keep: np.ndarray, rng) -> Iterator[np.ndarray]:
+def draws(
+    work: Working, members: sparse.csr_array, keep: np.ndarray, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
     """Yield scores of segments under the fitted model, shape (kept segments + 1, draws).
 
     The last row is that of all cells together.

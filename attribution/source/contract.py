@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from attribution.errors import DataContractError
 
@@ -40,7 +41,7 @@ def all_hold(rules: Sequence[Rule]) -> str:
     return " AND ".join(f"coalesce(({rule.holds}), false)" for rule in rules) or "true"
 
 
-def broken_rules(table, selection: str, rules: Sequence[Rule]) -> list[dict]:
+def broken_rules(table: Any, selection: str, rules: Sequence[Rule]) -> list[dict[str, Any]]:
     """Count the rows that break each rule and find the first of them.
 
     Parameters
@@ -71,7 +72,7 @@ def broken_rules(table, selection: str, rules: Sequence[Rule]) -> list[dict]:
     return findings
 
 
-def contract_error(findings: Sequence[dict]) -> DataContractError:
+def contract_error(findings: Sequence[dict[str, Any]]) -> DataContractError:
     """Write all findings into one error."""
     lines = [
         f"  {f['column']}: {f['problem']} in {f['count']:,} row{'s' * (f['count'] > 1)} "

@@ -10,6 +10,7 @@ import datetime as dt
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from attribution.calendars import MONTHS, UNITS, Calendar
 from attribution.errors import (
@@ -120,7 +121,7 @@ class PeriodColumn:
                 f"{wanted}. Dates are written 2026-03-09, with or without a time."
             )
 
-    def findings(self, table: Table) -> list[dict]:
+    def findings(self, table: Table) -> list[dict[str, Any]]:
         """Say by which clock times with a zone were cut."""
         if self.column is None or self.calendar is None:
             return []

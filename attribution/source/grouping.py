@@ -109,7 +109,7 @@ class Grouped:
     rows: int
     kind: str
     name: str
-    findings: list[dict] = field(default_factory=list)
+    findings: list[dict[str, Any]] = field(default_factory=list)
     sql: str = ""
     distributions: dict[str, Distribution] = field(default_factory=dict)
 
@@ -482,7 +482,7 @@ class _Scan:
         ).fetchall()[0]
         return {"groups": int(groups), "broken": int(broken_rows), "sql": sql}
 
-    def unselected(self, resolved: dict[str, str]) -> list[dict]:
+    def unselected(self, resolved: dict[str, str]) -> list[dict[str, Any]]:
         """Findings on rows that a filter leaves out because it cannot decide about them."""
         findings = self.when.findings(self.table)
         no_period = _count(self.table, f"{self.period()} IS NULL")
@@ -596,7 +596,7 @@ def _sum(moment: Moment, alias: dict[str, str], kinds: dict[str, str]) -> str:
     return f"fsum({' * '.join(f'{alias[f]}::DOUBLE' for f in factors)})"
 
 
-def _dropped(count: int, broken: list[dict]) -> dict:
+def _dropped(count: int, broken: list[dict[str, Any]]) -> dict:
     listed = "; ".join(f"{f['column']}: {f['problem']} in {f['count']:,}" for f in broken)
     message = f"{count:,} rows break the data contract and were left out ({listed})."
     warnings.warn(message, DataQualityWarning, stacklevel=2)
@@ -608,7 +608,7 @@ def _dropped(count: int, broken: list[dict]) -> dict:
     }
 
 
-def _light_weights(workspace: Any, weight: str) -> list[dict]:
+def _light_weights(workspace: Any, weight: str) -> list[dict[str, Any]]:
     """Weights below 1 are no 1 / inclusion probability; scaled to a mean of 1 they are usual."""
     light, heft, rows = workspace.execute(
         "SELECT sum(light), sum(heft), sum(row_count) FROM grouped"
@@ -636,7 +636,7 @@ def _coded(
     scan: _Scan,
     sums: Sequence[str],
     resolved: dict[str, str],
-    findings: list[dict],
+    findings: list[dict[str, Any]],
     spread: dict[str, tuple[Grid, dict[str, np.ndarray]]],
 ) -> Grouped:
     """Replace the labels in `grouped` by integer codes and fetch it."""

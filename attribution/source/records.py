@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from attribution.errors import AttributionError, ColumnNotFoundError, listing, nearest
 from attribution.source.delimited import Reading
@@ -19,7 +20,7 @@ def read_records(
     *,
     parameter: str = "data",
     labels: Sequence[str] = (),
-) -> dict[str, list]:
+) -> dict[str, list[Any]]:
     """Return columns of a table, row by row.
 
     Parameters

@@ -79,7 +79,7 @@ class Rows:
     resolved: dict[str, str]
     kind: str
     name: str
-    findings: list[dict]
+    findings: list[dict[str, Any]]
 
 
 def read_rows(

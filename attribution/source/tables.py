@@ -69,7 +69,7 @@ class Query:
                 self.connection.interrupt()
                 raise
 
-    def fetchall(self) -> list[tuple]:
+    def fetchall(self) -> list[tuple[Any, ...]]:
         return self.materialize().fetchall()
 
     def fetchnumpy(self) -> dict[str, Any]:

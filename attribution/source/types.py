@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from attribution import expressions as ex
 from attribution.errors import ColumnTypeError, ExpressionError, listing
@@ -68,7 +69,9 @@ def without_nan(sql: str, kind: str) -> str:
     return f"(CASE WHEN isnan({sql}) THEN NULL ELSE {sql} END)" if kind in FLOATS else sql
 
 
-def readings(columns: Mapping[str, str], types: Mapping[str, str]) -> tuple[dict, dict]:
+def readings(
+    columns: Mapping[str, str], types: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the SQL of each column in comparisons and in arithmetic, for `expressions.to_sql`."""
     compared = {name: without_nan(sql, types[name]) for name, sql in columns.items()}
     compared |= {_AS_NUMBER + name: f"CAST({sql} AS DOUBLE)" for name, sql in columns.items()}

@@ -94,7 +94,7 @@ class Remote:
     def materialize(self) -> Any:
         return self.fetched
 
-    def fetchall(self) -> list[tuple]:
+    def fetchall(self) -> list[tuple[Any, ...]]:
         return self.fetched.fetchall()
 
     def fetchnumpy(self) -> dict[str, Any]:
