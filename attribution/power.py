@@ -155,8 +155,9 @@ def minimum_detectable_change(
     design_effect : float, optional
         Planned; 1 (independent rows) by default.
     cluster_size, icc : float, optional
-        Instead of `design_effect`: rows per cluster and period, and the correlation of two rows of
-        one cluster; ``deff = 1 + (cluster_size - 1) icc``.
+        Rows per cluster and period, and the correlation of two rows of one cluster: they make
+        ``deff = 1 + (cluster_size - 1) icc``. Beside a `design_effect`, it is checked against them:
+        it cannot exceed the cluster size.
     correlation : float, optional
         Between the errors of the two periods, where the same clusters are in both. By default 0
         for a plan and for one period; from several periods of a cube, estimated between
@@ -349,21 +350,34 @@ def _clustered_covariance(cube: Cube, metric: Metric, chosen: list[int]) -> np.n
 
 def _design_effect(given: float | None, cluster_size: float | None, icc: float | None) -> float:
     """The planned design effect, given or from cluster size and correlation within clusters."""
-    if cluster_size is None and icc is None:
-        allowed = f"a number of at least {_LEAST_DESIGN_EFFECT} (1: independent rows)"
-        deff = 1.0 if given is None else given
-        return _number("design_effect", deff, allowed, _LEAST_DESIGN_EFFECT, closed=True)
     if given is not None:
+        allowed = f"a number of at least {_LEAST_DESIGN_EFFECT} (1: independent rows)"
+        given = _number("design_effect", given, allowed, _LEAST_DESIGN_EFFECT, closed=True)
+    if cluster_size is not None:
+        allowed = "at least 1 row per cluster"
+        cluster_size = _number("cluster_size", cluster_size, allowed, 1, closed=True)
+    if icc is not None:
+        icc = _number("icc", icc, "between 0 and 1", 0, 1, closed=True)
+    if cluster_size is not None and icc is not None:
+        computed = cluster_design_effect(cluster_size, icc)
+        if given is not None and not math.isclose(given, computed, rel_tol=0.01):
+            raise OptionError(
+                f"design_effect: {given!r} contradicts cluster_size={cluster_size!r} and "
+                f"icc={icc!r}, which make {computed:.4g}. Give one or the other."
+            )
+        return computed
+    if icc is not None:
+        raise OptionError("cluster_size: missing. icc makes a design effect with it alone.")
+    if given is None:
+        if cluster_size is None:
+            return 1.0
+        raise OptionError("icc: missing. cluster_size makes a design effect with it alone.")
+    if cluster_size is not None and given > cluster_size:
         raise OptionError(
-            "design_effect: given together with cluster_size or icc. Give it, or the two."
+            f"design_effect: {given!r} is more than cluster_size={cluster_size!r}, as much as rows "
+            "that repeat each other within a cluster have."
         )
-    if cluster_size is None or icc is None:
-        missing = "cluster_size" if cluster_size is None else "icc"
-        raise OptionError(f"{missing}: missing. cluster_size and icc come together.")
-    return cluster_design_effect(
-        _number("cluster_size", cluster_size, "at least 1 row per cluster", 1, closed=True),
-        _number("icc", icc, "between 0 and 1", 0, 1, closed=True),
-    )
+    return given
 
 
 def _pair(n: object) -> tuple[float, float]:

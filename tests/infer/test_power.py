@@ -76,6 +76,11 @@ def test_cluster_size_and_icc_are_a_design_effect():
     )
 
 
+def test_a_design_effect_may_come_with_the_cluster_size_it_was_found_at():
+    plan = minimum_detectable_change(n=2000, rate=0.9, design_effect=1.68)
+    assert plan == minimum_detectable_change(n=2000, rate=0.9, design_effect=1.68, cluster_size=35)
+
+
 def test_rows_found_for_a_change_show_that_change_and_one_row_fewer_does_not():
     plan = minimum_detectable_change(n=2000, rate=0.92, design_effect=2, correlation=0.3)
     for change in (0.03, 0.01, 0.004):
@@ -239,7 +244,12 @@ def test_the_text_says_change_power_level_and_rows():
         ({"n": 2000, "rate": 0.9, "design_effect": 0}, "design_effect"),
         ({"n": 2000, "rate": 0.9, "design_effect": 0.05}, "design_effect"),
         ({"n": 2000, "rate": 0.9, "design_effect": float("inf")}, "design_effect"),
-        ({"n": 2000, "rate": 0.9, "design_effect": 2, "icc": 0.1}, "design_effect"),
+        ({"n": 2000, "rate": 0.9, "design_effect": 2, "icc": 0.1}, "cluster_size"),
+        ({"n": 2000, "rate": 0.9, "design_effect": 20, "cluster_size": 10}, "design_effect"),
+        (
+            {"n": 2000, "rate": 0.9, "design_effect": 2, "cluster_size": 10, "icc": 0.5},
+            "design_effect",
+        ),
         ({"n": 2000, "rate": 0.9, "icc": 0.1}, "cluster_size"),
         ({"n": 2000, "rate": 0.9, "cluster_size": 10}, "icc"),
         ({"n": 2000, "rate": 0.9, "cluster_size": 0.5, "icc": 0.1}, "cluster_size"),
