@@ -34,8 +34,9 @@ from attribution.kinds import check_asked, decomposed, units_of
 from attribution.methods import positions
 from attribution.metrics import Metric, Quantile, Ratio, is_ratio
 from attribution.quantiles import exact, has_density, linearized
-from attribution.result import Attribution, Total
+from attribution.result import Attribution
 from attribution.seeds import seed_of
+from attribution.total import Total
 
 __all__ = ["asked_options", "explain", "explain_cube", "explain_pair", "explain_part", "verdict"]
 

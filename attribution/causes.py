@@ -20,6 +20,7 @@ from attribution.errors import DataQualityWarning, OptionError, check_level
 from attribution.formatting import Format, p_text, significant
 from attribution.infer import half_width
 from attribution.metrics import ratio_only
+from attribution.plain import plain
 from attribution.search import (
     Found,
     Grains,
@@ -174,12 +175,12 @@ class Causes:
         return {
             "kind": self.kind,
             "effect": significant(self.effect),
-            "causes": [{k: _plain(v) for k, v in row.items()} for row in self.rows()],
-            "everywhere": {k: _plain(v) for k, v in self.everywhere.items()},
+            "causes": [{k: plain(v) for k, v in row.items()} for row in self.rows()],
+            "everywhere": {k: plain(v) for k, v in self.everywhere.items()},
             "remainder": significant(self.remainder),
             "none": self.none,
             "notes": list(self.notes),
-            "provenance": {k: _plain(v) for k, v in self.provenance.items()},
+            "provenance": {k: plain(v) for k, v in self.provenance.items()},
         }
 
     def __eq__(self, other: object) -> bool:
@@ -189,14 +190,6 @@ class Causes:
 
     def __hash__(self) -> int:
         return hash((self.provenance["sha256"], self.kind, significant(self.remainder)))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float | np.floating):
-        return significant(float(value))
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        return int(value)
-    return value if isinstance(value, str | bool) or value is None else str(value)
 
 
 def rate_causes(

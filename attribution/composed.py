@@ -33,8 +33,10 @@ from attribution.infer import Units, cluster_sum_units, half_width, row_sum_unit
 from attribution.kpis import as_metric
 from attribution.metrics import Metric, Quantile, Rate, is_ratio
 from attribution.moments import Contract, Moment, check_metric
-from attribution.result import SCHEMA, Attribution, Total, _records
+from attribution.plain import SCHEMA, records
+from attribution.result import Attribution
 from attribution.tables import effects_table, line_names
+from attribution.total import Total
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -540,8 +542,8 @@ class Composed:
             "current": self.cube.periods[1],
             "total": {k: significant(v) for k, v in vars(self.total).items()},
             "verdict": self.verdict,
-            "effects": _records(self.effects),
-            "factors": _records(self.factors),
+            "effects": records(self.effects),
+            "factors": records(self.factors),
             "changes": {name: change.to_dict() for name, change in self.changes.items()},
         }
 

@@ -20,7 +20,7 @@ from attribution.gradient import Gradient
 from attribution.infer import Support, Units, cluster_units, infer, row_units, std_errors
 from attribution.infer.units import UnitSums
 from attribution.metrics import Metric
-from attribution.result import Total
+from attribution.total import Total
 
 __all__ = ["Joint", "units_over"]
 

@@ -26,7 +26,7 @@ from attribution.evidence import Options
 from attribution.joint import Joint
 from attribution.labels import label_of
 from attribution.metrics import Metric, Quantile, ratio_only
-from attribution.result import Total
+from attribution.total import Total
 from attribution.trends import Step, Trend, segments_of
 
 __all__ = ["trend", "trend_cube"]

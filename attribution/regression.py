@@ -27,8 +27,8 @@ from attribution.infer import (
 from attribution.infer.influence import influence_units, level_support
 from attribution.labels import plural
 from attribution.predictors import Observations, Request, observe
-from attribution.result import Total
 from attribution.seeds import seed_of
+from attribution.total import Total
 
 if TYPE_CHECKING:
     import pandas as pd

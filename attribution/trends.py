@@ -15,6 +15,7 @@ import numpy as np
 from attribution.analysis import explain_pair, verdict
 from attribution.bridge import Bar, Bridge
 from attribution.cube import Cube
+from attribution.drawn import line_label
 from attribution.errors import OptionError
 from attribution.evidence import Options
 from attribution.formatting import Format, p_text
@@ -27,8 +28,11 @@ from attribution.infer import (
 )
 from attribution.joint import Joint
 from attribution.labels import plural
+from attribution.lines import line_keys
 from attribution.metrics import Metric
-from attribution.result import SCHEMA, Attribution, Total, _bar_label, _plain, _records
+from attribution.plain import SCHEMA, plain, records
+from attribution.result import Attribution
+from attribution.total import Total
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -321,7 +325,7 @@ class Trend:
             raise OptionError(f"path: paths can be compared for 'chained', not for {self.path!r}.")
         direct = self.end_to_end
         chained = dict(zip(self._sums.keys, self._sums.estimate, strict=True))
-        other = dict(zip(direct._line_keys(), direct._parts.estimate, strict=True))
+        other = dict(zip(line_keys(direct), direct._parts.estimate, strict=True))
         keys = list(dict.fromkeys([*chained, *other]))
         frame = pd.DataFrame(keys, columns=["effect", "dimension", "segment"], dtype=object)
         frame["chained"] = [chained.get(key, np.nan) for key in keys]
@@ -342,7 +346,7 @@ class Trend:
                 continue
             if self.path == "year-to-date":
                 found.append((("phasing", None, None), shift[k] * (R[k] - K), 1.0, k))
-            lines = zip(step.change._line_keys(), step.change._parts.estimate, strict=True)
+            lines = zip(line_keys(step.change), step.change._parts.estimate, strict=True)
             found += [(key, weights[k] * float(x), weights[k], k) for key, x in lines]
         return found
 
@@ -674,12 +678,12 @@ class Trend:
                 "better": self.metric.better,
                 "unit": self.metric.display_unit,
             },
-            "periods": _records(self.frame),
-            "total": None if total is None else _plain(vars(total)),
-            "effects": _records(self.effects),
-            "summed": None if total is None else _records(self.summed),
-            "findings": _records(self.check()),
-            "provenance": _plain(self.provenance),
+            "periods": records(self.frame),
+            "total": None if total is None else plain(vars(total)),
+            "effects": records(self.effects),
+            "summed": None if total is None else records(self.summed),
+            "findings": records(self.check()),
+            "provenance": plain(self.provenance),
         }
 
     def to_json(self, path: str | Path | None = None) -> str:
@@ -720,7 +724,7 @@ class _Sums:
 
 def bar_label(effect: str, dimension: str | None, segment: str | None) -> str:
     """Return the label of a bar over time."""
-    return f"Gap: {segment}" if effect == "gap" else _bar_label(effect, dimension, segment)
+    return f"Gap: {segment}" if effect == "gap" else line_label(effect, dimension, segment)
 
 
 def segments_of(cube: Cube, metric: Metric, pair: tuple[int, int]) -> np.ndarray:

@@ -20,10 +20,10 @@ from attribution.bridge import Bridge
 from attribution.decompose import Decomposition
 from attribution.errors import DataQualityWarning, IdentificationError, OptionError, PeriodError
 from attribution.metrics import Mean, Rate, Ratio
+from attribution.plain import plain, records
 from attribution.quality import findings
 from attribution.reports.named import ShownCauses, shown_causes
 from attribution.reports.privacy import Privacy, anonymous, suppressed
-from attribution.result import _plain, _records
 from attribution.summary import headline
 
 if TYPE_CHECKING:
@@ -115,10 +115,10 @@ class Shown:
         """Return everything as plain values, as `Attribution.to_dict`."""
         everything = self.change.to_dict()
         return everything | {
-            "effects": _records(self.effects),
-            "levels": {d: _records(frame) for d, frame in self.levels.items()},
-            "findings": [_plain(f) for f in self.findings],
-            "provenance": _plain(self.provenance),
+            "effects": records(self.effects),
+            "levels": {d: records(frame) for d, frame in self.levels.items()},
+            "findings": [plain(f) for f in self.findings],
+            "provenance": plain(self.provenance),
         }
 
     @cached_property

@@ -1,0 +1,148 @@
+"""What every picture and file draws of an answer: its bars, levels and pairs of levels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attribution.breakdown import Breakdown
+from attribution.breakdown import breakdown as broken_down
+from attribution.bridge import Bar, Bridge
+from attribution.crossing import Crossing
+from attribution.crossing import crossing as crossed
+from attribution.errors import check_option
+from attribution.infer import half_width
+from attribution.tables import line_names, too_few
+
+if TYPE_CHECKING:
+    from attribution.result import Attribution
+
+__all__ = ["line_label", "breakdown", "bridge", "crossing"]
+
+_MOST_COVARYING = 500
+
+
+def bridge(self: Attribution, max_bars: int | None = None, *, causes: bool = False) -> Bridge:
+    """Return the bars that every picture and file draws.
+
+    Parameters
+    ----------
+    max_bars : int, optional
+        Sum the smallest bars into "other" beyond this number.
+    causes : bool
+        Show the named causes, everywhere and the remainder in place of the rate effect.
+
+    Returns
+    -------
+    Bridge
+    """
+    from attribution.summary import headline, notes, scope
+
+    parts, cube, evidence = self._parts, self.cube, self._evidence
+    found, p_adjusted = evidence.lines.found, evidence.lines_adjusted
+    names = line_names(cube, evidence)
+    # With additive rates the joint effect is 0 by construction: no bar.
+    dust = 1e-12 * np.abs(parts.R).max()
+    kept = [
+        i
+        for i, line in enumerate(parts.lines)
+        if line.effect != "joint" or abs(parts.estimate[i]) > dust
+    ]
+    bars = tuple(
+        Bar(
+            line_label(parts.lines[i].effect, *names[i], planned=parts.form == "planned"),
+            *(float(x[i]) for x in (found.estimate, found.conf_low, found.conf_high)),
+            p_adjusted=float(p_adjusted[i]),
+            rows=(i,),
+            note=too_few(cube) if found.few[i] else "",
+        )
+        for i in kept
+    )
+    bridge = Bridge(
+        metric=self.metric.label,
+        unit=self.metric.display_unit,
+        better=self.metric.better,
+        scenarios=("previous" if cube.provenance.get("plan") is None else "plan", "actual"),
+        baseline_label=self._ends[0],
+        current_label=cube.periods[1],
+        baseline=self.total.baseline,
+        current=self.total.current,
+        bars=bars,
+        notes=tuple(notes(self)),
+        verdict=self.verdict,
+        scope=scope(self),
+        # Thousands of entries and exits: "other" then goes without an interval.
+        covariance=evidence.covariance[np.ix_(kept, kept)]
+        if len(parts.lines) <= _MOST_COVARYING
+        else None,
+        half_width=float(half_width(self._units.degrees_of_freedom, self.options.conf_level)),
+    )
+    bridge = replace(bridge, message=headline(self, bridge))
+    if causes:
+        from attribution.causes import with_causes
+
+        rate = next(i for i, line in enumerate(parts.lines) if line.effect == "rate")
+        bridge = with_causes(bridge, self.causes(), rate)
+        bridge = replace(bridge, message=headline(self, bridge))
+    return bridge if max_bars is None else bridge.condensed(max_bars)
+
+
+def breakdown(self: Attribution, dimension: str, max_levels: int | None = None) -> Breakdown:
+    """Return the levels that every picture and file draws, displayed numbers adding up.
+
+    Parameters
+    ----------
+    dimension : str
+    max_levels : int, optional
+        Sum the levels that moved least into "other" beyond this number.
+
+    Returns
+    -------
+    Breakdown
+
+    Raises
+    ------
+    ColumnNotFoundError
+        No such dimension.
+    """
+    made = broken_down(dimension, self.levels(dimension), self.bridge())
+    return made if max_levels is None else made.condensed(max_levels)
+
+
+def crossing(self: Attribution, rows: str, columns: str, part: str = "total") -> Crossing:
+    """Return the pairs of levels that every picture and file draws.
+
+    Parameters
+    ----------
+    rows, columns : str
+        Two dimensions.
+    part : {"total", "mix", "rate"}
+        Or "interaction", for threefold.
+
+    Returns
+    -------
+    Crossing
+
+    Raises
+    ------
+    ColumnNotFoundError, OptionError
+        No such dimension, or the same twice, or no such part.
+    """
+    check_option("part", part, ["total", *self._parts.segment_parts])
+    frame = self.segments(by=[rows, columns])
+    levels = [self.cube.levels[self.cube.dimension_index(d)] for d in (rows, columns)]
+    return crossed((rows, columns), (levels[0], levels[1]), frame, part, self.bridge())
+
+
+def line_label(
+    effect: str, dimension: str | None, segment: str | None, planned: bool = False
+) -> str:
+    """Return the name of a bar: "Mix: tenure"."""
+    if effect == "mix":
+        return f"Mix: {dimension}"
+    if effect in ("entry", "exit"):
+        words = ("Unplanned", "Undelivered") if planned else ("New", "Gone")
+        return f"{words[effect == 'exit']}: {segment}"
+    return {"joint": "Mix: jointly"}.get(effect, effect.capitalize())
