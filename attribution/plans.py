@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from attribution.analysis import asked_options, explain_pair
-from attribution.cube import Cube, several
+from attribution.cube import Cube, several, without_empty_levels
 from attribution.errors import (
     DataContractError,
     OptionError,
@@ -222,7 +222,7 @@ def _compared(cube: Cube, plan: object, metric: Any, *, elsewhere, options, **as
         return _against_target(cube, kpi, chosen, float(plan), actual, asked)  # pyright: ignore[reportArgumentType]
     if asked["baseline"] is not None:
         raise OptionError("baseline: it is for a single target; a plan is its own baseline.")
-    one = cube.pool({" + ".join(actual): actual})._without_empty_levels()
+    one = without_empty_levels(cube.pool({" + ".join(actual): actual}))
     names = (asked[x] for x in ("volume", "share", "target"))
     table = read_plan(plan, cube.dimensions, cube.provenance["period"], *names)
     planned = _planned(table, kpi, actual)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import attribution as at
-import attribution.cube
+import attribution.cube.scan
 import attribution.groups
 from attribution.decompose.standardize import standardize_populations
 from attribution.errors import (
@@ -248,8 +248,8 @@ def test_pairs_computed_a_few_lines_at_a_time_are_the_same(monkeypatch):
 
 
 def test_the_data_are_scanned_once(monkeypatch):
-    scans, real = [], attribution.cube.group
-    monkeypatch.setattr(attribution.cube, "group", lambda *a: scans.append(a) or real(*a))
+    scans, real = [], attribution.cube.scan.group
+    monkeypatch.setattr(attribution.cube.scan, "group", lambda *a: scans.append(a) or real(*a))
     _ = standardize(reviews(), "correct / reviewed", BY, group="site").pairs
     assert len(scans) == 1
 

@@ -16,10 +16,13 @@ import numpy as np
 
 from attribution import expressions as ex
 from attribution.errors import AttributionError, ColumnTypeError, SourceError
-from attribution.labels import label_of, natural_key
+from attribution.labels import label_of
 from attribution.source import contract
+from attribution.source.coding import level_codes
 from attribution.source.delimited import Reading
-from attribution.source.grouping import Request, _dropped, _require, _Scan
+from attribution.source.findings import absent, dropped_rows, nothing_found, unselected
+from attribution.source.request import Request, require
+from attribution.source.selection import Selection
 from attribution.source.tables import ArrowOnly, Table, connect, open_table, reading_problem
 from attribution.source.types import FLOATS, described, is_number, is_text, without_nan
 
@@ -135,7 +138,7 @@ def read_rows(
     table = open_table(data, lambda names: _reading(names, columns, group, where))
     request = Request((), (), group, tuple(values), where=where, on_invalid=on_invalid)
     try:
-        return _read(_Scan(table, request), columns)
+        return _read(Selection(table, request), columns)
     except duckdb.Error as error:
         raise SourceError(f"data: {reading_problem(error)}") from error
     except AttributionError as error:
@@ -146,14 +149,14 @@ def read_rows(
 
 def _reading(names: list[str], columns: Sequence[Wanted], group: str, where: str | None) -> Reading:
     """Check every name and return the columns that are read."""
-    read, labels, numbers = [_require(names, group, "group")], set(), set()
+    read, labels, numbers = [require(names, group, "group")], set(), set()
     for wanted in columns:
         if wanted.kind in ("level", "unit"):
-            labels.add(_require(names, wanted.text, wanted.parameter))
+            labels.add(require(names, wanted.text, wanted.parameter))
         elif wanted.kind == "either" and wanted.text in names:
             read.append(wanted.text)
         elif wanted.text.isidentifier():
-            numbers.add(_require(names, wanted.text, wanted.parameter))
+            numbers.add(require(names, wanted.text, wanted.parameter))
         else:
             numbers |= set(ex.columns_of(ex.parse(wanted.text, names, wanted.parameter)))
     filtered = [] if where is None else ex.columns_of(ex.parse(where, names, "where"))
@@ -161,7 +164,7 @@ def _reading(names: list[str], columns: Sequence[Wanted], group: str, where: str
     return Reading(every, frozenset(labels - numbers - {group}), frozenset(numbers))
 
 
-def _read(scan: _Scan, columns: Sequence[Wanted]) -> Rows:
+def _read(scan: Selection, columns: Sequence[Wanted]) -> Rows:
     table, resolved = scan.table, scan.resolve_periods()
     parts, rules = [f"{scan.period()} AS g"], []
     numeric, labelled = {}, {}
@@ -185,7 +188,7 @@ def _read(scan: _Scan, columns: Sequence[Wanted]) -> Rows:
         f'SELECT {", ".join(parts)}, "#row" AS row_number FROM (SELECT *, row_number() OVER () - 1 '
         f'AS "#row" FROM source) WHERE {kept}'
     )
-    findings = scan.unselected(resolved)
+    findings = unselected(scan, resolved)
     holds = contract.all_hold(rules)
     n, broken = table.query(
         f"SELECT count(*), coalesce(count_if(NOT ({holds})), 0) FROM ({selection})"
@@ -194,9 +197,9 @@ def _read(scan: _Scan, columns: Sequence[Wanted]) -> Rows:
         listed = contract.broken_rules(table, selection, rules)
         if scan.request.on_invalid == "raise":
             raise contract.contract_error(listed)
-        findings.append(_dropped(broken, listed))
+        findings.append(dropped_rows(broken, listed))
     if n == broken:
-        raise scan.nothing_found(resolved, broken)
+        raise nothing_found(scan, resolved, broken)
     relation = table.query(f"SELECT * FROM ({selection}) WHERE {holds}")
     numbers, labels = _fetched(relation, list(numeric.values()), ["g", *labelled.values()])
     rows = Rows(
@@ -209,11 +212,11 @@ def _read(scan: _Scan, columns: Sequence[Wanted]) -> Rows:
         findings=findings,
     )
     if missing := [v for v, label in rows.resolved.items() if label not in rows.group.levels]:
-        raise scan.absent(missing, resolved)
+        raise absent(scan, missing, resolved)
     return rows
 
 
-def _column(scan: _Scan, wanted: Wanted) -> tuple[str, str | None]:
+def _column(scan: Selection, wanted: Wanted) -> tuple[str, str | None]:
     """Return the SQL of a column and its type, None for labels."""
     table, text = scan.table, wanted.text
     if wanted.kind in ("number", "weight") or text not in table.columns:
@@ -242,7 +245,7 @@ def _fetched(
         workspace.register("stream", ArrowOnly(relation.materialize()))
         workspace.execute("CREATE TEMP TABLE kept AS FROM stream")
         workspace.unregister("stream")
-        found = {name: _level_codes(workspace, name) for name in labelled}
+        found = {name: level_codes(workspace, "kept", name, label_of) for name in labelled}
         joins = " ".join(
             f"JOIN codes_{name} ON kept.{name} IS NOT DISTINCT FROM codes_{name}.value"
             for name in labelled
@@ -254,20 +257,7 @@ def _fetched(
         ).fetchnumpy()
     numbers = {name: np.asarray(fetched[name], dtype=float) for name in numeric}
     labels = {
-        name: Labels(ranks[np.asarray(fetched[name])], levels)
+        name: Labels(ranks[np.asarray(fetched[name])], tuple(levels))
         for name, (levels, ranks) in found.items()
     }
     return numbers, labels
-
-
-def _level_codes(workspace: Any, name: str) -> tuple[tuple[str, ...], np.ndarray]:
-    """Number the values of one column; return labels in natural order and code -> rank of label."""
-    workspace.execute(
-        f"CREATE TEMP TABLE codes_{name} AS SELECT {name} AS value, row_number() OVER () - 1 AS "
-        f"code FROM (SELECT DISTINCT {name} FROM kept)"
-    )
-    values = workspace.execute(f"SELECT value FROM codes_{name} ORDER BY code").fetchall()
-    texts = [label_of(value) for (value,) in values]
-    levels = tuple(sorted(set(texts), key=natural_key))
-    rank = {level: i for i, level in enumerate(levels)}
-    return levels, np.array([rank[text] for text in texts], dtype=np.int64)

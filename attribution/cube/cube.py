@@ -9,72 +9,37 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attribution.cube import reshape
+from attribution.cube.clusters import ClusterSums
 from attribution.errors import (
-    AttributionError,
     ColumnNotFoundError,
-    ColumnTypeError,
     OptionError,
     PeriodError,
-    check_option,
     listing,
     nearest,
 )
 from attribution.kpis import as_metric
-from attribution.labels import label_of, natural_key
+from attribution.labels import label_of
 from attribution.metrics import Metric, quantiles_of
 from attribution.moments import Contract
 from attribution.sketch import Sketch
-from attribution.source import Grouped, Request, group
 
 if TYPE_CHECKING:
     from attribution.hierarchy import Dimension
     from attribution.result import Attribution
     from attribution.trends import Trend
 
-__all__ = ["VOLUME", "ClusterSums", "Cube", "several"]
+__all__ = ["VOLUME", "Cube"]
 
 # The sum that holds full counts; "#" is in no expression.
 VOLUME = "#volume"
-
-
-@dataclass(frozen=True, eq=False)
-class ClusterSums:
-    """The sums of a cube split by cluster: one entry per period, segment and cluster observed.
-
-    Attributes
-    ----------
-    names : tuple of str
-        The cluster columns.
-    codes : ndarray of int32, shape (k, m)
-        The code of each cluster column, per entry.
-    period, segment : ndarray of int32, shape (m,)
-        Where the entry belongs.
-    sums : dict of str to ndarray, shape (m,)
-        The named sums.
-    """
-
-    names: tuple[str, ...]
-    codes: np.ndarray
-    period: np.ndarray
-    segment: np.ndarray
-    sums: dict[str, np.ndarray]
-
-    def take(self, keep: np.ndarray) -> ClusterSums:
-        """Return the entries that `keep` (a mask) selects."""
-        return replace(
-            self,
-            codes=self.codes[:, keep],
-            period=self.period[keep],
-            segment=self.segment[keep],
-            sums={k: v[keep] for k, v in self.sums.items()},
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,48 +153,21 @@ class Cube:
         AttributionError
             One of its kinds, as `attribution.explain` lists them.
         """
-        metrics = tuple(as_metric(m) for m in several(metric))
-        if not metrics:
-            raise OptionError("metric: an empty list. Name at least one metric.")
-        check_option("on_invalid", on_invalid, ["raise", "drop"])
-        if where is not None and not isinstance(where, str):
-            raise ColumnTypeError(
-                f"where: {where!r} is not text. Write a condition, as in \"design == 'random'\"."
-            )
-        from attribution.hierarchy import declared, with_hierarchy
-        from attribution.volumes import check_volume, with_volume
+        from attribution.cube.scan import scan_table
 
-        _check_mapping(mapping)
-        asked = declared(_ordered("by", by))
-        if volume is not None and quantiles_of(metrics):
-            raise OptionError(
-                "volume: full counts cannot be combined with a quantile yet; weigh the rows "
-                "(weight=...) by count over sample instead."
-            )
-        request = Request(
-            metrics=metrics,
-            dimensions=asked.columns,
+        return scan_table(
+            data,
+            metric,
+            by,
             period=period,
-            period_values=None if periods is None else tuple(several(periods)),
-            clusters=_names("cluster", cluster),
+            periods=periods,
+            cluster=cluster,
             weight=weight,
             where=where,
+            volume=volume,
+            mapping=mapping,
             on_invalid=on_invalid,
         )
-        cube = _from_grouped(group(data, request), request)
-        if volume is not None:
-            cube = with_volume(cube, volume, request.period_values)
-        # What is looked up from a dimension is looked up from its merged levels.
-        late = {d: merges for d, merges in (mapping or {}).items() if d in asked.lookups}
-        for dimension, merges in (mapping or {}).items():
-            if dimension not in late:
-                cube = cube.merge_levels(dimension, merges)
-        cube = with_hierarchy(cube, asked)
-        for dimension, merges in late.items():
-            cube = cube.merge_levels(dimension, merges)
-        if volume is not None:
-            check_volume(cube)
-        return cube
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -338,7 +276,7 @@ class Cube:
         )
         return checked.covers(metric.checked)
 
-    def _needed(self, metric: Metric) -> list:
+    def _needed(self, metric: Metric) -> list[Any]:
         moments = metric.moments(self.weighted)
         return [
             m
@@ -470,22 +408,7 @@ class Cube:
         ColumnNotFoundError, OptionError
             No such dimension or level.
         """
-        keep = np.ones(len(self.codes), dtype=bool)
-        for dimension, chosen in levels.items():
-            d = self.dimension_index(dimension)
-            several = chosen if isinstance(chosen, list | tuple | set) else [chosen]
-            wanted = [self.level_index(dimension, level) for level in several]
-            keep &= np.isin(self.codes[:, d], wanted)
-        if not keep.any():
-            chosen_text = ", ".join(f"{d}={v!r}" for d, v in levels.items())
-            raise OptionError(f"select: no segment has {chosen_text} together.")
-        chosen_levels = {
-            d: [label_of(x) for x in v] if isinstance(v, list | tuple | set) else label_of(v)
-            for d, v in levels.items()
-        }
-        part = {**self.provenance.get("part", {}), **chosen_levels}
-        kept = self.keep_segments(keep)._without_empty_levels()
-        return replace(kept, provenance={**self.provenance, "part": part})
+        return reshape.select(self, **levels)
 
     def keep_segments(self, keep: np.ndarray) -> Cube:
         """Return the cube with some of its segments.
@@ -498,20 +421,7 @@ class Cube:
         -------
         Cube
         """
-        if keep.all():
-            return self
-        clusters, cells = self.clusters, np.tile(keep, len(self.periods))
-        if clusters is not None:
-            renumbered = np.cumsum(keep, dtype=np.int32) - 1
-            clusters = clusters.take(keep[clusters.segment])
-            clusters = replace(clusters, segment=renumbered[clusters.segment])
-        return replace(
-            self,
-            codes=self.codes[keep],
-            sums={k: v[:, keep] for k, v in self.sums.items()},
-            clusters=clusters,
-            sketches={k: x.take(cells) for k, x in self.sketches.items()},
-        )
+        return reshape.keep_segments(self, keep)
 
     def rollup(self, dimensions: Sequence[str]) -> Cube:
         """Return the cube summed to fewer dimensions.
@@ -525,12 +435,7 @@ class Cube:
         -------
         Cube
         """
-        kept = [self.dimension_index(d) for d in dimensions]
-        rolled = self._regrouped(
-            tuple(dimensions), tuple(self.levels[d] for d in kept), self.codes[:, kept]
-        )
-        above = {d: [a for a in self.ancestors(d) if a in dimensions] for d in dimensions}
-        return replace(rolled, hierarchy={d: found[0] for d, found in above.items() if found})
+        return reshape.rollup(self, dimensions)
 
     def merge_levels(self, dimension: str, mapping: Mapping[object, object]) -> Cube:
         """Return the cube with levels of one dimension renamed or merged.
@@ -550,25 +455,7 @@ class Cube:
         ColumnNotFoundError, OptionError
             No such dimension or old level.
         """
-        d = self.dimension_index(dimension, "mapping")
-        renamed = {
-            self.levels[d][self.level_index(dimension, old, "mapping")]: label_of(new)
-            for old, new in mapping.items()
-        }
-        new_of = [renamed.get(level, level) for level in self.levels[d]]
-        labels = sorted(set(new_of), key=natural_key)
-        position = {label: i for i, label in enumerate(labels)}
-        rank = np.array([position[x] for x in new_of], dtype=np.int32)
-        codes = self.codes.copy()
-        codes[:, d] = rank[codes[:, d]]
-        levels = (*self.levels[:d], tuple(labels), *self.levels[d + 1 :])
-        merged = self._regrouped(self.dimensions, levels, codes)
-        from attribution.hierarchy import check_hierarchy
-
-        check_hierarchy(merged)
-        used = {**self.provenance.get("mapping", {})}
-        used[dimension] = {**used.get(dimension, {}), **renamed}
-        return replace(merged, provenance={**merged.provenance, "mapping": used})
+        return reshape.merge_levels(self, dimension, mapping)
 
     def pool(self, groups: Mapping[str, Sequence[str]]) -> Cube:
         """Return the cube with its periods summed into groups.
@@ -587,32 +474,7 @@ class Cube:
         PeriodError
             No such period, or one in two groups.
         """
-        target = np.full(len(self.periods), -1)
-        for g, members in enumerate(groups.values()):
-            for member in members:
-                t = self.period_index(member)
-                if target[t] >= 0:
-                    raise PeriodError(f"periods: {member!r} is in two groups.")
-                target[t] = g
-        sums = {
-            k: np.stack([v[target == g].sum(axis=0) for g in range(len(groups))])
-            for k, v in self.sums.items()
-        }
-        clusters = self.clusters
-        if clusters is not None:
-            keep = target[clusters.period] >= 0
-            clusters = clusters if keep.all() else clusters.take(keep)
-            clusters = replace(clusters, period=target[clusters.period].astype(np.int32))
-            if any(len(members) > 1 for members in groups.values()):
-                clusters = _summed(clusters)
-        S = len(self.codes)
-        cell = np.where(target[:, None] >= 0, target[:, None] * S + np.arange(S), -1).ravel()
-        sketches = {k: x.added(cell, len(groups) * S) for k, x in self.sketches.items()}
-        pooled = replace(
-            self, periods=tuple(groups), sums=sums, clusters=clusters, sketches=sketches
-        )
-        _check_conserved(self, pooled, target)
-        return pooled
+        return reshape.pool(self, groups)
 
     def period_index(self, period: object, parameter: str = "period") -> int:
         """Return the position of a period, or say which one was meant.
@@ -636,40 +498,6 @@ class Cube:
                 f"There: {listing(self.periods, most=30)}."
             )
         return self.periods.index(label)
-
-    def _without_empty_levels(self) -> Cube:
-        codes, levels = self.codes.copy(), []
-        for d, labels in enumerate(self.levels):
-            used, codes[:, d] = np.unique(self.codes[:, d], return_inverse=True)
-            levels.append(tuple(labels[u] for u in used))
-        return replace(self, codes=codes, levels=tuple(levels))
-
-    def _regrouped(
-        self, dimensions: tuple[str, ...], levels: tuple[tuple[str, ...], ...], codes: np.ndarray
-    ) -> Cube:
-        """Sum segments that have become the same."""
-        unique, target = np.unique(codes, axis=0, return_inverse=True)
-        target = target.reshape(-1)
-        sums = {}
-        for name, values in self.sums.items():
-            sums[name] = np.stack([np.bincount(target, row, len(unique)) for row in values])
-        clusters = self.clusters
-        if clusters is not None:
-            clusters = replace(clusters, segment=target[clusters.segment].astype(np.int32))
-            clusters = _summed(clusters)
-        P = len(self.periods)
-        cell = (np.arange(P)[:, None] * len(unique) + target).ravel()
-        regrouped = replace(
-            self,
-            dimensions=dimensions,
-            levels=levels,
-            codes=unique,
-            sums=sums,
-            clusters=clusters,
-            sketches={k: x.added(cell, P * len(unique)) for k, x in self.sketches.items()},
-        )
-        _check_conserved(self, regrouped, np.arange(len(self.periods)))
-        return regrouped
 
     # -- keeping -----------------------------------------------------------------------------
 
@@ -783,145 +611,4 @@ class Cube:
         PeriodError
             A period is absent, or the two overlap.
         """
-        sides = []
-        for parameter, given in (("baseline", baseline), ("current", current)):
-            found = [self.period_index(v, parameter) for v in several(given)]
-            if not found:
-                raise PeriodError(f"{parameter}: an empty list of periods.")
-            sides.append([self.periods[t] for t in dict.fromkeys(found)])
-        if shared := [x for x in sides[0] if x in sides[1]]:
-            raise PeriodError(
-                f"baseline and current overlap: {listing(shared)}. A period belongs to one side."
-            )
-        names = [" + ".join(labels) for labels in sides]
-        return self.pool(dict(zip(names, sides, strict=True)))
-
-
-def several(given: object) -> list[Any]:
-    """Return one value, or any collection of values, as a list."""
-    single = isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable)
-    return [given] if single else list(given)  # pyright: ignore[reportArgumentType]
-
-
-def _ordered(parameter: str, given: object) -> list:
-    if isinstance(given, set | frozenset):
-        raise ColumnTypeError(f"{parameter}: a set has no order; pass a list of column names.")
-    return [] if given is None else several(given)
-
-
-def _names(parameter: str, given: object) -> tuple[str, ...]:
-    names = _ordered(parameter, given)
-    for name in names:
-        if not isinstance(name, str):
-            raise ColumnTypeError(f"{parameter}: {name!r} is not text. Columns are named by text.")
-    return tuple(names)
-
-
-def _check_mapping(mapping: object) -> None:
-    merges = list(mapping.values()) if isinstance(mapping, Mapping) else [mapping]
-    if mapping is not None and not all(isinstance(m, Mapping) for m in merges):
-        raise ColumnTypeError(
-            f"mapping: {mapping!r} is not of the form {{'queue': {{'old level': 'new level'}}}}."
-        )
-
-
-def _from_grouped(grouped: Grouped, request: Request) -> Cube:
-    P, S = len(grouped.periods), len(grouped.codes)
-    sketches = {
-        value: Sketch.of(
-            (x.grid.low, x.grid.high, x.grid.rungs),
-            x.period.astype(np.int64) * S + x.segment,
-            x.bucket,
-            x.weight,
-            P * S,
-        )
-        for value, x in grouped.distributions.items()
-    }
-    cell = grouped.period.astype(np.int64) * S + grouped.segment
-    sums = {
-        key: np.bincount(cell, weights=values, minlength=P * S).reshape(P, S)
-        for key, values in grouped.moments.items()
-    }
-    clusters = None
-    if request.clusters:
-        clusters = ClusterSums(
-            names=request.clusters,
-            codes=grouped.clusters,
-            period=grouped.period.astype(np.int32),
-            segment=grouped.segment.astype(np.int32),
-            sums=grouped.moments,
-        )
-    provenance = {
-        "source": grouped.kind,
-        "name": grouped.name,
-        "rows": grouped.rows,
-        "period": request.period,
-        "cluster": list(request.clusters),
-        "weight": request.weight,
-        "where": request.where,
-        "values": grouped.resolved,
-        "sql": grouped.sql,
-    }
-    return Cube(
-        metrics=request.metrics,
-        dimensions=request.dimensions,
-        levels=tuple(tuple(x) for x in grouped.levels),
-        periods=tuple(grouped.periods),
-        codes=grouped.codes,
-        sums=sums,
-        clusters=clusters,
-        weighted=request.weight is not None,
-        sketches=sketches,
-        provenance=provenance,
-        findings=tuple(grouped.findings),
-    )
-
-
-def _check_conserved(before: Cube, after: Cube, target: np.ndarray) -> None:
-    """Raise unless every sum is the same: of all segments, and of all clusters, in every period.
-
-    `target` is the period of `after` that each period of `before` went into, -1 for none.
-    """
-    for name, values in before.sums.items():
-        kinds = [("segments", values.sum(axis=1), after.sums[name].sum(axis=1))]
-        if before.clusters is not None and name in before.clusters.sums:
-            kinds.append(("clusters", _of_clusters(before, name), _of_clusters(after, name)))
-        for kind, held, found in kinds:
-            wanted = np.bincount(target[target >= 0], held[target >= 0], len(after.periods))
-            if not np.allclose(found, wanted, rtol=1e-9, atol=1e-9 * np.abs(values).sum()):
-                raise AttributionError(
-                    f"cube: the sum {name!r} over {kind} is {found} and should be {wanted}."
-                )
-    for name, sketch in before.sketches.items():
-        kept = np.repeat(target >= 0, len(before.codes))
-        wanted = sketch.weight[kept].sum(axis=0)
-        if not np.allclose(after.sketches[name].weight.sum(axis=0), wanted, rtol=1e-9):
-            raise AttributionError(f"cube: the distribution of {name!r} is not conserved.")
-
-
-def _of_clusters(cube: Cube, name: str) -> np.ndarray:
-    """A sum over clusters in each period; that of a planned period is 0."""
-    split = cube.clusters
-    if split is None:
-        return np.zeros(len(cube.periods))
-    return np.bincount(split.period, split.sums[name], len(cube.periods))
-
-
-def _summed(clusters: ClusterSums) -> ClusterSums:
-    """Sum entries of the same period, segment and clusters."""
-    keys = np.vstack([clusters.codes, clusters.period, clusters.segment])
-    order = np.lexsort((*keys[:-2][::-1], keys[-1], keys[-2]))
-    keys = keys[:, order]
-    new = np.ones(keys.shape[1], dtype=bool)
-    new[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
-    start = np.flatnonzero(new)
-    return ClusterSums(
-        names=clusters.names,
-        codes=keys[:-2, new],
-        period=keys[-2, new],
-        segment=keys[-1, new],
-        sums={
-            k: np.add.reduceat(v[order], start) if len(start) else v
-            for k, v in clusters.sums.items()
-        },
-    )
+        return reshape.between(self, baseline, current)
