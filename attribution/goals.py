@@ -18,8 +18,10 @@ from attribution.errors import (
     OptionError,
     listing,
 )
+from attribution.functions import Total
+from attribution.kpis import as_metric
 from attribution.labels import label_of
-from attribution.metrics import Mean, Metric, Rate, Ratio
+from attribution.metrics import Mean, Metric, Quantile, Rate, Ratio
 from attribution.source import read_records
 
 __all__ = [
@@ -143,12 +145,13 @@ def read_goals(
     }
 
 
-def require_ratio(metric: Metric) -> Metric:
-    """Return the metric, or say that it has no level to set a target for.
+def require_ratio(metric: Metric | str) -> Metric:
+    """Return the metric, or say that segments of unlike size have no common level of it.
 
     Parameters
     ----------
-    metric : Metric
+    metric : Metric or str
+        As `attribution.explain` takes it.
 
     Returns
     -------
@@ -157,14 +160,46 @@ def require_ratio(metric: Metric) -> Metric:
     Raises
     ------
     OptionError
-        It is neither a rate nor a ratio nor a mean.
+        It is neither a rate nor a mean nor a ratio whose mix is that of its denominator.
+
+    Examples
+    --------
+    >>> require_ratio(Quantile("minutes", 0.9, better="lower"))
+    Traceback (most recent call last):
+    ...
+    attribution.errors.OptionError: metric: 'p90 of minutes' is a Quantile, and quantiles of \
+segments do not add up to that of the whole. Judge the share beyond a limit, as in \
+at.Rate('minutes > 60', better='lower').
     """
-    if not isinstance(metric, Rate | Ratio | Mean):
-        raise OptionError(
-            f"metric: {metric.label!r} is a {type(metric).__name__}, neither rate nor ratio nor "
-            "mean, so it has no level that segments of unlike size share."
+    known = as_metric(metric)
+    if isinstance(known, Rate | Mean) or (isinstance(known, Ratio) and known.volume is None):
+        return known
+    raise OptionError(f"metric: {known.label!r} is a {type(known).__name__}, {_no_level(known)}")
+
+
+def _no_level(metric: Metric) -> str:
+    """Why segments of unlike size have no common level of a KPI, and what to judge instead."""
+    if isinstance(metric, Quantile):
+        side = ">" if metric.better == "lower" else "<"
+        return (
+            "and quantiles of segments do not add up to that of the whole. Judge the share beyond "
+            f"a limit, as in at.Rate('{metric.value} {side} 60', better='lower')."
         )
-    return metric
+    if isinstance(metric, Ratio):
+        N, D, v = metric.numerator, metric.denominator, metric.volume
+        return (
+            f"whose mix is that of {v!r}, while targets and cards weigh segments by {D!r}. Leave "
+            f"volume= out, or judge '{N} / {v}' and '{D} / {v}' as two KPIs."
+        )
+    if isinstance(metric, Total):
+        return (
+            "which grows with the size of a segment. Judge it by something, as in "
+            f"at.Ratio('{metric.numerator}', 'decisions')."
+        )
+    return (
+        "neither rate nor ratio nor mean, so it has no level that segments of unlike size share. "
+        "Judge the rates that it is made of."
+    )
 
 
 def numbers_by_segment(

@@ -138,7 +138,7 @@ def scorecard(
     2  Manila  0.842     0.911                  met
     """
     check_option("overdispersion", overdispersion, OVERDISPERSION)
-    conf_level = check_level("conf_level", conf_level)
+    conf_level, metric = check_level("conf_level", conf_level), require_ratio(metric)
     if isinstance(min_n, bool) or not isinstance(min_n, int) or min_n < 1:
         raise OptionError(f"min_n: {min_n!r} is not a whole number of at least 1.")
     entities, cells = columns_of("entity", entity), columns_of("adjust_for", adjust_for)
@@ -166,7 +166,7 @@ def scorecard(
     past = None if history is None else scan(history, metric, entities, cells, request)
     return card_of(
         cube,
-        require_ratio(cube.metrics[0]),
+        metric,
         entities,
         current=current,
         baseline=baseline,

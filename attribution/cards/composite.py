@@ -19,14 +19,14 @@ from attribution.errors import OptionError, check_level, check_option, listing, 
 from attribution.formatting import Format
 from attribution.goals import require_ratio
 from attribution.labels import plural
-from attribution.metrics import Metric, as_metric
+from attribution.metrics import Metric
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["CompositeScorecard", "composite_scorecard"]
 
-MISSING = "missing"
+MISSING, NO_GATE = "missing", "none"
 _GATES = {
     "met": "passed",
     "missed": "failed",
@@ -119,7 +119,7 @@ def composite_scorecard(
     """
     check_option("overdispersion", overdispersion, OVERDISPERSION)
     conf_level = check_level("conf_level", conf_level)
-    chosen = [require_ratio(as_metric(m)) for m in several(metrics)]
+    chosen = [require_ratio(m) for m in several(metrics)]
     names = [m.label for m in chosen]
     if len(names) < 2:
         raise OptionError("metrics: fewer than two. One KPI is at.scorecard.")
@@ -246,9 +246,10 @@ class CompositeScorecard:
         """One row per entity.
 
         Columns: entity, gate ("passed", "open: ..." while the interval holds the gate, "failed:
-        ...", "unknown: ..." where the KPI is missing or has too few rows), score (null unless the
-        gates are passed or open), weight_scored (the part of all weights behind it), met, missed,
-        not_distinguishable, missing (numbers of KPIs), then per KPI its adjusted value and status.
+        ...", "unknown: ..." where the KPI is missing or has too few rows, "none"), score (null
+        where a gate is failed or unknown), weight_scored (the part of all weights behind it), met,
+        missed, not_distinguishable, missing (numbers of KPIs), then per KPI its adjusted value and
+        status.
         """
         import pandas as pd
 
@@ -261,7 +262,7 @@ class CompositeScorecard:
             row = {
                 "entity": entity,
                 "gate": gate,
-                "score": score if gate.split(":")[0] in ("passed", "open") else math.nan,
+                "score": score if gate.split(":")[0] not in ("failed", "unknown") else math.nan,
                 "weight_scored": covered,
                 "met": int((status == "met").sum()),
                 "missed": int((status == "missed").sum()),
@@ -282,7 +283,7 @@ class CompositeScorecard:
             named = [name for name in self.gates if gate[name] in states]
             if named:
                 return f"{word}: {', '.join(named)}"
-        return "passed"
+        return "passed" if self.gates else NO_GATE
 
     def _score(self, by_kpi: pd.DataFrame) -> tuple[float, float]:
         done = by_kpi["completion"].to_numpy(float)
@@ -305,7 +306,8 @@ class CompositeScorecard:
             more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
             return f"{len(failed):,} of {len(frame):,} {nouns} fail a gate: {named}{more}"
         missed = int((frame["missed"] > 0).sum())
-        return f"No gate is failed; {missed:,} of {len(frame):,} {nouns} miss a target"
+        text = f"{missed:,} of {len(frame):,} {nouns} miss a target"
+        return f"No gate is failed; {text}" if self.gates else text
 
     def check(self) -> pd.DataFrame:
         """Return the findings of all KPIs, with the name of the KPI in front."""
@@ -321,7 +323,7 @@ class CompositeScorecard:
     def display_rows(self) -> list[tuple[str, ...]]:
         """Return the table as it is shown, a header first; failed gates stand first."""
         frame, kpis = self.frame, self._kpis.set_index(["entity", "kpi"])
-        order = {"failed": 0, "unknown": 1, "open": 2, "passed": 3}
+        order = {"failed": 0, "unknown": 1, "open": 2, "passed": 3, NO_GATE: 3}
         rank = frame["gate"].str.split(":").str[0].map(order)
         frame = frame.assign(rank=rank).sort_values(["rank", "score"], kind="stable")
         forms = {
@@ -355,7 +357,7 @@ class CompositeScorecard:
         weights = ", ".join(f"{name} {w:g}" for name, w in self.weights.items())
         note = (
             f"Score: mean of completion, each counted up to {100 * self.cap:g} %, weights "
-            f"{weights}; no score where a gate is failed or unknown."
+            f"{weights}" + ("; no score where a gate is failed or unknown." if self.gates else ".")
         )
         return "\n".join([f"{self.message}.", "", *table, "", note])
 

@@ -169,9 +169,7 @@ def score(
         "additive": expected + tau2,
     }[overdispersion]
     return Scores(
-        labels=tuple(
-            tuple(levels[c] for levels, c in zip(cube.levels, row, strict=False)) for row in who
-        ),
+        labels=_labels(cube, who),
         n=n,
         crude=np.bincount(entity, N[seen], K) / found.total,
         compared=found.volume / found.total,
@@ -189,6 +187,15 @@ def score(
         enough=enough,
         trials=trials,
     )
+
+
+def _labels(cube: Cube, who: np.ndarray) -> tuple[tuple[str, ...], ...]:
+    """The levels of each entity from its codes, shape (K, columns)."""
+    columns = [
+        np.array(levels, dtype=object)[codes].tolist()
+        for levels, codes in zip(cube.levels, who.T, strict=False)
+    ]
+    return tuple(zip(*columns, strict=True))
 
 
 def _center(found: Indirect, adjusted: bool) -> np.ndarray:

@@ -21,6 +21,11 @@ def message(card: Scorecard) -> str:
     nouns = plural(card.entity[0]) if len(card.entity) == 1 else f"{card.noun} entities"
     judged = int(card.scores.enough.sum())
     out = frame[frame["signal"].str.contains("worse|better")]
+    if not judged:
+        return (
+            f"{card.metric.label}: none of {len(card.scores.n):,} {nouns} has the {card.min_n} "
+            "rows that it takes to be judged"
+        )
     if not len(out):
         return f"{card.metric.label}: none of {judged:,} {nouns} is outside the funnel limits"
     worse = out[out["signal"].str.startswith("worse")]
@@ -77,7 +82,10 @@ def display_rows(card: Scorecard, most: int) -> list[tuple[str, ...]]:
     list of tuple of str
     """
     form, frame = card.format, card.table
-    frame = frame.reindex(frame["z"].abs().sort_values(ascending=False, kind="stable").index)
+    # Those who are judged, the least expected first; then those who are too few to be.
+    order = {"too few": 1, "n/a": 2}
+    frame = frame.assign(last=frame["signal"].map(order).fillna(0), far=-frame["z"].abs())
+    frame = frame.sort_values(["last", "far"], kind="stable")
     header: tuple[str, ...] = (
         "",
         "n",
@@ -94,15 +102,19 @@ def display_rows(card: Scorecard, most: int) -> list[tuple[str, ...]]:
         header = (*header, "target", "completion", "status")
     rows: list[tuple[str, ...]] = [header]
     for row in frame.head(most).to_dict(orient="records"):
+        interval = row["conf_low"], row["conf_high"]
+        if not card.adjust_for:
+            # The KPI as it is; an adjusted rate may lie beyond 100 %.
+            interval = inside(card, *interval)
         shown: tuple[str, ...] = (
             str(row["entity"]),
             f"{row['n']:,}",
             _level(form, row["crude"]),
             _level(form, row["adjusted"]),
-            _between(form, row["conf_low"], row["conf_high"]),
-            _between(form, *_inside(card, row["limit_low_95"], row["limit_high_95"])),
+            _between(form, *interval),
+            _between(form, *inside(card, row["limit_low_95"], row["limit_high_95"])),
             _level(form, row["shrunk"]),
-            _rank(row["rank_low"], row["rank_high"]),
+            _rank(row["rank_low"], row["rank_high"]) if row["last"] == 0 else "n/a",
             str(row["signal"]),
         )
         if targeted:
@@ -113,7 +125,7 @@ def display_rows(card: Scorecard, most: int) -> list[tuple[str, ...]]:
     return rows
 
 
-def _inside(card: Scorecard, low: float, high: float) -> tuple[float, float]:
+def inside(card: Scorecard, low: float, high: float) -> tuple[float, float]:
     """Limits as they are shown: no rate is below 0 or above 100 %."""
     return (max(low, 0.0), min(high, 1.0)) if card.metric.of_trials else (low, high)
 

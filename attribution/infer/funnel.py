@@ -13,6 +13,8 @@ __all__ = ["binomial_quantile", "dispersion", "normal_quantile"]
 
 # Above this variance of the count the binomial is as good as normal with its skewness.
 _LARGE = 100.0
+# An effective size that is a whole number but for rounding is that number.
+_WHOLE = 1e-9
 
 
 def dispersion(z: np.ndarray, winsorize: float = 0.1) -> float:
@@ -104,34 +106,55 @@ def binomial_quantile(probability: float, n: np.ndarray, p: np.ndarray) -> np.nd
     small = (variance <= _LARGE) & (variance > 0)
     if small.any():
         found[small] = _interpolated(probability, n[small], p[small], found[small])
+    # Counts of successes and of failures are both whole only where n is.
+    part = small & (np.abs(n - np.rint(n)) > _WHOLE)
+    if part.any():
+        size, failures = n[part], 1 - p[part]
+        guess = size - found[part]
+        mirrored = size - _interpolated(1 - probability, size, failures, guess)
+        found[part] = (found[part] + mirrored) / 2
     return np.clip(found, 0, n)
 
 
 def _interpolated(q: float, n: np.ndarray, p: np.ndarray, guess: np.ndarray) -> np.ndarray:
-    """The place k where the mid-distribution, linear between counts, reaches q."""
-    top = np.floor(n)
+    """The place k where the mid-distribution, linear between counts, reaches q.
+
+    ``F(k - 1) + f(k) / 2`` is kept for k and k - 1 while k walks to the place: one incomplete beta
+    function at the start, products after it.
+    """
+    top = np.ceil(n - _WHOLE)
     k = np.clip(np.floor(guess), 0, top)
-    at, below = _mid(k, n, p), _mid(k - 1, n, p)
+    below = _cdf(k - 1, n, p)
+    here, before = _mass(k, n, p, below), _mass_before(k, n, p)
     for _ in range(1000):
-        up, down = (at < q) & (k < top), (below >= q) & (k > 0)
+        up = (below + here / 2 < q) & (k < top)
+        down = (below - before / 2 >= q) & (k > 0)
         if not (up | down).any():
             break
-        moved = np.where(up, k + 1, np.where(down, k - 1, k))
-        new = _mid(np.where(up, moved, moved - 1), n, p)
-        at, below = (
-            np.where(up, new, np.where(down, below, at)),
-            np.where(up, at, np.where(down, new, below)),
+        below = np.where(up, below + here, np.where(down, below - before, below))
+        k = np.where(up, k + 1, np.where(down, k - 1, k))
+        here, before = (
+            np.where(up, _mass(k, n, p, below), np.where(down, before, here)),
+            np.where(up, here, np.where(down, _mass_before(k, n, p), before)),
         )
-        k = moved
-    step = np.divide(q - below, at - below, out=np.ones_like(k), where=at > below)
+    at, start = below + here / 2, below - before / 2
+    step = np.divide(q - start, at - start, out=np.ones_like(k), where=at > start)
     return k - 1 + np.clip(step, 0, 1)
 
 
-def _mid(k: np.ndarray, n: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """F(k - 1) + f(k) / 2."""
-    return (_cdf(k - 1, n, p) + _cdf(k, n, p)) / 2
+def _mass(k: np.ndarray, n: np.ndarray, p: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """f(k); all that is left where k is the last count."""
+    inside = np.maximum(n - k, 0.0)
+    ways = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(inside + 1)
+    found = np.exp(ways + special.xlogy(k, p) + special.xlog1py(inside, -p))
+    return np.where(k >= n - _WHOLE, 1 - below, found)
+
+
+def _mass_before(k: np.ndarray, n: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """f(k - 1), 0 before the first count."""
+    return np.where(k > 0, _mass(np.maximum(k - 1, 0.0), n, p, 0.0 * k), 0.0)
 
 
 def _cdf(k: np.ndarray, n: np.ndarray, p: np.ndarray) -> np.ndarray:
     inside = special.betainc(np.maximum(n - k, 1e-300), np.maximum(k, 0) + 1, 1 - p)
-    return np.where(k < 0, 0.0, np.where(k >= np.floor(n), 1.0, inside))
+    return np.where(k < 0, 0.0, np.where(k >= n - _WHOLE, 1.0, inside))

@@ -5,7 +5,8 @@
     completion   how far targets were met, and why they were missed
     whatif       what the overall KPI does if segments reach a rate, or volumes move
 
-setting.py makes plans, plans.py holds them, variance.py says what their volumes can show;
+setting.py makes plans from segments.py (what history says), dividing.py (who is asked for what) and
+variance.py (what volumes can show); plans.py holds them; scan.py reads tables;
 following.py asks how far they were met, reached.py answers; forward.py supposes.
 """
 

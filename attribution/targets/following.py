@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from attribution.cube import Cube, several
+from attribution.cube import Cube
 from attribution.decompose.against import against_plan
 from attribution.errors import OptionError, check_level, listing
-from attribution.goals import Labels, day, numbers_by_segment, read_goals, require_ratio
+from attribution.goals import Labels, day, numbers_by_segment, read_goals
 from attribution.infer import Units, cluster_units, row_units
 from attribution.metrics import Metric
 from attribution.targets.plans import Targets
 from attribution.targets.reached import Completion
-
-if TYPE_CHECKING:
-    pass
+from attribution.targets.scan import judged, labels_of, scan
 
 __all__ = ["completion"]
 
@@ -114,25 +112,17 @@ def completion(
     if metric is None or by is None:
         name = "metric" if metric is None else "by"
         raise OptionError(f"{name}: needed, unless targets is a plan of at.targets.")
-    cube = Cube.from_data(
-        data,
-        metric,
-        by,
-        period=period,
-        cluster=cluster,
-        weight=weight,
-        where=where,
-        mapping=mapping,
-        on_invalid=on_invalid,
-    )
-    if not cube.dimensions:
-        raise OptionError("by: an empty list. Name at least one column of segments.")
-    metric = require_ratio(cube.metrics[0])
-    now = cube.periods[-1:] if current is None else several(current)
-    now = list(dict.fromkeys(cube.periods[cube.period_index(p, "current")] for p in now))
-    judged = cube.pool({" + ".join(now): now})
-    goals = _goals(targets, metric, cube.dimensions, now, volumes, baseline)
-    return _complete(judged, metric, goals, min_n, conf_level)
+    request = {
+        "period": period,
+        "cluster": cluster,
+        "weight": weight,
+        "where": where,
+        "mapping": mapping,
+        "on_invalid": on_invalid,
+    }
+    cube, now = judged(scan(data, metric, by, request), current)
+    goals = _goals(targets, cube.metrics[0], cube.dimensions, now, volumes, baseline)
+    return _complete(cube, cube.metrics[0], goals, min_n, conf_level)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,9 +196,7 @@ def _complete(
     D, N, n = (cube.metric_sums(metric, r)[0] for r in ("denominator", "numerator", "count"))
     if not D.sum() > 0:
         raise OptionError(f"data: no {metric.denominator or 'rows'!r} in {cube.periods[0]!r}.")
-    observed = [
-        tuple(levels[c] for levels, c in zip(cube.levels, row, strict=True)) for row in cube.codes
-    ]
+    observed = labels_of(cube)
     absent = [x for x in goals.target if x not in set(observed)]
     labels = [*observed, *absent]
     D, N, n = (np.concatenate([x, np.zeros(len(absent))]) for x in (D, N, n))

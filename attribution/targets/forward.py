@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attribution.bridge import Bar, Bridge
-from attribution.cube import Cube, several
+from attribution.cube import Cube
 from attribution.decompose import decompose
 from attribution.errors import OptionError, listing, nearest
 from attribution.formatting import Format
-from attribution.goals import Labels, numbers_by_segment, read_goals, require_ratio, target_columns
+from attribution.goals import Labels, numbers_by_segment, read_goals, target_columns
 from attribution.labels import label_of
 from attribution.metrics import Metric
+from attribution.targets.scan import judged, labels_of, scan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,30 +95,21 @@ def whatif(
         raise OptionError("rates: nothing is supposed. Give rates, volumes or scale.")
     if reach is not None and rates is None:
         raise OptionError("reach: names segments of rates; give rates too.")
-    cube = Cube.from_data(
-        data,
-        metric,
-        by,
-        period=period,
-        weight=weight,
-        where=where,
-        mapping=mapping,
-        on_invalid=on_invalid,
-    )
-    if not cube.dimensions:
-        raise OptionError("by: an empty list. Name at least one column of segments.")
-    metric = require_ratio(cube.metrics[0])
-    now = cube.periods[-1:] if current is None else several(current)
-    now = list(dict.fromkeys(cube.periods[cube.period_index(p, "current")] for p in now))
-    cube = cube.pool({" + ".join(now): now})
+    request = {
+        "period": period,
+        "weight": weight,
+        "where": where,
+        "mapping": mapping,
+        "on_invalid": on_invalid,
+    }
+    cube, _ = judged(scan(data, metric, by, request), current)
+    metric = cube.metrics[0]
     D, N, n = (cube.metric_sums(metric, r)[0] for r in ("denominator", "numerator", "count"))
     cube = cube.keep_segments(D > 0)
     D, N, n = D[D > 0], N[D > 0], n[D > 0]
     if not len(D):
         raise OptionError(f"data: no {metric.denominator or 'rows'!r} in {cube.periods[0]!r}.")
-    labels = tuple(
-        tuple(levels[c] for levels, c in zip(cube.levels, row, strict=True)) for row in cube.codes
-    )
+    labels = tuple(labels_of(cube))
     rate = _supposed_rates(N / D, labels, cube, metric, rates, reach)
     volume = _supposed_volumes(D, labels, cube, volumes, scale)
     sizes = tuple(len(levels) for levels in cube.levels)

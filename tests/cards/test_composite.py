@@ -113,6 +113,20 @@ def test_composites_that_cannot_be(options, words):
         at.composite_scorecard(month(), [ACCURACY, ACCURACY], "site", targets={"Accuracy": 0.9})
 
 
+def test_kpis_of_the_dictionary_go_by_name_and_without_gates_none_is_passed():
+    data = month().assign(reviewed=lambda x: x.n, correct=lambda x: x.ok)
+    card = at.composite_scorecard(
+        data,
+        ["accuracy", SLA],
+        "site",
+        targets={"Accuracy": 0.93, "SLA": 0.95},
+    )
+    frame = card.frame.set_index("entity")
+    assert set(frame["gate"]) == {"none"}
+    assert np.isfinite(frame.loc["B", "score"])
+    assert "gate is failed" not in str(card)
+
+
 def test_it_pickles_and_compares():
     card = composite()
     assert pickle.loads(pickle.dumps(card)) == card

@@ -273,6 +273,49 @@ def test_options_that_cannot_be(options, error, words):
         at.scorecard(reviews(), "ok / n", "sit")
 
 
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        (at.Ratio("ok", "n", volume="n"), "whose mix is that of 'n'.*Leave volume= out"),
+        (at.Quantile("n", 0.9, better="lower"), "quantiles.*at.Rate..n > 60., better=.lower"),
+        ("total(ok)", "grows with the size of a segment.*at.Ratio..ok., .decisions."),
+        ("kappa", "neither rate nor ratio nor mean.*Judge the rates"),
+    ],
+)
+def test_a_kpi_without_a_common_level_is_refused_before_the_scan(metric, words):
+    nothing_of_it = pd.DataFrame({"site": ["A", "B"]})
+    for call in (
+        lambda: at.scorecard(nothing_of_it, metric, "site"),
+        lambda: at.targets.plan(nothing_of_it, metric, "site", overall=0.9),
+        lambda: at.targets.completion(nothing_of_it, {"A": 0.9}, metric, "site"),
+        lambda: at.targets.whatif(nothing_of_it, metric, "site", scale={"A": 2}),
+    ):
+        with pytest.raises(OptionError, match=words):
+            call()
+
+
+def test_those_who_are_judged_stand_above_those_who_are_too_few():
+    data = reviews()
+    few = pd.DataFrame(
+        [("2026-09", f"tiny {i}", "x", "ads", 20, 0) for i in range(3)], columns=data.columns
+    )
+    card = at.scorecard(pd.concat([data, few]), "ok / n", "site", adjust_for="queue")
+    rows = card.display_rows()[1:]
+    assert [row[0].startswith("tiny") for row in rows] == [False] * 8 + [True] * 3
+    assert {row[7] for row in rows[-3:]} == {"n/a"}
+    nobody = at.scorecard(few, "ok / n", "site")
+    assert nobody.message == "ok / n: none of 3 sites has the 30 rows that it takes to be judged"
+
+
+def test_all_right_is_never_outside_the_limits_of_a_few_rows():
+    """30 of 30 at 95 % happens to one in five; sizes that are not quite whole must allow it."""
+    data = pd.DataFrame({"site": list("ABCDEF"), "n": [30] + [600] * 5, "ok": [30] + [570] * 5})
+    card = at.scorecard(data, "ok / n", "site", adjust_for=[])
+    row = card.frame.set_index("entity").loc["A"]
+    assert row["limit_high_95"] == pytest.approx(1.0, abs=1e-3)
+    assert row["signal"] == "as expected"
+
+
 def test_several_columns_tell_the_entities():
     card = at.scorecard(reviews(), "ok / n", ["site", "queue"], target={("S0", "ads"): 0.9})
     assert card.frame.loc[0, ["entity", "site", "queue"]].tolist() == ["S0 × ads", "S0", "ads"]

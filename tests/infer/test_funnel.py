@@ -37,17 +37,25 @@ def test_phi_is_one_for_chance_alone_and_ignores_a_special_one():
 
 
 @given(
-    n=st.integers(1, 4000),
+    whole=st.integers(1, 4000),
+    part=st.sampled_from([0.0, -1e-12, -0.02, 0.4]),
     p=st.floats(0.005, 0.995),
     q=st.sampled_from([0.001, 0.025, 0.2, 0.975, 0.999]),
 )
 @settings(max_examples=150, deadline=None)
-def test_binomial_quantiles_lie_between_counts_and_mirror(n, p, q):
-    k = float(binomial_quantile(q, np.array([float(n)]), np.array([p]))[0])
-    exact = stats.binom.ppf(q, n, p)
-    assert exact - 1 <= k <= exact + 1
-    mirrored = n - float(binomial_quantile(1 - q, np.array([float(n)]), np.array([1 - p]))[0])
+def test_binomial_quantiles_lie_between_counts_and_mirror(whole, part, p, q):
+    n = whole + part
+    k = float(binomial_quantile(q, np.array([n]), np.array([p]))[0])
+    exact = stats.binom.ppf(q, whole, p)
+    assert exact - 1.5 <= k <= exact + 1.5
+    mirrored = n - float(binomial_quantile(1 - q, np.array([n]), np.array([1 - p]))[0])
     assert k == pytest.approx(mirrored, abs=1e-6 * n + 1e-6)
+
+
+def test_a_size_just_below_a_whole_number_still_reaches_all_of_it():
+    """Effective sizes are rarely whole; 30 of 30 is then no more than can happen."""
+    n, p = np.array([30.0, 30 - 1e-9, 29.98, 29.6]), np.full(4, 0.95)
+    assert binomial_quantile(0.975, n, p) == pytest.approx(n)
 
 
 def test_binomial_quantiles_solve_the_mid_distribution():
