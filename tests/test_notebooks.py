@@ -21,3 +21,6 @@ def test_pair_is_the_same_and_executed(text):
     assert ["".join(c["source"]).strip() for c in code] == written
     assert all(c["execution_count"] for c in code)
     assert not [o for c in code for o in c["outputs"] if o["output_type"] == "error"]
+    for cell in code:
+        if "picture = " in "".join(cell["source"]):
+            assert any("image/png" in o.get("data", {}) for o in cell["outputs"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
@@ -186,15 +187,23 @@ class Theme:
             installed = set(font_manager.get_font_names())
         return list(dict.fromkeys([*(f for f in asked if f in installed), "DejaVu Sans"]))
 
-    def context(self) -> AbstractContextManager[None]:
-        """Return a context in which artists are made with this theme and no user style.
+    @contextmanager
+    def context(self) -> Iterator[None]:
+        """Enter a context in which artists are made with this theme and no user style.
 
         Families are set by name: a generic "sans-serif" would be looked up in the caller's
         settings when the figure is drawn, long after the context has ended.
         """
+        import matplotlib as mpl
         from matplotlib import style
 
-        return style.context(["default", {"font.family": self.families(), "text.color": self.ink}])
+        own = {"font.family": self.families(), "text.color": self.ink}
+        with style.context(["default", own]):
+            yield
+            interactive = mpl.is_interactive()
+        # A notebook turns interactive mode on with its first figure, which may be one of ours. With
+        # the old settings that would be off again, and no later figure of the notebook be shown.
+        mpl.interactive(interactive)
 
 
 @cache

@@ -42,6 +42,17 @@ def test_themes_change_no_global_setting():
     assert dict(mpl.rcParams) == before
 
 
+def test_a_notebook_that_turns_interactive_with_our_figure_stays_so():
+    before = mpl.is_interactive()
+    try:
+        mpl.interactive(False)
+        with THEME.context():
+            mpl.interactive(True)
+        assert mpl.is_interactive()
+    finally:
+        mpl.interactive(before)
+
+
 @pytest.mark.parametrize("theme", [THEME, Theme(good="#002b55", bad="#7a1f00")])
 def test_dark_colors_stand_out_from_dark_paper(theme):
     dark = theme.dark()
