@@ -59,6 +59,7 @@ def explain(
     where: str | None = None,
     mapping: Mapping[str, Mapping[object, object]] | None = None,
     on_invalid: str = "raise",
+    timeout: float | None = None,
     method: str = "midpoint",
     mix: str = "adjusted",
     order: Sequence[str] | None = None,
@@ -120,6 +121,9 @@ def explain(
     on_invalid : {"raise", "drop"}
         Rows that break the data contract: an error that lists all findings, or leave them out
         with a warning that counts them.
+    timeout : float, optional
+        Seconds after which a statement of the scan is stopped on the engine that runs it
+        (`errors.StatementTimeoutError`). Not for a DuckDB relation, whose connection is yours.
     method : {"midpoint", "threefold", "baseline", "current"}
         Which period's shares weigh rate changes, and whose rates value share changes.
     mix : {"adjusted", "shapley", "das_gupta", "ordered"}
@@ -222,6 +226,7 @@ def explain(
         where=where,
         mapping=mapping,
         on_invalid=on_invalid,
+        timeout=timeout,
     )
     return explain_pair(cube.between(baseline, current), cube.metrics[0], options)
 

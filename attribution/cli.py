@@ -77,6 +77,9 @@ Material = Annotated[
 ]
 ConfLevel = Annotated[float, typer.Option(help="The confidence level of intervals.")]
 OnInvalid = Annotated[str, typer.Option(help="raise, or drop with a warning.")]
+Timeout = Annotated[
+    float | None, typer.Option(help="Seconds after which a statement is stopped on its engine.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 
 
@@ -117,6 +120,7 @@ def explain(
     material: Material = None,
     seed: Seed = 0,
     on_invalid: OnInvalid = "raise",
+    timeout: Timeout = None,
     out: Annotated[
         Path | None, typer.Option(help="A folder for summary, tables, JSON and pictures.")
     ] = None,
@@ -142,6 +146,7 @@ def explain(
         material=material,
         rng=seed,
         on_invalid=on_invalid,
+        timeout=timeout,
     )
     if out is not None:
         from attribution.reports.folder import replace_folder, write_results
@@ -165,6 +170,7 @@ def check(
     where: Where = None,
     rates: Rates = "auto",
     on_invalid: OnInvalid = "raise",
+    timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the data-quality findings only."""
@@ -181,6 +187,7 @@ def check(
         where=where,
         rates=rates,
         on_invalid=on_invalid,
+        timeout=timeout,
     )
     if as_json:
         print(json.dumps(change.to_dict()["findings"], ensure_ascii=False, indent=1))

@@ -20,6 +20,7 @@ __all__ = [
     "OptionError",
     "PeriodError",
     "SourceError",
+    "StatementTimeoutError",
     "check_level",
     "check_option",
     "listing",
@@ -57,6 +58,10 @@ class SourceError(AttributionError, ValueError):
 
 class MissingFileError(SourceError):
     """No file has the name or matches the glob."""
+
+
+class StatementTimeoutError(SourceError, TimeoutError):
+    """A statement ran longer than `timeout` and was stopped on the engine."""
 
 
 class PeriodError(AttributionError, ValueError):

@@ -52,6 +52,7 @@ def trend(
     where: str | None = None,
     mapping: Mapping[str, Mapping[object, object]] | None = None,
     on_invalid: str = "raise",
+    timeout: float | None = None,
     method: str = "midpoint",
     mix: str = "adjusted",
     order: Sequence[str] | None = None,
@@ -98,7 +99,7 @@ def trend(
         other. `check` names what is missing either way.
     cluster : str or sequence of str, optional
         The column of units that are independent of each other, or two. None: rows are independent.
-    weight, volume, where, mapping, on_invalid : optional
+    weight, volume, where, mapping, on_invalid, timeout : optional
         See `attribution.explain`.
     method, mix, order, rates, pairs, conf_level, adjust, material, rng : optional
         See `attribution.explain`; they hold for each change. `material` is for `verdict`.
@@ -162,6 +163,7 @@ def trend(
         where=where,
         mapping=mapping,
         on_invalid=on_invalid,
+        timeout=timeout,
     )
     return trend_cube(
         cube,

@@ -16,7 +16,9 @@ from attribution.source import count_column
 __all__ = ["check_volume", "with_volume"]
 
 
-def with_volume(cube: Cube, volume: object, periods: Sequence[object] | None) -> Cube:
+def with_volume(
+    cube: Cube, volume: object, periods: Sequence[object] | None, timeout: float | None = None
+) -> Cube:
     """Return a cube with the full counts of its segments, also of those never sampled.
 
     Parameters
@@ -28,6 +30,8 @@ def with_volume(cube: Cube, volume: object, periods: Sequence[object] | None) ->
         several numbers.
     periods : sequence, optional
         The values of the period column to read; all by default.
+    timeout : float, optional
+        Seconds after which a statement is stopped.
 
     Returns
     -------
@@ -45,7 +49,12 @@ def with_volume(cube: Cube, volume: object, periods: Sequence[object] | None) ->
     try:
         column = column or count_column(table, period, cube.dimensions)
         counts = Cube.from_data(
-            table, Ratio("1", column), cube.dimensions, period=period, periods=periods
+            table,
+            Ratio("1", column),
+            cube.dimensions,
+            period=period,
+            periods=periods,
+            timeout=timeout,
         )
     except AttributionError as error:
         if not str(error).startswith("volume"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attribution.errors import ColumnTypeError
+from attribution.errors import ColumnTypeError, OptionError
 
-__all__ = ["check_mapping", "names_of", "ordered", "several"]
+__all__ = ["check_mapping", "check_timeout", "names_of", "ordered", "several"]
 
 
 def several(given: object) -> list[Any]:
@@ -39,3 +39,10 @@ def check_mapping(mapping: object) -> None:
         raise ColumnTypeError(
             f"mapping: {mapping!r} is not of the form {{'queue': {{'old level': 'new level'}}}}."
         )
+
+
+def check_timeout(timeout: object) -> None:
+    """Refuse what is no positive number of seconds."""
+    number = timeout if isinstance(timeout, int | float) else 0.0
+    if timeout is not None and (timeout is True or not number > 0):
+        raise OptionError(f"timeout: {timeout!r} is not a positive number of seconds.")

@@ -115,6 +115,7 @@ class Cube:
         volume: object = None,
         mapping: Mapping[str, Mapping[object, object]] | None = None,
         on_invalid: str = "raise",
+        timeout: float | None = None,
     ) -> Cube:
         """Scan a table once into a cube.
 
@@ -143,6 +144,9 @@ class Cube:
             ``{dimension: {old level: new level}}``.
         on_invalid : {"raise", "drop"}
             What to do with rows that break the data contract.
+        timeout : float, optional
+            Seconds after which a statement of the scan is stopped on the engine that runs it
+            (`errors.StatementTimeoutError`). Not for a DuckDB relation, whose connection is yours.
 
         Returns
         -------
@@ -167,6 +171,7 @@ class Cube:
             volume=volume,
             mapping=mapping,
             on_invalid=on_invalid,
+            timeout=timeout,
         )
 
     # -- reading -----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attribution.cube.asked import check_mapping, names_of, ordered, several
+from attribution.cube.asked import check_mapping, check_timeout, names_of, ordered, several
 from attribution.cube.clusters import ClusterSums
 from attribution.cube.cube import Cube
 from attribution.errors import ColumnTypeError, OptionError, check_option
@@ -35,6 +35,7 @@ def scan_table(
     volume: object = None,
     mapping: Mapping[str, Mapping[object, object]] | None = None,
     on_invalid: str = "raise",
+    timeout: float | None = None,
 ) -> Cube:
     """Scan a table once into a cube; parameters and errors as for `Cube.from_data`."""
 
@@ -46,6 +47,7 @@ def scan_table(
         raise ColumnTypeError(
             f"where: {where!r} is not text. Write a condition, as in \"design == 'random'\"."
         )
+    check_timeout(timeout)
     from attribution.hierarchy import declared, with_hierarchy
     from attribution.volumes import check_volume, with_volume
 
@@ -65,10 +67,11 @@ def scan_table(
         weight=weight,
         where=where,
         on_invalid=on_invalid,
+        timeout=timeout,
     )
     cube = _from_grouped(group(data, request), request)
     if volume is not None:
-        cube = with_volume(cube, volume, request.period_values)
+        cube = with_volume(cube, volume, request.period_values, timeout)
     # What is looked up from a dimension is looked up from its merged levels.
     late = {d: merges for d, merges in (mapping or {}).items() if d in asked.lookups}
     for dimension, merges in (mapping or {}).items():

@@ -52,7 +52,7 @@ def group(data: object, request: Request) -> Grouped:
     SourceError
         The table is empty or cannot be read.
     """
-    table = open_table(data, lambda names: columns_read(names, request))
+    table = open_table(data, lambda names: columns_read(names, request), request.timeout)
     try:
         return _grouped(Selection(table, request))
     except duckdb.Error as error:

@@ -31,6 +31,7 @@ class Request:
     weight: str | None = None
     where: str | None = None
     on_invalid: str = "raise"
+    timeout: float | None = None
 
 
 def columns_read(names: list[str], request: Request) -> Reading:

@@ -6,12 +6,11 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from attribution.errors import ColumnNotFoundError, MissingFileError, listing, nearest
 from attribution.source.delimited import Reading
 from attribution.source.files import paths_of, read_only, split_part
-from attribution.source.tables import is_sql, open_table, single_select
+from attribution.source.tables import Query, is_sql, open_table, single_select
 
 __all__ = ["files_of", "open_database", "repeated_rows"]
 
@@ -39,7 +38,7 @@ def files_of(data: str) -> list[tuple[str, int, int]] | None:
 
 
 @contextmanager
-def open_database(path: str, query: str) -> Iterator[Any]:
+def open_database(path: str, query: str) -> Iterator[Query]:
     """Open a DuckDB file for reading only and yield one query over it.
 
     Parameters
@@ -50,7 +49,7 @@ def open_database(path: str, query: str) -> Iterator[Any]:
 
     Yields
     ------
-    DuckDBPyRelation
+    Query
 
     Raises
     ------
@@ -63,12 +62,12 @@ def open_database(path: str, query: str) -> Iterator[Any]:
         raise MissingFileError(f"database: no file {path!r}.{nearest(Path(path).name, beside)}")
     connection = read_only(path, "database")
     try:
-        yield single_select(connection, query)
+        yield Query(single_select(connection, query), connection)
     finally:
         connection.close()
 
 
-def repeated_rows(data: object, key: Sequence[str]) -> int:
+def repeated_rows(data: object, key: Sequence[str], timeout: float | None = None) -> int:
     """Return how many rows repeat the key of another row.
 
     Parameters
@@ -77,6 +76,8 @@ def repeated_rows(data: object, key: Sequence[str]) -> int:
         Anything `open_table` opens.
     key : sequence of str
         The columns that tell rows apart.
+    timeout : float, optional
+        Seconds after which the statement is stopped.
 
     Returns
     -------
@@ -97,7 +98,7 @@ def repeated_rows(data: object, key: Sequence[str]) -> int:
                 )
         return Reading(tuple(key), frozenset(key))
 
-    table = open_table(data, every)
+    table = open_table(data, every, timeout)
     columns = ", ".join(table.columns[name] for name in key)
     rows, distinct = table.query(
         f"SELECT sum(n), count(*) FROM (SELECT count(*) AS n FROM source GROUP BY {columns})"

@@ -7,18 +7,25 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
 
-from attribution.errors import ColumnTypeError, SourceError
+from attribution.errors import ColumnTypeError, OptionError, SourceError
 from attribution.expressions import quote_identifier, quote_literal
 from attribution.source.delimited import Reading, escape_glob, open_csv, refuse_repeated
 from attribution.source.files import open_database_file, open_workbook, paths_of, split_part
 from attribution.source.secrets import redacted
-from attribution.source.warehouse import Remote, from_ibis, from_spark, is_ibis, is_spark
+from attribution.source.stopping import stoppable
+from attribution.source.warehouse import (
+    Remote,
+    check_stoppable,
+    from_ibis,
+    from_spark,
+    is_ibis,
+    is_spark,
+)
 
 __all__ = [
     "ArrowOnly",
@@ -48,10 +55,13 @@ class Query:
     relation : duckdb.DuckDBPyRelation
     connection : duckdb.DuckDBPyConnection or None
         None where the user's own connection runs it, which its relation does not tell.
+    timeout : float or None
+        Seconds after which it is stopped.
     """
 
     relation: Any
     connection: Any
+    timeout: float | None = None
 
     @property
     def types(self) -> list[Any]:
@@ -60,14 +70,7 @@ class Query:
     def materialize(self) -> Any:
         if self.connection is None:
             return self.relation.materialize()
-        # The engine does not see a signal while it works; a thread that waits for it does.
-        with ThreadPoolExecutor(1) as worker:
-            running = worker.submit(self.relation.materialize)
-            try:
-                return running.result()
-            except KeyboardInterrupt:
-                self.connection.interrupt()
-                raise
+        return stoppable(self.relation.materialize, self.connection.interrupt, self.timeout)
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         return self.materialize().fetchall()
@@ -94,6 +97,8 @@ class Table:
         The rows, on the engine that holds them.
     connection : duckdb.DuckDBPyConnection or None
         What runs the queries, where it is ours.
+    timeout : float or None
+        Seconds after which a query is stopped.
     """
 
     kind: str
@@ -102,11 +107,14 @@ class Table:
     types: dict[str, str]
     relation: Any
     connection: Any = None
+    timeout: float | None = None
 
     def query(self, sql: str) -> Any:
         """Return one query over `source`; it runs where the data is."""
         found = self.relation.query("source", sql)
-        return found if self.remote else Query(found, self.connection)
+        if isinstance(found, Remote):
+            return replace(found, timeout=self.timeout)
+        return found if self.remote else Query(found, self.connection, self.timeout)
 
     @property
     def remote(self) -> bool:
@@ -114,7 +122,9 @@ class Table:
         return isinstance(self.relation, Remote)
 
 
-def open_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
+def open_table(
+    data: object, choose: Callable[[list[str]], Reading], timeout: float | None = None
+) -> Table:
     """Open `data` as a table that SQL can read.
 
     Parameters
@@ -127,6 +137,8 @@ def open_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
     choose : callable
         Names of all columns -> what is read of them; it raises where it misses one.
         Of a frame only these cross into the engine (files read what a query names).
+    timeout : float, optional
+        Seconds after which a statement is stopped on the engine that runs it.
 
     Returns
     -------
@@ -138,9 +150,27 @@ def open_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
         No such file, an unreadable file, SQL that is not exactly one query.
     ColumnTypeError
         `data` is of a type that is not a table.
+    OptionError
+        There is a `timeout`, and the engine cannot be stopped from here.
     """
+    table = _opened(data, choose)
+    if timeout is None:
+        return table
+    if table.remote:
+        check_stoppable(table.relation)
+    elif table.connection is None:
+        raise OptionError(
+            "timeout: a relation runs on your own connection, which it does not tell. Pass SQL "
+            "text, a file or a frame, or call interrupt() of that connection yourself."
+        )
+    return replace(table, timeout=timeout)
+
+
+def _opened(data: object, choose: Callable[[list[str]], Reading]) -> Table:
     if isinstance(data, duckdb.DuckDBPyRelation):
         return _described("relation", "", data, choose)
+    if isinstance(data, Query):
+        return _described("relation", "", data.relation, choose, data.connection)
     if isinstance(data, str | os.PathLike):
         text = os.fspath(data)
         if isinstance(data, str) and is_sql(text):

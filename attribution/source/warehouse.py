@@ -14,16 +14,25 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 from uuid import uuid4
 
-from attribution.errors import SourceError
+from attribution.errors import OptionError, SourceError
 from attribution.expressions import quote_identifier
 from attribution.source.secrets import redacted
+from attribution.source.stopping import stoppable
 
-__all__ = ["Remote", "from_ibis", "from_spark", "is_ibis", "is_spark", "translate"]
+__all__ = [
+    "Remote",
+    "check_stoppable",
+    "from_ibis",
+    "from_spark",
+    "is_ibis",
+    "is_spark",
+    "translate",
+]
 
 _INTEGERS = {
     "int8": "TINYINT", "int16": "SMALLINT", "int32": "INTEGER", "int64": "BIGINT",
@@ -38,6 +47,8 @@ _SPARK = {
     "float": "FLOAT", "double": "DOUBLE", "boolean": "BOOLEAN", "string": "VARCHAR",
     "date": "DATE", "timestamp_ntz": "TIMESTAMP",
 }  # fmt: skip
+# How a connection is told, from another thread, to stop: by the backend's name in Ibis.
+_STOPS = {"duckdb": "interrupt", "postgres": "cancel"}
 _LARGEST = "1.7976931348623157E308"
 
 
@@ -53,13 +64,21 @@ class Remote:
         The same columns without rows, or the same query over it.
     run : callable
         A query over `source` in DuckDB's SQL, and the types of its columns -> an Arrow table.
+    engine : str
+    stop : callable or None
+        Stops, from another thread, what `run` runs; None where the engine has no way to.
     sql : str
         The query; "" is the table itself.
+    timeout : float or None
+        Seconds after which it is stopped.
     """
 
     twin: Any
     run: Callable[[str, dict[str, str]], Any]
+    engine: str
+    stop: Callable[[], object] | None
     sql: str = ""
+    timeout: float | None = None
 
     @property
     def columns(self) -> list[str]:
@@ -73,7 +92,7 @@ class Remote:
         """Return a query over the table, which it calls by `name`."""
         twin = self.twin.query(name, sql)
         reads = re.search(rf"\b{name}\b", sql)
-        return Remote(twin, self.run, sql) if reads else twin
+        return replace(self, twin=twin, sql=sql) if reads else twin
 
     @cached_property
     def fetched(self) -> Any:
@@ -82,8 +101,10 @@ class Remote:
 
         types = dict(zip(self.columns, map(str, self.types), strict=True))
         connection = connect()
+        run = partial(self.run, self.sql, types)
+        table = run() if self.stop is None else stoppable(run, self.stop, self.timeout)
         # Engines call a count without a name differently.
-        table = self.run(self.sql, types).rename_columns(self.columns)
+        table = table.rename_columns(self.columns)
         connection.register("fetched", table)
         casts = ", ".join(
             f"{quote_identifier(name)}::{kind} AS {quote_identifier(name)}"
@@ -157,7 +178,8 @@ def from_ibis(data: Any, read: Sequence[str], twin: Callable[[dict[str, str]], A
             place = _place(backend)
             raise SourceError(f"data: {place} cannot answer. {_line(error)}") from error
 
-    return Remote(twin(types), run)
+    stop = getattr(backend.con, _STOPS[backend.name]) if backend.name in _STOPS else None
+    return Remote(twin(types), run, backend.name, stop)
 
 
 def from_spark(data: Any, read: Sequence[str], twin: Callable[[dict[str, str]], Any]) -> Remote:
@@ -181,18 +203,43 @@ def from_spark(data: Any, read: Sequence[str], twin: Callable[[dict[str, str]], 
         casts.append(column.alias(f"c{i}"))
         types[f"c{i}"] = plain
     frame = frame.select(*casts)
+    session, tag = data.sparkSession, f"kpi_attribution_{uuid4().hex}"
+    context = _context(session)
 
     def run(sql: str, kinds: dict[str, str]) -> Any:
-        session, view = data.sparkSession, f"kpi_attribution_{uuid4().hex}"
+        view = f"kpi_attribution_{uuid4().hex}"
         frame.createOrReplaceTempView(view)
+        if context is not None:
+            context.addJobTag(tag)
         try:
             return session.sql(translate(sql, f"SELECT * FROM {view}", "spark", types)).toArrow()
         except Exception as error:
             raise SourceError(f"data: Spark cannot answer. {_line(error)}") from error
         finally:
+            if context is not None:
+                context.removeJobTag(tag)
             session.catalog.dropTempView(view)
 
-    return Remote(twin(types), run)
+    stop = None if context is None else partial(context.cancelJobsWithTag, tag)
+    return Remote(twin(types), run, "Spark", stop)
+
+
+def _context(session: Any) -> Any:
+    """What knows the jobs of a session; a session of Spark Connect does not."""
+    try:
+        return session.sparkContext
+    except Exception:
+        return None
+
+
+def check_stoppable(remote: Remote) -> None:
+    """Raise `OptionError` where a statement of the engine cannot be stopped from here."""
+    if remote.stop is None:
+        raise OptionError(
+            f"timeout: a statement of {remote.engine} cannot be stopped from here (those of "
+            f"{', '.join([*_STOPS, 'Spark'])} can). Set the limit of the engine itself on its "
+            "connection."
+        )
 
 
 def translate(sql: str, inner: str, dialect: str, types: dict[str, str]) -> str:
