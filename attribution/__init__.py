@@ -48,7 +48,7 @@ _HOME = {
     "Mean": "attribution.metrics",
     "Quantile": "attribution.metrics",
     "Product": "attribution.composed",
-    "Privacy": "attribution.reports.privacy",
+    "Privacy": "attribution.privacy",
     "Rate": "attribution.metrics",
     "FunctionOfSums": "attribution.functions",
     "Oaxaca": "attribution.regression",
@@ -139,8 +139,8 @@ if TYPE_CHECKING:
     from attribution.plans import compare_to_plan
     from attribution.plots.theme import Theme
     from attribution.power import minimum_detectable_change
+    from attribution.privacy import Privacy
     from attribution.regression import Oaxaca, oaxaca
-    from attribution.reports.privacy import Privacy
     from attribution.result import Attribution
     from attribution.tree import Tree, capacity_tree
     from attribution.trends import Trend

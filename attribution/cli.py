@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -14,6 +15,7 @@ from attribution import errors
 from attribution.progress import progress
 
 if TYPE_CHECKING:
+    from attribution.privacy import Privacy
     from attribution.result import Attribution
 
 __all__ = ["app", "main"]
@@ -80,6 +82,17 @@ OnInvalid = Annotated[str, typer.Option(help="raise, or drop with a warning.")]
 Timeout = Annotated[
     float | None, typer.Option(help="Seconds after which a statement is stopped on its engine.")
 ]
+MinN = Annotated[
+    int,
+    typer.Option("--min-n", help="Groups of fewer rows in a period are suppressed; 0 is none."),
+]
+People = Annotated[
+    str,
+    typer.Option(
+        help="Levels that are people: hidden, pseudonyms (their key is the environment variable "
+        "ATTRIBUTION_KEY) or names."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 
 
@@ -124,9 +137,12 @@ def explain(
     out: Annotated[
         Path | None, typer.Option(help="A folder for summary, tables, JSON and pictures.")
     ] = None,
+    min_n: MinN = 0,
+    people: People = "hidden",
     as_json: AsJson = False,
 ) -> None:
     """Explain why a KPI changed between two periods."""
+    privacy = _privacy(people, min_n)
     change = _change(
         file,
         (metric, name, better, unit),
@@ -151,9 +167,11 @@ def explain(
     if out is not None:
         from attribution.reports.folder import replace_folder, write_results
 
-        written = replace_folder(out, lambda folder: write_results(change, folder, say=_say))
+        written = replace_folder(
+            out, lambda folder: write_results(change, folder, privacy=privacy, say=_say)
+        )
         _say(f"Wrote {written}/")
-    print(change.to_json() if as_json else change.summary())
+    print(change.to_json(privacy=privacy) if as_json else change.summary(privacy=privacy))
 
 
 @app.command()
@@ -171,9 +189,12 @@ def check(
     rates: Rates = "auto",
     on_invalid: OnInvalid = "raise",
     timeout: Timeout = None,
+    min_n: MinN = 0,
+    people: People = "hidden",
     as_json: AsJson = False,
 ) -> None:
     """Print the data-quality findings only."""
+    privacy = _privacy(people, min_n)
     change = _change(
         file,
         (metric, None, None, None),
@@ -189,11 +210,12 @@ def check(
         on_invalid=on_invalid,
         timeout=timeout,
     )
+    found = change.to_dict(privacy=privacy)["findings"]
     if as_json:
-        print(json.dumps(change.to_dict()["findings"], ensure_ascii=False, indent=1))
+        print(json.dumps(found, ensure_ascii=False, indent=1))
         return
-    for finding in change.check().itertuples():
-        print(f"[{finding.severity}] {finding.code}: {finding.message}")
+    for finding in found:
+        print(f"[{finding['severity']}] {finding['code']}: {finding['message']}")
 
 
 @app.command()
@@ -334,6 +356,19 @@ def _change(file: str, kpi: tuple[str, *tuple[str | None, ...]], **asked: Any) -
 
     text, name, better, unit = kpi
     return at.explain(file, renamed(as_metric(text), name=name, better=better, unit=unit), **asked)
+
+
+def _privacy(people: str, min_n: int) -> Privacy:
+    """Who may be seen; the key of pseudonyms stays out of the list of processes."""
+    from attribution.privacy import Privacy
+
+    key = os.environ.get("ATTRIBUTION_KEY") if people == "pseudonyms" else None
+    if people == "pseudonyms" and key is None:
+        raise errors.OptionError(
+            "people: pseudonyms are made with a secret; set the environment variable "
+            "ATTRIBUTION_KEY to one of at least 8 characters."
+        )
+    return Privacy(people, key, min_n)
 
 
 def _listed(text: str) -> list[str]:

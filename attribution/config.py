@@ -190,7 +190,7 @@ class Output(_Section):
 
 
 class Privacy(_Section):
-    """Who may be seen; see `attribution.reports.privacy`."""
+    """Who may be seen; see `attribution.privacy`."""
 
     people: Literal["hidden", "pseudonyms", "names"] = "hidden"
     key: Text | None = Field(default=None, description="Of pseudonyms, as in ${REVIEW_KEY}.")

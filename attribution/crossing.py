@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,8 @@ class Crossing:
     rows, columns : tuple of str
         Levels.
     cells : tuple of tuple of Part or None
-        One tuple per row; None where a pair has no volume in either period.
+        One tuple per row; None where a pair has no volume in either period, a part without a number
+        where it must not be shown.
     bridge : Bridge
         The bridge it is a view of: metric, periods, notes, verdict, format.
     """
@@ -76,6 +77,23 @@ class Crossing:
         what = f"the change is {NOT_REAL[self.bridge.verdict]}"
         return f"{of}: {what}; offsetting movements: {', '.join(named[:3])}"
 
+    def without(self, secret: Callable[[str, str], bool]) -> Crossing:
+        """Return it without the numbers of pairs that must not be shown; sums leave them out too.
+
+        Parameters
+        ----------
+        secret : callable
+            Whether the pair of a row and a column must not be shown.
+        """
+        cells = tuple(
+            tuple(
+                c and (Part(math.nan, math.nan) if secret(row, column) else c)
+                for column, c in zip(self.columns, cells, strict=True)
+            )
+            for row, cells in zip(self.rows, self.cells, strict=True)
+        )
+        return replace(self, cells=cells)._rounded()
+
     def condensed(self, most_rows: int, most_columns: int) -> Crossing:
         """Return at most so many rows and columns; levels that moved least go into "other".
 
@@ -101,7 +119,7 @@ class Crossing:
         """Sum the rows that moved least into the last one."""
         if len(self.rows) <= most:
             return self
-        moved = [sum(abs(c.value) for c in row if c) for row in self.cells]
+        moved = [sum(abs(c.value) for c in _known(row)) for row in self.cells]
         ranked = sorted(range(len(moved)), key=lambda i: -moved[i])
         kept, rest = sorted(ranked[: most - 1]), ranked[most - 1 :]
         other = tuple(_sum([self.cells[i][j] for i in rest]) for j in range(len(self.columns)))
@@ -114,13 +132,16 @@ class Crossing:
     def _rounded(self) -> Crossing:
         """Round the cells so that they add up to their displayed sum."""
         factor, decimals = self.format.factor, self.format.decimals
-        known = [c for row in self.cells for c in row if c]
+        known = [c for row in self.cells for c in _known(row)]
         values = [c.value * factor for c in known]
         target = _line(self.bridge, self.part)
         total = sum(values)
         target = target if abs(target - total) <= 1.5 * 10.0**-decimals else total
         shown = iter(largest_remainder(values, target, decimals))
-        cells = tuple(tuple(c and replace(c, shown=next(shown)) for c in row) for row in self.cells)
+        cells = tuple(
+            tuple(replace(c, shown=next(shown)) if c and _is_known(c) else c for c in row)
+            for row in self.cells
+        )
         return replace(self, cells=cells)
 
 
@@ -173,7 +194,15 @@ def _line(bridge: Bridge, part: str) -> float:
 
 
 def _sum(cells: Sequence[Part | None]) -> Part | None:
-    known = [c for c in cells if c]
+    known = _known(cells)
     if len(known) < 2:
-        return known[0] if known else None
+        return next((c for c in (*known, *cells) if c), None)
     return Part(float(np.sum([c.value for c in known])), math.nan)
+
+
+def _known(cells: Sequence[Part | None]) -> list[Part]:
+    return [c for c in cells if c and _is_known(c)]
+
+
+def _is_known(cell: Part) -> bool:
+    return math.isfinite(cell.value)

@@ -6,19 +6,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attribution.plain import SCHEMA, plain, records
-
 if TYPE_CHECKING:
     import pandas as pd
 
     from attribution.causes import Causes
-    from attribution.reports.privacy import Privacy
+    from attribution.privacy import Privacy
     from attribution.reports.sentences import Narrative
     from attribution.result import Attribution
     from attribution.trends import Trend
 
 __all__ = [
     "narrative",
+    "summary",
     "to_dict",
     "to_excel",
     "to_frame",
@@ -30,12 +29,32 @@ __all__ = [
 ]
 
 
+def summary(self: Attribution, *, privacy: Privacy | None = None) -> str:
+    """Return headline, verdict, bridge and findings as text.
+
+    Parameters
+    ----------
+    privacy : Privacy, optional
+        Who may be seen; levels that are people are hidden by default.
+
+    Returns
+    -------
+    str
+    """
+    from attribution.privacy import protect
+    from attribution.summary import summary
+
+    shown = protect(self, privacy)
+    return summary(shown.change, shown.bridge, shown.findings, shown.withheld)
+
+
 def narrative(
     self: Attribution,
     length: str = "paragraph",
     format: str = "text",
     *,
     causes: Causes | None = None,
+    privacy: Privacy | None = None,
 ) -> Narrative:
     """Say in plain English why the KPI changed, where, and what cannot be said.
 
@@ -49,6 +68,8 @@ def narrative(
     causes : Causes, optional
         As `causes` returned them. Without them a page searches for them, which takes longest;
         a paragraph leaves them out.
+    privacy : Privacy, optional
+        Who may be seen; levels that are people are hidden by default.
 
     Returns
     -------
@@ -60,22 +81,30 @@ def narrative(
     OptionError
         Another length or format.
     """
+    from attribution.privacy import protect
     from attribution.reports.narrative import narrative
 
-    return narrative(self, length, format, causes)
+    shown = protect(self, privacy)
+    return narrative(shown, length, format, None if causes is None else shown.named(causes))
 
 
-def to_prompt(self: Attribution) -> str:
+def to_prompt(self: Attribution, *, privacy: Privacy | None = None) -> str:
     """Return the answer as compact JSON for a language model: all it may quote, and how.
+
+    Parameters
+    ----------
+    privacy : Privacy, optional
+        Who may be seen; levels that are people are hidden by default.
 
     Returns
     -------
     str
         Numbers as displayed, with units; sentences; rules of reading; a `schema` version.
     """
+    from attribution.privacy import protect
     from attribution.reports.prompt import to_prompt
 
-    return to_prompt(self)
+    return to_prompt(protect(self, privacy))
 
 
 def to_frame(self: Attribution) -> pd.DataFrame:
@@ -92,40 +121,54 @@ def to_frame(self: Attribution) -> pd.DataFrame:
     return frame
 
 
-def to_dict(self: Attribution) -> dict[str, Any]:
-    """Return everything as plain values; numbers have 12 significant digits, null for none."""
-    return {
-        "schema": SCHEMA,
-        "metric": {
-            "name": self.metric.label,
-            "better": self.metric.better,
-            "unit": self.metric.display_unit,
-        },
-        "baseline": self._ends[0],
-        "current": self.cube.periods[1],
-        "total": plain(vars(self.total)),
-        "verdict": self.verdict,
-        "effects": records(self.effects),
-        "levels": {d: records(self.levels(d)) for d in self.cube.dimensions},
-        "findings": records(self.check()),
-        "provenance": plain(self.provenance),
-    }
+def to_dict(self: Attribution, *, privacy: Privacy | None = None) -> dict[str, Any]:
+    """Return everything as plain values; numbers have 12 significant digits, null for none.
+
+    Parameters
+    ----------
+    privacy : Privacy, optional
+        Who may be seen; levels that are people are hidden by default.
+
+    Returns
+    -------
+    dict
+        `schema, metric, baseline, current, total, verdict, effects, levels, findings, not_shown,
+        provenance`.
+    """
+    from attribution.privacy import protect
+
+    return protect(self, privacy).to_dict()
 
 
-def to_json(self: Attribution, path: str | Path | None = None) -> str:
+def to_json(
+    self: Attribution, path: str | Path | None = None, *, privacy: Privacy | None = None
+) -> str:
     """Return (and write, if a path is given) `to_dict` as JSON.
 
     Parameters
     ----------
     path : str or Path, optional
+    privacy : Privacy, optional
+        Who may be seen; levels that are people are hidden by default.
 
     Returns
     -------
     str
+
+    Raises
+    ------
+    OptionError
+        The file cannot be written.
     """
-    text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
+    from attribution.reports.files import write_file
+
+    text = json.dumps(self.to_dict(privacy=privacy), ensure_ascii=False, indent=1)
+
+    def write(fresh: Path) -> None:
+        fresh.write_text(text + "\n", encoding="utf-8")
+
     if path is not None:
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        write_file(path, write)
     return text
 
 

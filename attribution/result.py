@@ -76,9 +76,13 @@ class Attribution:
         return self._evidence.units
 
     @cached_property
-    def _kept(self) -> dict[str, pd.DataFrame]:
-        """Tables of levels that were asked for before: every file quotes the same."""
+    def _kept(self) -> dict[Any, Any]:
+        """Tables that were asked for before, and what may be shown: every file quotes the same."""
         return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is kept can be worked out again, and holds the keys of pseudonyms.
+        return {k: v for k, v in vars(self).items() if k != "_kept"}
 
     # -- frames ------------------------------------------------------------------------------
 
@@ -315,12 +319,7 @@ class Attribution:
 
     # -- showing and exporting ---------------------------------------------------------------
 
-    def summary(self) -> str:
-        """Return headline, verdict, bridge and findings as text."""
-        from attribution.summary import summary
-
-        return summary(self)
-
+    summary = exports.summary
     narrative = exports.narrative
     to_prompt = exports.to_prompt
 
@@ -335,13 +334,17 @@ class Attribution:
         )
 
     def _repr_html_(self) -> str:
+        from attribution.privacy import protect
         from attribution.reports.notebook import notebook_html
 
-        return notebook_html(self)
+        return notebook_html(protect(self, None))
 
     @property
     def plot(self) -> Plots:
-        """The pictures: ``change.plot.waterfall()``."""
+        """The pictures: ``change.plot.waterfall()``.
+
+        Levels that are people are hidden; ``change.plot(privacy=...)`` says who may be seen.
+        """
         from attribution.plots import Plots
 
         return Plots(self)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attribution.formatting import p_text
-from attribution.quality import findings
 from attribution.quantiles import has_density
 
 if TYPE_CHECKING:
@@ -139,15 +138,25 @@ def notes(change: Attribution) -> list[str]:
 
 def summary(
     change: Attribution,
-    bridge: Bridge | None = None,
-    found: Sequence[Mapping[str, Any]] | None = None,
+    bridge: Bridge,
+    found: Sequence[Mapping[str, Any]],
+    withheld: Sequence[str],
 ) -> str:
     """Return headline, verdict, bridge, and findings that matter, as text.
 
-    `bridge` and `found` are what may be shown where that is not all of it.
+    Parameters
+    ----------
+    change : Attribution
+    bridge : Bridge
+    found : sequence of dict
+        The findings.
+    withheld : sequence of str
+        What a reader does not see.
+
+    Returns
+    -------
+    str
     """
-    bridge = change.bridge() if bridge is None else bridge
-    found = findings(change) if found is None else found
     format = bridge.format
     rows = [(bridge.baseline_label, format.number(bridge.baseline), "", "")]
     for bar, text in zip(bridge.bars, bridge.texts(), strict=True):
@@ -172,6 +181,7 @@ def summary(
     if worth:
         lines += ["", "Findings:"]
         lines += [f"  [{f['severity']}] {f['message']}" for f in worth]
+    lines += ["", *withheld] if withheld else []
     return "\n".join(lines)
 
 

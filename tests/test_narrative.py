@@ -12,6 +12,7 @@ import pytest
 
 import attribution as at
 from attribution.errors import OptionError
+from attribution.privacy import protect
 from attribution.reports.narrative import sections
 from attribution.reports.sentences import Section, sentence, written
 
@@ -222,7 +223,7 @@ def test_sections_do_without_a_change_of_mix_or_a_dimension():
     rows = pd.DataFrame({"month": ["a", "b"], "correct": [90, 91], "reviewed": [100, 100]})
     ask = {"period": "month", "baseline": "a", "current": "b"}
     change = at.explain(rows, "correct / reviewed", by=[], **ask)
-    assert sections(change, "page")
+    assert sections(protect(change, None), "page")
     assert change.narrative("page")
 
 

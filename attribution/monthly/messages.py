@@ -9,6 +9,8 @@ from attribution.monthly.runs import Compared, KpiReview
 
 if TYPE_CHECKING:
     from attribution.monthly.job import Reviewed
+    from attribution.privacy import Shown
+    from attribution.result import Attribution
 
 __all__ = ["as_dict", "as_markdown", "as_text", "counts", "remarks", "tone"]
 
@@ -153,13 +155,20 @@ def _kpi(review: KpiReview) -> dict[str, Any]:
             {
                 "comparison": answer.comparison.words,
                 "failure": None if answer.failure is None else answer.failure.message,
-                "attribution": None if answer.change is None else answer.change.to_dict(),
+                "attribution": None if answer.shown is None else answer.shown.to_dict(),
                 "causes": None if answer.causes is None else answer.causes.to_dict(),
-                "drills": {title: part.to_dict() for title, part in answer.drills},
+                "drills": {title: _drill(part, answer.shown) for title, part in answer.drills},
             }
             for answer in review.compared
         ],
     }
+
+
+def _drill(part: Attribution, shown: Shown | None) -> dict[str, Any]:
+    """One part; its levels are pairs of levels of the whole, protected by the tables of those."""
+    privacy = None if shown is None else shown.privacy
+    made = part.to_dict(privacy=privacy)
+    return made if privacy is None or not privacy.min_n else made | {"levels": {}}
 
 
 def _number(value: float) -> float | None:

@@ -19,9 +19,8 @@ from attribution.metrics import Metric
 from attribution.monthly.comparisons import compared, drilled, until
 from attribution.monthly.history import History, Restated
 from attribution.monthly.scans import REPEATED, metric_of
+from attribution.privacy import Privacy, Shown, protect
 from attribution.quantiles import period_values
-from attribution.reports.privacy import Privacy
-from attribution.reports.shown import Shown, protect
 from attribution.result import Attribution
 
 __all__ = [
@@ -252,8 +251,9 @@ def _answer(cube: Cube, metric: Metric, kpi: Kpi, text: str, config: ReviewConfi
         change = compared(cube, metric, kpi, comparison, **options)
         drills = [part for drill in kpi.drill for part in drilled(change, drill)]
         shown = protect(change, privacy_of(config))
-        # A cause may fix a level of people, whom the files do not show.
-        causes = _causes(change) if kpi.causes and not shown.hidden else None
+        # A cause may fix a level of people, or a group that is too small: files do not show them.
+        seen = not shown.hidden and not shown.privacy.min_n
+        causes = _causes(change) if kpi.causes and seen else None
     except Exception as error:
         return Compared(comparison, failure=Failure.of(error))
     usual = _context(change, cube, comparison)

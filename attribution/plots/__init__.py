@@ -35,10 +35,12 @@ from typing import TYPE_CHECKING, Any
 
 from attribution.plots.page import save
 from attribution.plots.theme import Theme
+from attribution.privacy import protect
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from attribution.privacy import Privacy, Shown
     from attribution.result import Attribution
     from attribution.trends import Trend
 
@@ -50,10 +52,23 @@ class Plots:
     """The pictures of an attribution, as ``change.plot``.
 
     Each takes `ax` (None makes a figure of a size that fits), `theme` (by default the one in use)
-    and `style` ("ibcs" or "plain", by default that of the theme), and returns the axes.
+    and `style` ("ibcs" or "plain", by default that of the theme), and returns the axes. Levels that
+    are people are hidden unless ``change.plot(privacy=...)`` says otherwise.
     """
 
     change: Attribution
+    privacy: Privacy | None = None
+
+    def __call__(self, *, privacy: Privacy) -> Plots:
+        """Return the pictures with another rule for who may be seen.
+
+        ``change.plot(privacy=at.Privacy(people="names")).levels("moderator_id")``
+        """
+        return replace(self, privacy=privacy)
+
+    @property
+    def _shown(self) -> Shown:
+        return protect(self.change, self.privacy)
 
     def waterfall(
         self,
@@ -70,7 +85,7 @@ class Plots:
         from attribution.plots.waterfall import waterfall
 
         return waterfall(
-            self.change.bridge(),
+            self._shown.bridge,
             ax,
             orientation=orientation,
             totals=totals,
@@ -92,7 +107,7 @@ class Plots:
         """Draw mix and rate of every level of a dimension; see `attribution.plots.levels`."""
         from attribution.plots.levels import levels
 
-        made = self.change.breakdown(dimension)
+        made = self._shown.breakdown(dimension)
         return levels(made, ax, max_levels=max_levels, sort=sort, theme=_look(theme, style))
 
     def heatmap(
@@ -109,7 +124,7 @@ class Plots:
         """Draw what pairs of levels contributed; see `attribution.plots.heatmap`."""
         from attribution.plots.heatmap import heatmap
 
-        made = self.change.crossing(rows, columns, part)
+        made = self._shown.crossing(rows, columns, part)
         return heatmap(made, ax, max_levels=max_levels, theme=_look(theme, style))
 
     def scatter(
@@ -124,7 +139,7 @@ class Plots:
         """Draw mix against rate of every level; see `attribution.plots.scatter`."""
         from attribution.plots.scatter import scatter
 
-        made = self.change.breakdown(dimension)
+        made = self._shown.breakdown(dimension)
         return scatter(made, ax, max_levels=max_levels, theme=_look(theme, style))
 
     def pathways(
@@ -133,8 +148,8 @@ class Plots:
         """Draw the pathway matrix; see `attribution.plots.pathways`."""
         from attribution.plots.pathways import pathway_grid
 
-        change = self.change
-        return pathway_grid(change.pathways(), change.bridge(), ax, theme=_look(theme, style))
+        made = self.change.pathways()
+        return pathway_grid(made, self._shown.bridge, ax, theme=_look(theme, style))
 
     def individuals(
         self,

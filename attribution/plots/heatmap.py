@@ -24,6 +24,7 @@ PARTS = {
     "rate": "rate effect",
     "interaction": "interaction",
 }
+SUPPRESSED = "×"
 
 
 def heatmap(
@@ -85,18 +86,22 @@ def heatmap(
 
 
 def _grid(shown: Crossing) -> Grid:
-    known = [c for row in shown.cells for c in row if c]
+    known = [c for row in shown.cells for c in row if c and c.value == c.value]
     most = max((abs(c.shown) for c in known), default=0.0) or 1.0
     sign = 1.0 if shown.bridge.better == "higher" else -1.0
     unsure = shown.bridge.verdict != "real"
     cells = [
         [
             c
-            and Cell(
-                shown.text(c),
-                sign * c.shown / most,
-                pale=unsure and not c.p_adjusted < SIGNIFICANT,
-                sure=c.p_adjusted < SIGNIFICANT,
+            and (
+                Cell(
+                    shown.text(c),
+                    sign * c.shown / most,
+                    pale=unsure and not c.p_adjusted < SIGNIFICANT,
+                    sure=c.p_adjusted < SIGNIFICANT,
+                )
+                if c.value == c.value  # NaN differs from itself
+                else Cell(SUPPRESSED, 0.0)
             )
             for c in row
         ]
@@ -117,7 +122,10 @@ def _words(shown: Crossing, pen: Pen) -> Words:
         keys.append(Key("■", theme.tint(theme.neutral), meaning))
     elif any(c.p_adjusted < SIGNIFICANT for row in shown.cells for c in row if c):
         keys.append(Key("bold", theme.ink, f"significant (p < {SIGNIFICANT:g})"))
-    total = sum(c.shown for row in shown.cells for c in row if c)
+    cells = [c for row in shown.cells for c in row if c]
+    total = sum(c.shown for c in cells if c.value == c.value)
+    if any(c.value != c.value for c in cells):
+        keys.append(Key(SUPPRESSED, theme.ink, "suppressed"))
     summed = bridge.format.change(total / bridge.format.factor)
     lacking = pen.lacks([shown.message, what, *shown.rows, *shown.columns])
     return Words(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attribution.breakdown import Breakdown, Level
 from attribution.bridge import Bar, Bridge
 from attribution.formatting import p_text
-from attribution.quality import findings
+from attribution.privacy import Shown
 from attribution.reports.sentences import Cell, Words
 
 if TYPE_CHECKING:
@@ -41,31 +41,39 @@ class Line:
 
 @dataclass(frozen=True)
 class Facts:
-    """One attribution as its sentences see it: every table is worked out once."""
+    """What may be shown of an attribution, as its sentences see it."""
 
-    change: Attribution
+    shown: Shown
 
-    @cached_property
+    @property
+    def change(self) -> Attribution:
+        """The attribution itself: for its totals and options."""
+        return self.shown.change
+
+    @property
     def bridge(self) -> Bridge:
         """The bars."""
-        return self.change.bridge()
+        return self.shown.bridge
 
     @cached_property
     def lines(self) -> list[Line]:
         """The bars with their displayed values."""
         shares = self.change.effects["share_of_change"].tolist()
         pairs = zip(self.bridge.bars, self.bridge.shown(), strict=True)
-        return [Line(bar, shown, shares[bar.rows[0]]) for bar, shown in pairs]
+        return [
+            Line(bar, shown, shares[bar.rows[0]] if len(bar.rows) == 1 else math.nan)
+            for bar, shown in pairs
+        ]
 
-    @cached_property
+    @property
     def findings(self) -> list[dict[str, Any]]:
         """What `check` says."""
-        return findings(self.change)
+        return self.shown.findings
 
     @cached_property
     def breakdowns(self) -> dict[str, Breakdown]:
         """The levels of every dimension."""
-        return {d: self.change.breakdown(d) for d in self.change.cube.dimensions}
+        return {d: self.shown.breakdown(d) for d in self.shown.dimensions}
 
     # -- numbers -----------------------------------------------------------------------------
 

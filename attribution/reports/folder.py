@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attribution.errors import OptionError
+from attribution.privacy import Privacy, protect
 from attribution.reports.files import as_csv_text
 from attribution.reports.html import html_file
 from attribution.reports.pptx import pptx_file
-from attribution.reports.shown import protect
 from attribution.reports.xlsx import excel_file
 from attribution.summary import summary
 
 if TYPE_CHECKING:
-    from attribution.reports.privacy import Privacy
     from attribution.result import Attribution
 
 __all__ = ["replace_folder", "write_results"]
@@ -106,7 +105,7 @@ def write_results(
 
     say = say or (lambda text: None)
     shown = protect(change, privacy)
-    text = summary(shown.change, shown.bridge, shown.findings)
+    text = summary(shown.change, shown.bridge, shown.findings, shown.withheld)
     (folder / "summary.txt").write_text(text + "\n", encoding="utf-8")
     as_csv_text(shown.frame).to_csv(folder / "effects.csv", index=False, float_format=_DIGITS)
     if levels := list(shown.levels.values()):

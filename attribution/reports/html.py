@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from dataclasses import dataclass
@@ -11,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attribution.breakdown import Part
 from attribution.bridge import Bridge
+from attribution.crossing import Crossing
 from attribution.formatting import largest_remainder, p_text
 from attribution.plots.theme import Theme
+from attribution.privacy import Privacy, Shown, protect
 from attribution.reports.columns import stacked
 from attribution.reports.files import write_file
-from attribution.reports.privacy import Privacy
-from attribution.reports.shown import Shown, protect
+from attribution.reports.narrative import sections
 from attribution.reports.svg import waterfall_svg
 from attribution.summary import verdict_text
 
@@ -103,6 +104,8 @@ def _content(shown: Shown, rows: int, drills: list[Drill]) -> dict[str, Any]:
         "bridge": bridge,
         "verdict": verdict_text(shown.change),
         "tiles": _tiles(shown),
+        # Headline and verdict stand above them, the method has a part of its own.
+        "words": sections(shown, "page")[1:-1],
         "picture": Markup(waterfall_svg(bridge, "main")),
         "cut": _cut(bridge),
         "bars": _bars(bridge, bridge.condensed(_MOST_BARS)),
@@ -306,57 +309,28 @@ def _heatmaps(shown: Shown) -> list[dict[str, Any]]:
     """What each crossing of two dimensions moved: mix, rate, entry and exit of its segments."""
     if not shown.ratio:
         return []
-    parts, cube = shown.change._parts, shown.change.cube
-    moved = parts.outside[0].copy()
-    moved[parts.turnover.stayed] += sum(parts.segment_parts.values())
-    n = cube.metric_sums(shown.change.metric, "count").sum(axis=0)
-    found = []
-    for a, b in itertools.islice(shown.pairs(), _MOST_PAIRS):
-        d, e = cube.dimension_index(a), cube.dimension_index(b)
-        shape = len(cube.levels[d]), len(cube.levels[e])
-        at = np.ravel_multi_index((cube.codes[:, d], cube.codes[:, e]), shape)
-        value = np.bincount(at, moved, shape[0] * shape[1]).reshape(shape)
-        rows = np.bincount(at, n, shape[0] * shape[1]).reshape(shape)
-        found.append(_heatmap(shown, (a, b), (d, e), value, rows))
-    return found
+    return [_heatmap(shown.crossing(a, b)) for a, b in shown.pairs()[:_MOST_PAIRS]]
 
 
-def _heatmap(
-    shown: Shown,
-    names: tuple[str, str],
-    places: tuple[int, int],
-    value: np.ndarray,
-    rows: np.ndarray,
-) -> dict[str, Any]:
-    cube, bridge, f = shown.change.cube, shown.bridge, shown.bridge.format
-    levels = [cube.levels[place] for place in places]
-    kept = [
-        np.sort(np.argsort(-rows.sum(axis=1 - axis), kind="stable")[:_MOST_CROSSED])
-        for axis in (0, 1)
+def _heatmap(crossing: Crossing) -> dict[str, Any]:
+    crossing = crossing.condensed(_MOST_CROSSED, _MOST_CROSSED)
+    moved = [abs(c.shown) for row in crossing.cells for c in row if c and not _null(c.value)]
+    largest = max(moved, default=0.0) or 1.0
+    rows = [
+        {"label": label, "cells": [_crossed(crossing, c, largest) for c in cells]}
+        for label, cells in zip(crossing.rows, crossing.cells, strict=True)
     ]
-    inner = value[np.ix_(*kept)]
-    largest = float(np.abs(inner).max()) or 1.0
-    table = []
-    for i in kept[0]:
-        cells = []
-        for j in kept[1]:
-            pair = (names[0], levels[0][i]), (names[1], levels[1][j])
-            if not rows[i, j] or shown.suppressed(*pair):
-                cells.append({"text": "" if not rows[i, j] else "×", "kind": "", "weight": "0"})
-                continue
-            x = float(value[i, j])
-            shown_as_zero = not f.number(x).strip("−0.,")
-            kind = "" if shown_as_zero else "better" if bridge.good(x) else "worse"
-            weight = math.ceil(10 * abs(x) / largest) / 10
-            cells.append({"text": f.number(x, signed=True), "kind": kind, "weight": f"{weight:g}"})
-        table.append({"label": levels[0][i], "cells": cells})
-    left_out = [len(levels[axis]) - len(kept[axis]) for axis in (0, 1)]
-    return {
-        "names": names,
-        "columns": [levels[1][j] for j in kept[1]],
-        "rows": table,
-        "left_out": sum(left_out),
-    }
+    return {"names": crossing.dimensions, "columns": crossing.columns, "rows": rows}
+
+
+def _crossed(crossing: Crossing, part: Part | None, largest: float) -> dict[str, str]:
+    if part is None or _null(part.value):
+        return {"text": "" if part is None else "×", "kind": "", "weight": "0"}
+    kind = ""
+    if part.shown:
+        kind = "better" if crossing.bridge.good(part.shown) else "worse"
+    weight = math.ceil(10 * abs(part.shown) / largest) / 10
+    return {"text": crossing.text(part), "kind": kind, "weight": f"{weight:g}"}
 
 
 # -- words ----------------------------------------------------------------------------------------

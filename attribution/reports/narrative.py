@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attribution.breakdown import Breakdown, Level
-from attribution.errors import OptionError, check_option
+from attribution.errors import check_option
 from attribution.formatting import Format, largest_remainder, p_text
 from attribution.reports.checklist import check_first
 from attribution.reports.facts import Facts, Line
@@ -25,11 +25,10 @@ from attribution.reports.sentences import (
     sentence,
     written,
 )
-from attribution.summary import headline, notes, verdict_is_known, verdict_text
+from attribution.summary import headline, verdict_is_known, verdict_text
 
 if TYPE_CHECKING:
-    from attribution.causes import Causes
-    from attribution.result import Attribution
+    from attribution.privacy import Shown, ShownCauses
 
 __all__ = ["narrative", "sections"]
 
@@ -56,16 +55,16 @@ _MOST_NAMED = 3
 
 
 def narrative(
-    change: Attribution, length: str, format: str, causes: Causes | None = None
+    shown: Shown, length: str, format: str, causes: ShownCauses | None = None
 ) -> Narrative:
     """Return the words on an attribution; see `Attribution.narrative`.
 
     Parameters
     ----------
-    change : Attribution
+    shown : Shown
     length : str
     format : str
-    causes : Causes, optional
+    causes : ShownCauses, optional
 
     Returns
     -------
@@ -73,25 +72,25 @@ def narrative(
     """
     check_option("length", length, LENGTHS)
     check_option("format", format, FORMATS)
-    made = sections(change, length, causes)
+    made = sections(shown, length, causes)
     return Narrative(written(made, format), made)
 
 
-def sections(change: Attribution, length: str, causes: Causes | None = None) -> tuple[Section, ...]:
+def sections(shown: Shown, length: str, causes: ShownCauses | None = None) -> tuple[Section, ...]:
     """Return the sections of a narrative.
 
     Parameters
     ----------
-    change : Attribution
+    shown : Shown
     length : {"headline", "paragraph", "page"}
-    causes : Causes, optional
+    causes : ShownCauses, optional
         Searched for on a page if not given.
 
     Returns
     -------
     tuple of Section
     """
-    facts = Facts(change)
+    facts = Facts(shown)
     first = [_headline(facts)]
     if length == "headline":
         return (Section("", tuple(first)),)
@@ -109,7 +108,7 @@ def sections(change: Attribution, length: str, causes: Causes | None = None) -> 
         Section("What cannot be said", tuple(_not_said(facts)), listed=True),
         Section(
             "Method",
-            tuple(sentence(Cell("provenance", (0,), "", math.nan, x)) for x in notes(change)),
+            tuple(sentence(Cell("provenance", (0,), "", math.nan, x)) for x in facts.bridge.notes),
         ),
     )
 
@@ -280,7 +279,7 @@ def _rates(facts: Facts) -> list[Sentence]:
     return told + named
 
 
-def _searched(facts: Facts, causes: Causes | None) -> list[Sentence]:
+def _searched(facts: Facts, causes: ShownCauses | None) -> list[Sentence]:
     """The sparse search in words, made here if nobody did before."""
     if causes is not None:
         return _segments(facts, causes)
@@ -291,23 +290,16 @@ def _searched(facts: Facts, causes: Causes | None) -> list[Sentence]:
                 "many would be named."
             )
         ]
-    try:
-        found = facts.change.causes()
-    except OptionError:  # a KPI that is no ratio of two sums
-        return []
-    return _segments(facts, found)
+    found = facts.shown.causes  # None for a KPI that is no ratio of two sums
+    return [] if found is None else _segments(facts, found)
 
 
-def _segments(facts: Facts, causes: Causes) -> list[Sentence]:
+def _segments(facts: Facts, causes: ShownCauses) -> list[Sentence]:
     """Segments of any order that stand out, adding up to the rate effect with the rest."""
     if causes.none:
         return [sentence(Cell("causes", (), "none", math.nan, causes.none))]
-    rows, f = causes.rows(), facts.bridge.format
-    values = [
-        *(row["contribution"] for row in rows),
-        causes.everywhere["contribution"],
-        causes.remainder,
-    ]
+    f, rows = facts.bridge.format, causes.rows[:-2]
+    values = [row["contribution"] for row in causes.rows]
     line = next((x.shown for x in facts.lines if x.kind == "Rate"), sum(values) * f.factor)
     shown = largest_remainder([v * f.factor for v in values], line, f.decimals)
     cells = [
@@ -331,7 +323,9 @@ def _segments(facts: Facts, causes: Causes) -> list[Sentence]:
 
 
 def _before_after(f: Format, i: int, row: Mapping[str, Any]) -> Words:
-    """The observed rate of a segment in both periods, in brackets."""
+    """The observed rate of a segment in both periods, in brackets, if it may be shown."""
+    if "rate_baseline" not in row:
+        return ""
     ends = [
         Cell("causes", (i,), f"rate_{when}", row[f"rate_{when}"], f.level(row[f"rate_{when}"]))
         for when in ("baseline", "current")

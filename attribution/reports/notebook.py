@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 from attribution.bridge import SIGNIFICANT, Bridge
 from attribution.formatting import p_text
 from attribution.plots.theme import Theme
-from attribution.quality import findings
 from attribution.summary import bracketed, verdict_text
 
 if TYPE_CHECKING:
-    from attribution.result import Attribution
+    from attribution.privacy import Shown
 
 __all__ = ["notebook_html"]
 
@@ -24,31 +23,31 @@ _MOST_BARS = 12
 _MOST_FINDINGS = 5
 
 
-def notebook_html(change: Attribution) -> str:
+def notebook_html(shown: Shown) -> str:
     """Return headline, tiles, bridge and findings; all labels are escaped.
 
     Parameters
     ----------
-    change : Attribution
+    shown : Shown
 
     Returns
     -------
     str
     """
-    bridge = change.bridge(_MOST_BARS)
-    f, shown = bridge.format, sum(bridge.shown())
+    bridge, change = shown.bridge.condensed(_MOST_BARS), shown.change
+    f, moved = bridge.format, sum(bridge.shown())
     tiles = [
         (bridge.baseline_label, f.level(bridge.baseline)),
         (bridge.current_label, f.level(bridge.current)),
-        ("change", f.change(shown / f.factor)),
+        ("change", f.change(moved / f.factor)),
         ("verdict", change.verdict),
     ]
     return (
         "<div style='max-width:760px'>"
         f"<p><b>{_escaped(bridge.message)}.</b><br>{_escaped(verdict_text(change))}</p>"
         f"<div>{''.join(_tile(*tile) for tile in tiles)}</div>{_table(bridge)}"
-        f"<p><small>{'<br>'.join(_escaped(note) for note in bridge.notes)}</small></p>"
-        f"{_warnings(change)}</div>"
+        f"<p><small>{'<br>'.join(map(_escaped, [*bridge.notes, *shown.withheld]))}</small></p>"
+        f"{_warnings(shown)}</div>"
     )
 
 
@@ -117,8 +116,8 @@ def _total(label: str, value: str) -> str:
     )
 
 
-def _warnings(change: Attribution) -> str:
-    found = [x["message"] for x in findings(change) if x["severity"] == "warning"]
+def _warnings(shown: Shown) -> str:
+    found = [x["message"] for x in shown.findings if x["severity"] == "warning"]
     if not found:
         return ""
     more = len(found) - _MOST_FINDINGS

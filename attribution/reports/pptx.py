@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attribution.privacy import Privacy, Shown, protect
 from attribution.reports.deck.page import Deck, open_deck
 from attribution.reports.deck.slides import (
     bridge_slide,
@@ -16,8 +17,6 @@ from attribution.reports.deck.slides import (
     trend_slide,
 )
 from attribution.reports.files import repeatable, write_file
-from attribution.reports.privacy import Privacy
-from attribution.reports.shown import Shown, protect
 
 if TYPE_CHECKING:
     from attribution.result import Attribution

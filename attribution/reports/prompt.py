@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from attribution.breakdown import Breakdown
 from attribution.reports.facts import Facts, Line
 from attribution.reports.narrative import sections
-from attribution.summary import notes, verdict_text
+from attribution.summary import verdict_text
 
 if TYPE_CHECKING:
-    from attribution.result import Attribution
+    from attribution.privacy import Shown
 
 __all__ = ["PROMPT_SCHEMA", "to_prompt"]
 
@@ -29,20 +29,20 @@ _RULES = [
 ]
 
 
-def to_prompt(change: Attribution) -> str:
+def to_prompt(shown: Shown) -> str:
     """Return the answer for a language model; see `Attribution.to_prompt`.
 
     Parameters
     ----------
-    change : Attribution
+    shown : Shown
 
     Returns
     -------
     str
     """
-    facts, bridge = Facts(change), change.bridge()
+    facts, bridge, change = Facts(shown), shown.bridge, shown.change
     f, total = bridge.format, change.total
-    told = {s.title or "Summary": [x.text for x in s.sentences] for s in sections(change, "page")}
+    told = {s.title or "Summary": [x.text for x in s.sentences] for s in sections(shown, "page")}
     content = {
         "schema": PROMPT_SCHEMA,
         "rules": _RULES,
@@ -58,7 +58,7 @@ def to_prompt(change: Attribution) -> str:
         "levels": {d: _levels(facts, made) for d, made in facts.breakdowns.items()},
         "findings": [{k: x[k] for k in ("code", "severity", "message")} for x in facts.findings],
         "narrative": told,
-        "notes": notes(change),
+        "notes": [*bridge.notes, *shown.withheld],
     }
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 

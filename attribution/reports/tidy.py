@@ -13,10 +13,9 @@ import numpy as np
 
 from attribution.datasets.export import write_tables
 from attribution.formatting import significant
+from attribution.privacy import Privacy, Shown, protect
 from attribution.reports.files import as_csv_text
 from attribution.reports.folder import replace_folder
-from attribution.reports.privacy import Privacy
-from attribution.reports.shown import Shown, protect
 
 if TYPE_CHECKING:
     import pandas as pd

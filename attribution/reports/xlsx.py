@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attribution.bridge import Bar
+from attribution.privacy import Privacy, Shown, protect
 from attribution.reports.files import CREATED, write_file
-from attribution.reports.privacy import Privacy
-from attribution.reports.shown import Shown, protect
 from attribution.reports.workbook.cells import live, write_cells
 from attribution.reports.workbook.chart import CHART, write_chart
 from attribution.reports.workbook.levels import alpha_ranges, effect_total, write_levels

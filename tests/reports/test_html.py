@@ -95,8 +95,10 @@ def test_in_a_browser(report, browser, change):
 
     assert shown() == ["bridge"]
     tabs[0].send_keys(Keys.ARROW_RIGHT)
+    assert shown() == ["words"]
+    tabs[1].send_keys(Keys.ARROW_RIGHT)
     assert shown() == ["levels"]
-    assert tabs[1].get_attribute("aria-selected") == "true"
+    assert tabs[2].get_attribute("aria-selected") == "true"
 
     names = [r.find_element(By.CSS_SELECTOR, "th").text for r in rows()]
     assert set(names) == set(QUEUES)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
+import pickle
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.text import Text
 from openpyxl import load_workbook
 from pptx import Presentation
 
 import attribution as at
+from attribution.cli import main
 from attribution.errors import ColumnNotFoundError, OptionError
 from attribution.labels import natural_key
+from attribution.privacy import HIDDEN, protect
+from attribution.privacy.suppression import suppressed
 from attribution.reports.folder import write_results
-from attribution.reports.privacy import suppressed
-from attribution.reports.shown import HIDDEN, protect
 
 ASK = {"period": "month", "baseline": "2026-08", "current": "2026-09"}
 PEOPLE = [f"m-{i:03d}" for i in range(12)]
@@ -122,8 +127,7 @@ def test_columns_say_who_is_a_person(by_person, change, tmp_path):
         change.to_excel(tmp_path / "a.xlsx", privacy=30)
 
 
-@pytest.fixture(scope="module")
-def small():
+def small_table():
     """One queue and one market with a handful of rows."""
     rows = [
         (month, queue, market, n * (4 if month == "2026-09" else 3), n * 2)
@@ -134,8 +138,12 @@ def small():
             strict=True,
         )
     ]
-    frame = pd.DataFrame(rows, columns=["month", "queue", "market", "reviewed", "correct"])
-    return at.explain(frame, "correct / reviewed", by=["queue", "market"], **ASK)
+    return pd.DataFrame(rows, columns=["month", "queue", "market", "reviewed", "correct"])
+
+
+@pytest.fixture(scope="module")
+def small():
+    return at.explain(small_table(), "correct / reviewed", by=["queue", "market"], **ASK)
 
 
 def test_small_groups_are_suppressed_and_their_sum_is_not_small(small):
@@ -201,3 +209,146 @@ def test_what_is_suppressed_cannot_be_worked_out(data):
 
 def test_without_min_n_nothing_is_suppressed(change):
     assert not any(mask.any() for mask in protect(change, None).masks.values())
+
+
+# -- every way out ------------------------------------------------------------------------------
+
+
+def every_text(change, privacy=None):
+    """What can be read without writing a file."""
+    pictures = change.plot if privacy is None else change.plot(privacy=privacy)
+    drawn = [pictures.waterfall(), pictures.levels("queue")]
+    return "\n".join(
+        [
+            change.summary(privacy=privacy),
+            *(change.narrative(x, privacy=privacy) for x in ("headline", "paragraph", "page")),
+            change.to_prompt(privacy=privacy),
+            change.to_json(privacy=privacy),
+            *(text.get_text() for ax in drawn for text in ax.figure.findobj(Text)),
+        ]
+    )
+
+
+def test_words_and_pictures_obey_as_files_do(by_person):
+    assert not [p for p in PEOPLE if p in every_text(by_person)]
+    shown_at_once = f"{by_person}\n{by_person._repr_html_()}"
+    assert not [p for p in PEOPLE if p in shown_at_once]
+    assert "moderator_id are people and are not shown" in shown_at_once
+    named = every_text(by_person, at.Privacy(people="names"))
+    assert all(p in named for p in PEOPLE)
+    secret = every_text(by_person, at.Privacy(people="pseudonyms", key="correct horse"))
+    assert not [p for p in PEOPLE if p in secret]
+    assert "p-" in secret
+    with pytest.raises(OptionError, match="'moderator_id' are people and are not shown"):
+        by_person.plot.levels("moderator_id")
+
+
+def test_a_saved_attribution_holds_no_key(by_person):
+    by_person.summary(privacy=at.Privacy(people="pseudonyms", key="correct horse"))
+    assert b"correct horse" not in pickle.dumps(by_person)
+
+
+def test_the_command_hides_people_and_small_groups(tmp_path, monkeypatch, capsys):
+    table = small_table().rename(columns={"queue": "reviewer"})
+    table.to_csv(tmp_path / "small.csv", index=False)
+    ask = ["explain", str(tmp_path / "small.csv"), "--metric", "correct / reviewed", "--period",
+           "month", "--baseline", "2026-08", "--current", "2026-09", "--json"]  # fmt: skip
+
+    def answer(*options):
+        with contextlib.suppress(SystemExit):  # how a command ends
+            main([*ask, *options])
+        return capsys.readouterr()
+
+    told = json.loads(answer("--by", "reviewer,market", "--min-n", "30").out)
+    assert list(told["levels"]) == ["market"]
+    assert told["provenance"]["min_n"] == 30
+    named = json.loads(answer("--by", "reviewer,market", "--people", "names").out)
+    assert {row["segment"] for row in named["levels"]["reviewer"]} == set("ABCD")
+    monkeypatch.delenv("ATTRIBUTION_KEY", raising=False)
+    assert "ATTRIBUTION_KEY" in answer("--by", "reviewer", "--people", "pseudonyms").err
+    monkeypatch.setenv("ATTRIBUTION_KEY", "correct horse")
+    secret = json.loads(answer("--by", "reviewer", "--people", "pseudonyms").out)
+    assert all(row["segment"].startswith("p-") for row in secret["levels"]["reviewer"])
+
+
+def shown_groups(change, folder, privacy):
+    """The groups with a number in any file, each as {dimension: level}, by the file they are in."""
+    found = {name: [] for name in ("page", "book", "star", "folder", "json")}
+    page = pd.read_html(change.to_html(folder / "a.html", privacy=privacy), flavor="lxml")
+    for table in page:
+        head = str(table.columns[0])
+        if head not in change.cube.dimensions:
+            continue
+        rows = table.set_index(table.columns[0])
+        if "n before" in rows:
+            known = rows[rows["n before"].astype(str).str.fullmatch(r"[\d,.]+")]
+            found["page"] += [{head: str(level)} for level in known.index]
+            continue
+        other = next(d for d in change.cube.dimensions if d != head)
+        for level, row in rows.iterrows():
+            pairs = row[row.notna() & (row != "×")]
+            found["page"] += [{head: str(level), other: str(across)} for across in pairs.index]
+    book = load_workbook(change.to_excel(folder / "a.xlsx", privacy=privacy), data_only=True)
+    for d in change.cube.dimensions:
+        rows = [[c.value for c in row] for row in book[f"Levels {d}"].iter_rows()]
+        named = {*change.cube.levels[change.cube.dimension_index(d)], HIDDEN}
+        known = [r for r in rows if r[1] in named and isinstance(r[2], int | float)]
+        found["book"] += [{d: r[1]} for r in known]
+    star = change.to_tidy(folder / "star", privacy=privacy)
+    levels = pd.read_parquet(star / "fact_level.parquet").merge(
+        pd.read_parquet(star / "dim_level.parquet"), on="level_key"
+    )
+    known = levels[levels["n_baseline"].notna() | levels["total"].notna()]
+    found["star"] += [{row.dimension: row.level} for row in known.itertuples()]
+    (folder / "all").mkdir()
+    write_results(change, folder / "all", privacy=privacy)
+    known = pd.read_csv(folder / "all" / "levels.csv").dropna(subset=["n_baseline"])
+    found["folder"] += [{row.dimension: row.segment} for row in known.itertuples()]
+    told = json.loads((folder / "all" / "effects.json").read_text(encoding="utf-8"))
+    for d, rows in told["levels"].items():
+        found["json"] += [{d: row["segment"]} for row in rows if row["total"] is not None]
+    return found
+
+
+def test_subtraction_over_all_files_recovers_no_small_group(small, tmp_path):
+    cube, least = small.cube, 30
+    labels = pd.DataFrame(
+        {d: np.array(cube.levels[k])[cube.codes[:, k]] for k, d in enumerate(cube.dimensions)}
+    )
+    n = cube.metric_sums(small.metric, "count")
+
+    def cells(group):
+        inside = np.ones(len(labels), bool)
+        for d, level in group.items():
+            inside &= (labels[d] == level).to_numpy()
+        return inside.astype(float)
+
+    found = shown_groups(small, tmp_path, at.Privacy(min_n=least))
+    rows, sums = [np.ones(len(labels))], []
+    for groups in found.values():
+        assert len([g for g in groups if set(g.values()) != {HIDDEN}]) >= 3
+        for group in groups:
+            if HIDDEN in group.values():
+                # The row of sums is all that the rows above it leave.
+                sums += list(group)
+            elif "Sum" not in group.values():
+                assert cells(group).any()
+                rows.append(cells(group))
+    for d in set(sums):
+        alone = [cells(g) for groups in found.values() for g in groups if list(g) == [d]]
+        rows.append(1 - np.minimum(np.sum(alone, axis=0), 1))
+    A = np.array(rows)
+    rank = np.linalg.matrix_rank(A)
+    secret = [{d: x} for d in labels for x in labels[d].unique()]
+    secret += [dict(row) for row in labels.to_dict("records")]
+    small_ones = [g for g in secret if ((n @ cells(g) > 0) & (n @ cells(g) < least)).any()]
+    assert len(small_ones) >= 3
+    for group in small_ones:
+        assert np.linalg.matrix_rank(np.vstack([A, cells(group)])) > rank, group
+
+
+def test_the_digest_of_suppressed_sums_is_withheld(small):
+    # Two unknown queues of known sum are a few thousand guesses, which a digest would confirm.
+    told = small.to_dict(privacy=at.Privacy(min_n=30))["provenance"]["sha256"]
+    assert told == "withheld: groups are suppressed"
+    assert small.to_dict()["provenance"]["sha256"] == small.cube.digest()

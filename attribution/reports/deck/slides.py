@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,14 +11,13 @@ from attribution.bridge import Bridge
 from attribution.errors import OptionError
 from attribution.formatting import p_text
 from attribution.plots.theme import Theme
+from attribution.privacy import Shown
 from attribution.reports.deck.charts import bar_chart, line_chart, waterfall_chart
 from attribution.reports.deck.page import Deck
 from attribution.reports.deck.table import table
-from attribution.reports.shown import Shown
+from attribution.reports.narrative import sections
+from attribution.reports.sentences import written
 from attribution.summary import verdict_text
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["bridge_slide", "causes_slide", "findings_slide", "mix_slides", "trend_slide"]
 
@@ -38,7 +37,9 @@ def bridge_slide(deck: Deck, shown: Shown) -> None:
         starts = bridge.format.level(drawn.floor / bridge.format.factor)
         cut = f"The axis is cut: it starts at {starts}."
     lines = [verdict, *_bars_in_words(bridge), _ADDS, cut, *bridge.notes, *shown.withheld]
-    slide.note("\n".join([bridge.message + ".", *_caveats(shown), *(x for x in lines if x)]))
+    said = [bridge.message + ".", *_caveats(shown), *(x for x in lines if x)]
+    # Headline and verdict are there already, and so is the method.
+    slide.note("\n".join(said) + "\n\n" + written(sections(shown, "page")[1:-1], "text"))
 
 
 def mix_slides(deck: Deck, shown: Shown) -> None:

@@ -11,7 +11,7 @@ from attribution.reports.workbook.numbers import number_cells, write_numbers
 from attribution.reports.workbook.sheets import CellSheet, column_range, put
 
 if TYPE_CHECKING:
-    from attribution.reports.shown import Shown
+    from attribution.privacy import Shown
     from attribution.reports.workbook.sheets import Formats
     from attribution.result import Attribution
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attribution.reports.shown import Shown
+    from attribution.privacy import Shown
     from attribution.result import Attribution
 
 __all__ = [

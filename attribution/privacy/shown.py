@@ -7,7 +7,6 @@ that what one file suppresses no other file gives away.
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,19 +15,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attribution.analysis import explain_pair
+from attribution.breakdown import Breakdown, breakdown
 from attribution.bridge import Bridge
+from attribution.crossing import Crossing
 from attribution.decompose import Decomposition
-from attribution.errors import DataQualityWarning, IdentificationError, OptionError, PeriodError
+from attribution.errors import IdentificationError, OptionError, PeriodError
 from attribution.metrics import Mean, Rate, Ratio
-from attribution.plain import plain, records
+from attribution.plain import SCHEMA, plain, records
+from attribution.privacy.named import ShownCauses, shown_causes
+from attribution.privacy.rules import Privacy, anonymous
+from attribution.privacy.suppression import suppressed
 from attribution.quality import findings
-from attribution.reports.named import ShownCauses, shown_causes
-from attribution.reports.privacy import Privacy, anonymous, suppressed
 from attribution.summary import headline
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from attribution.causes import Causes
     from attribution.result import Attribution
 
 __all__ = ["HIDDEN", "OTHER", "Shown", "protect"]
@@ -112,12 +115,23 @@ class Shown:
         return front.join(effects)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values, as `Attribution.to_dict`."""
-        everything = self.change.to_dict()
-        return everything | {
+        """Return everything as plain values; see `Attribution.to_dict`."""
+        change, metric = self.change, self.change.metric
+        return {
+            "schema": SCHEMA,
+            "metric": {
+                "name": metric.label,
+                "better": metric.better,
+                "unit": metric.display_unit,
+            },
+            "baseline": self.bridge.baseline_label,
+            "current": self.bridge.current_label,
+            "total": plain(vars(change.total)),
+            "verdict": change.verdict,
             "effects": records(self.effects),
             "levels": {d: records(frame) for d, frame in self.levels.items()},
             "findings": [plain(f) for f in self.findings],
+            "not_shown": self.withheld,
             "provenance": plain(self.provenance),
         }
 
@@ -152,17 +166,78 @@ class Shown:
         label = f"{OTHER} ({int(rest.sum()):,})"
         return _with_sum(frame[~rest], frame[counted], label)
 
+    def breakdown(self, dimension: str) -> Breakdown:
+        """Return the levels that pictures and words show; suppressed ones as their sum.
+
+        Parameters
+        ----------
+        dimension : str
+
+        Returns
+        -------
+        Breakdown
+
+        Raises
+        ------
+        ColumnNotFoundError, OptionError
+            No such dimension, or its levels are people.
+        """
+        self._check_shown(dimension)
+        frame = self.levels[dimension]
+        known = frame[frame["note"].ne("suppressed")].reset_index(drop=True)
+        return breakdown(dimension, known, self.bridge)
+
+    def crossing(self, rows: str, columns: str, part: str = "total") -> Crossing:
+        """Return the pairs of levels that pictures and files show.
+
+        Parameters
+        ----------
+        rows, columns : str
+        part : str
+            As in `Attribution.crossing`.
+
+        Returns
+        -------
+        Crossing
+
+        Raises
+        ------
+        ColumnNotFoundError, OptionError
+            No such dimension, its levels are people, or the table is too large to be protected.
+        """
+        for dimension in (rows, columns):
+            self._check_shown(dimension)
+        made = self.change.crossing(rows, columns, part)
+        if not self.privacy.min_n:
+            return made
+        if not {(rows, columns), (columns, rows)} & set(self.masks):
+            raise OptionError(
+                f"min_n: {rows!r} by {columns!r} is too large a table to be protected; ask for it "
+                "with fewer levels, or without min_n."
+            )
+
+        def secret(row: str, column: str) -> bool:
+            return self.suppressed(*self._ordered((rows, row), (columns, column)))
+
+        return made.without(secret)
+
     @cached_property
     def causes(self) -> ShownCauses | None:
-        """The named causes of the rate effect; None where the search has no answer."""
-        with warnings.catch_warnings():
-            # What it warns of is among its notes, which every file shows.
-            warnings.simplefilter("ignore", DataQualityWarning)
-            try:
-                found = self.change.causes()
-            except OptionError:
-                return None
-        return shown_causes(found, self.hidden, self.privacy.min_n)
+        """The named causes of the rate effect; None where the search has no answer.
+
+        Without a cluster column too many segments would be named, so none is searched for.
+        """
+        if not self.change._units.clustered:
+            return None
+        try:
+            found = self.change.causes()
+        except OptionError:
+            return None
+        return self.named(found)
+
+    def named(self, causes: Causes) -> ShownCauses:
+        """Return what may be shown of causes that were searched for."""
+        return shown_causes(causes, self.hidden, self.privacy.min_n)
 
     @cached_property
     def findings(self) -> list[dict[str, Any]]:
@@ -179,6 +254,9 @@ class Shown:
         known = dict(self.change.provenance)
         if self.privacy.min_n:
             known["min_n"] = self.privacy.min_n
+        if any(mask.any() for mask in self.masks.values()):
+            # Who knows nearly all sums could try the rest until the digest fits.
+            known["sha256"] = "withheld: groups are suppressed"
         if self.hidden:
             known["not_shown"] = list(self.hidden)
         return known
@@ -224,6 +302,14 @@ class Shown:
         return self._protected(part.bridge(), part, (dimension, level))
 
     # -- how ---------------------------------------------------------------------------------
+
+    def _check_shown(self, dimension: str) -> None:
+        self.change.cube.dimension_index(dimension)
+        if dimension in self.hidden:
+            raise OptionError(
+                f"dimension: the levels of {dimension!r} are people and are not shown. Ask for "
+                "them: privacy=at.Privacy(people='pseudonyms', key=...) or people='names'."
+            )
 
     def _levels(self, dimension: str) -> pd.DataFrame:
         frame = self.change.levels(dimension)
@@ -304,12 +390,18 @@ def protect(change: Attribution, privacy: Privacy | None) -> Shown:
     privacy = Privacy() if privacy is None else privacy
     if not isinstance(privacy, Privacy):
         raise OptionError(f"privacy: {privacy!r} is not an at.Privacy(...).")
+    if privacy not in change._kept:
+        change._kept[privacy] = _protected(change, privacy)
+    return change._kept[privacy]
+
+
+def _protected(change: Attribution, privacy: Privacy) -> Shown:
     dimensions = change.cube.dimensions
     people = privacy.people_in([*dimensions, *change.cube.provenance.get("part", {})])
     cube = anonymous(change.cube, privacy)
     if privacy.people == "pseudonyms" and set(people) & set(dimensions):
         change = explain_pair(cube, change.metric, change.options)
-    else:
+    elif cube.provenance != change.cube.provenance:
         change = replace(change, cube=cube)
     shown = tuple(d for d in dimensions if privacy.people != "hidden" or d not in people)
     return Shown(change, privacy, shown, _masks(change, shown, privacy.min_n))

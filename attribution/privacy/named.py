@@ -31,12 +31,15 @@ class ShownCauses:
     effect : float
         What all rows add up to.
     notes : tuple of str
+    none : str or None
+        Why no segment is named; None where one is.
     """
 
     message: str
     rows: tuple[dict[str, Any], ...]
     effect: float
     notes: tuple[str, ...]
+    none: str | None
 
     def text_rows(self, format: Format) -> list[list[str]]:
         """Return the rows as text: segment, contribution, interval, rates, counts; they add up."""
@@ -81,11 +84,12 @@ def shown_causes(causes: Causes, hidden: Sequence[str], min_n: int) -> ShownCaus
     common = {k: causes.everywhere[k] for k in ("contribution", "conf_low", "conf_high")}
     everywhere = {"segment": "everywhere", **common}
     remainder = {"segment": "spread over the rest", "contribution": rest}
-    message = causes.none or "These segments carry the named parts of the rate effect."
-    if not kept and not causes.none:
-        message = "The segments that carry the rate effect are too small to be shown."
+    none = causes.none
+    if not kept and not none:
+        none = "The segments that carry the rate effect must not be shown."
+    message = none or "These segments carry the named parts of the rate effect."
     rows = (*kept, everywhere, remainder)
-    return ShownCauses(message, rows, float(causes.effect), tuple(causes.notes))
+    return ShownCauses(message, rows, float(causes.effect), tuple(causes.notes), none)
 
 
 def _number(x: Any) -> float:
