@@ -88,7 +88,10 @@ class Context:
         kind = f"{unit}-to-{unit} change{plural}"
         if self.lag > 1:
             kind = f"change{plural} over {self.lag} {unit}s"
-        stated = f"The change of {f.change(self.change)}"
+        # As displayed levels differ, which is how every bridge shows it.
+        values = self.frame["value"].iloc[[-1 - self.lag, -1]] * f.factor
+        before, now = (round(float(x), f.decimals) for x in values)
+        stated = f"The change of {f.change((now - before) / f.factor)}"
         if self.unusual is None:
             return (
                 f"{stated} cannot be called usual or unusual: the history has {self.of} past "

@@ -438,6 +438,9 @@ def _joined(actual: Cube, planned: PlanTable, metric: Metric) -> Cube:
         periods=(f"PL{label}", f"AC{label}"),
         sums=sums,
         clusters=clusters,
+        # Of other KPIs of the same scan the plan says nothing.
+        metrics=(metric,),
+        sketches={},
         provenance={
             **actual.provenance,
             "plan": planned.name,

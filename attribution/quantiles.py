@@ -27,6 +27,7 @@ from attribution.decompose import (
     sparsity,
 )
 from attribution.evidence import Evidence, Known
+from attribution.functions import FunctionOfSums, Total
 from attribution.infer import Support, Units, cluster_units, infer, row_units, std_errors
 from attribution.metrics import Metric, Quantile, above
 
@@ -227,6 +228,13 @@ def period_values(cube: Cube, metric: Metric) -> np.ndarray:
         everyone, periods = np.ones((1, len(cube.codes))), range(len(cube.periods))
         values = [group_quantiles(cube, metric, everyone, t)[0] for t in periods]
         return np.where(D > 0, values, np.nan)
+    if isinstance(metric, Total):
+        return np.where(D > 0, cube.metric_sums(metric, "numerator").sum(axis=1), np.nan)
+    if isinstance(metric, FunctionOfSums):
+        roles = [f"sum{k}" for k in range(1, len(metric.sums) + 1)]
+        sums = np.stack([cube.metric_sums(metric, role).sum(axis=1) for role in roles])
+        value = metric.of_means(sums)[0]
+        return np.where((D > 0) & np.isfinite(value), value, np.nan)
     N = cube.metric_sums(metric, "numerator").sum(axis=1)
     return np.divide(N, D, out=np.full(len(D), np.nan), where=D > 0)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from attribution.errors import DataContractError, MissingFileError, listing, nearest
 from attribution.monthly.runs import KpiReview
 
-__all__ = ["Action", "followed_up", "read_actions", "write_actions"]
+__all__ = ["Action", "followed_up", "read_actions", "standing_out", "write_actions"]
 
 _COLUMNS = ("cause", "owner", "priority", "due", "status")
 _PRIORITIES = ("P0", "P1", "P2", "")  # empty until an owner has decided
@@ -114,14 +114,14 @@ def followed_up(actions: Sequence[Action], reviews: Sequence[KpiReview]) -> list
     proposed = [
         Action(kpi, cause, owner="", priority="", due="", status="proposed")
         for kpi, causes in there.items()
-        for cause in causes[:_MOST_PROPOSED]
+        for cause in list(causes)[:_MOST_PROPOSED]
         if (kpi, cause) not in taken and ("", cause) not in taken
     ]
     return carried + proposed
 
 
-def standing_out(review: KpiReview) -> list[str]:
-    """Return what moved a KPI for the worse and stands out from noise, the largest first.
+def standing_out(review: KpiReview) -> dict[str, float]:
+    """Return what moved a KPI for the worse and stands out from noise, and by how much.
 
     Named causes of the rate effect and levels whose mix did; without a search for causes, levels.
 
@@ -131,12 +131,12 @@ def standing_out(review: KpiReview) -> list[str]:
 
     Returns
     -------
-    list of str
-        ``"policy = minors"``, ``"mix of tenure: 0-30"``.
+    dict of str to float
+        ``"policy = minors"``, ``"mix of tenure: 0-30"``; the largest first, in KPI units.
     """
     answer = next((c for c in review.compared if c.change is not None), None)
     if answer is None or answer.change is None or answer.shown is None:
-        return []
+        return {}
     alpha = 1 - answer.change.options.conf_level
     sign = 1 if review.metric.better == "higher" else -1
     # Where causes were searched for they are the word on rates: levels of several dimensions show
@@ -145,16 +145,16 @@ def standing_out(review: KpiReview) -> list[str]:
     found = []
     if answer.causes is not None:
         found = [
-            (-abs(row["contribution"]), row["segment"])
-            for row in answer.causes.rows()
+            (row["segment"], row["contribution"])
+            for row in answer.causes.named
             if sign * row["contribution"] < 0
         ]
     for dimension, frame in answer.shown.levels.items():
         worse = frame[(frame[f"{part}_p_adjusted"] < alpha) & (sign * frame[part] < 0)]
-        named = zip(worse[part].abs(), worse["segment"], strict=True)
         kind = "" if answer.causes is None else "mix of "
-        found += [(-size, f"{kind}{dimension}: {segment}") for size, segment in named]
-    return [cause for _, cause in sorted(found)]
+        named = zip(worse["segment"], worse[part], strict=True)
+        found += [(f"{kind}{dimension}: {segment}", moved) for segment, moved in named]
+    return dict(sorted(found, key=lambda item: (-abs(item[1]), item[0])))
 
 
 def write_actions(actions: Sequence[Action], path: Path) -> None:

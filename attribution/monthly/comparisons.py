@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attribution.calendars import calendar_of
@@ -10,9 +10,10 @@ from attribution.config import Comparison, Kpi, resolved
 from attribution.cube import Cube
 from attribution.errors import OptionError, PeriodError, listing, nearest
 from attribution.metrics import Metric
+from attribution.privacy import Shown
 from attribution.result import Attribution
 
-__all__ = ["baselines", "compared", "drilled", "until"]
+__all__ = ["baselines", "compared", "drill_names", "drilled", "until", "up_to"]
 
 
 def until(cube: Cube, period: str) -> Cube:
@@ -37,10 +38,31 @@ def until(cube: Cube, period: str) -> Cube:
             f"period: no rows of {period!r}.{nearest(period, cube.periods)} "
             f"There: {listing(cube.periods, most=30)}."
         )
-    calendar = calendar_of(cube.periods)
-    place = {p: i if calendar is None else calendar.position(p) for i, p in enumerate(cube.periods)}
-    ordered = sorted(cube.periods, key=lambda p: place[p] or 0)
-    return cube.pool({p: [p] for p in ordered[: ordered.index(period) + 1]})
+    return cube.pool({p: [p] for p in up_to(cube.periods, period)})
+
+
+def up_to(periods: Sequence[str], period: str) -> list[str]:
+    """Return the periods up to one of them, in time order.
+
+    Parameters
+    ----------
+    periods : sequence of str
+    period : str
+        One of them.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> up_to(["2026-10", "2026-09", "2026-11"], "2026-10")
+    ['2026-09', '2026-10']
+    """
+    calendar = calendar_of(periods)
+    place = {p: i if calendar is None else calendar.position(p) for i, p in enumerate(periods)}
+    ordered = sorted(periods, key=lambda p: place[p] or 0)
+    return ordered[: ordered.index(period) + 1]
 
 
 def baselines(comparison: Comparison, periods: Sequence[str]) -> list[str]:
@@ -130,57 +152,93 @@ def compared(
     return cube.compare_to_plan(kpi.target, metric, baseline=before, **asked)
 
 
-def drilled(change: Attribution, drill: str) -> list[tuple[str, Attribution]]:
-    """Return the attributions of the parts that a drill-down asks for, each with its title.
+def drill_names(place: int, drill: str) -> list[str]:
+    """Return the names of the pages of a drill-down.
 
     Parameters
     ----------
-    change : Attribution
+    place : int
+        Among those of its KPI, from 0.
     drill : str
-        ``"market=BR"``, ``"market=BR by policy"`` or ``"top 3"``: the levels that contribute most
-        and stand out from noise.
 
     Returns
     -------
-    list of (str, Attribution)
+    list of str
+
+    Examples
+    --------
+    >>> drill_names(0, "market=BR"), drill_names(1, "top 2")
+    (['drill-1'], ['drill-2-1', 'drill-2-2'])
+    """
+    kind, _, number = drill.strip().partition(" ")
+    if kind == "top" and number.isdigit():
+        return [f"drill-{place + 1}-{i + 1}" for i in range(int(number))]
+    return [f"drill-{place + 1}"]
+
+
+def drilled(shown: Shown, drill: str, labels: Mapping[str, str]) -> list[tuple[str, Shown]]:
+    """Return the parts that a drill-down asks for, each with its title.
+
+    Parameters
+    ----------
+    shown : Shown
+        Its dimensions by their labels.
+    drill : str
+        ``"market=BR"``, ``"market=BR by policy"`` or ``"top 3"``: the levels that contribute most
+        and stand out from noise.
+    labels : mapping of str to str
+        What the dimensions of the configuration are called.
+
+    Returns
+    -------
+    list of (str, Shown)
 
     Raises
     ------
     OptionError, ColumnNotFoundError
-        It is none of these, or names no dimension or level.
+        It is none of these, names no dimension or level, or one that may not be shown.
+    PeriodError
+        The part has no volume in one of the periods.
     """
     kind, _, number = drill.strip().partition(" ")
     if kind == "top" and number.isdigit():
-        return [
-            (f"{dimension}: {level}", change.within(**{dimension: level}))
-            for dimension, level in _largest(change, int(number))
-        ]
+        return [(f"{d}: {level}", _part(shown, d, level)) for d, level in _largest(shown, number)]
     part, _, by = (x.strip() for x in drill.partition(" by "))
     dimension, equals, level = (x.strip() for x in part.partition("="))
     if not equals:
         raise OptionError(
             f"drill: {drill!r} is none of 'market=BR', 'market=BR by policy', 'top 3'."
         )
-    inside = change.within(**{dimension: level})
+    dimension, by = labels.get(dimension, dimension), labels.get(by, by)
+    return [(f"{dimension}: {level}" + f", by {by}" * bool(by), _part(shown, dimension, level, by))]
+
+
+def _part(shown: Shown, dimension: str, level: str, by: str = "") -> Shown:
+    """One level alone, over the other dimensions or over one of them."""
+    shown.change.cube.level_index(dimension, level, "drill")
+    if shown.suppressed((dimension, level)):
+        raise OptionError(f"drill: {dimension} {level!r} may not be shown (see [privacy]).")
+    inside = shown.change.within(**{dimension: level})
     if by:
         inside.cube.dimension_index(by, "drill")
+        asked = inside.options
         inside = inside.cube.rollup([by]).explain(
             inside.metric,
             baseline=inside.cube.periods[0],
             current=inside.cube.periods[1],
-            conf_level=change.options.conf_level,
-            material=change.options.material,
+            conf_level=asked.conf_level,
+            material=asked.material,
+            rng=asked.seed,
         )
-    return [(f"{dimension}: {level}" + f", by {by}" * bool(by), inside)]
+    return shown.part(inside, (dimension, level))
 
 
-def _largest(change: Attribution, number: int) -> list[tuple[str, str]]:
+def _largest(shown: Shown, number: str) -> list[tuple[str, str]]:
     """The levels with the largest significant totals that exist in both periods."""
     found = []
-    for dimension in change.cube.dimensions:
-        frame = change.levels(dimension)
-        alpha = 1 - change.options.conf_level
+    alpha = 1 - shown.change.options.conf_level
+    for dimension, frame in shown.levels.items():
         sure = frame[(frame["total_p_adjusted"] < alpha) & frame["mix"].notna()]
         named = zip(sure["total"].abs(), sure["segment"], strict=True)
         found += [(-size, dimension, segment) for size, segment in named]
-    return [(dimension, level) for _, dimension, level in sorted(found)[:number]]
+    return [(dimension, level) for _, dimension, level in sorted(found)[: int(number)]]

@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from attribution.config import Kpi, ReviewConfig, load_config
+from attribution.config import Kpi, ReviewConfig, concealed, load_config
 from attribution.cube import Cube
 from attribution.errors import AttributionError, OptionError, check_option
 from attribution.formatting import significant
@@ -252,7 +252,8 @@ def _preview(scan: Scan, config: ReviewConfig, period: str) -> dict[str, Any]:
         cube, _ = cube_of(scan, config, None)
         n = cube.metric_sums(cube.metrics[0], "count")[cube.period_index(period)].sum()
     except AttributionError as error:
-        return found | {"sql": None, "rows": 0, "n": 0, "problem": str(error)}
+        problem = concealed(str(error), config)
+        return found | {"sql": None, "rows": 0, "n": 0, "problem": problem}
     rows = cube.provenance["rows"]
     return found | {"sql": cube.provenance["sql"], "rows": rows, "n": float(n), "problem": None}
 
@@ -306,7 +307,7 @@ def _scan(scan: Scan, config: ReviewConfig, cache: Path) -> dict[str, tuple[Cube
         return {kpi.name: (cube, cached) for kpi in scan.kpis}
     except Exception as error:
         if len(scan.kpis) == 1:
-            return {scan.kpis[0].name: (Failure.of(error), False)}
+            return {scan.kpis[0].name: (Failure.of(error, config), False)}
     found: dict[str, tuple[Cube | Failure, bool]] = {}
     for kpi in scan.kpis:
         alone = replace(scan, kpis=(kpi,), by=tuple(kpi.by), name=f"{scan.name} {kpi.name}")

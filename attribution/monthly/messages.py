@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from attribution.formatting import significant
+from attribution.config import Breach, Comparison
+from attribution.formatting import Format, significant
+from attribution.monthly.actions import Action
 from attribution.monthly.runs import Compared, KpiReview
 
 if TYPE_CHECKING:
     from attribution.monthly.job import Reviewed
-    from attribution.privacy import Shown
-    from attribution.result import Attribution
 
-__all__ = ["as_dict", "as_markdown", "as_text", "counts", "remarks", "tone"]
+__all__ = [
+    "as_dict",
+    "as_markdown",
+    "as_text",
+    "beside",
+    "counts",
+    "followed",
+    "remarks",
+    "tone",
+]
 
 SCHEMA = "kpi-attribution-review/1"
 _MARKS = {"failed": "\N{WARNING SIGN} ", "breach": "\N{LARGE RED CIRCLE} "}
@@ -32,10 +42,54 @@ def counts(done: Reviewed) -> str:
 
 def tone(answer: Compared) -> str:
     """Return "good" or "bad" for a real change, "" for one that is not."""
-    change = answer.change
-    if change is None or change.verdict != "real":
+    if answer.shown is None or answer.shown.change.verdict != "real":
         return ""
-    return "good" if change.bridge().good(change.total.change) else "bad"
+    moved = answer.shown.change.total.change
+    return "good" if answer.shown.bridge.good(moved) else "bad"
+
+
+def status_words(review: KpiReview) -> str:
+    """Return "breach", "no answer", or "no breach" where there is a threshold, else ""."""
+    named = {"breach": "breach", "failed": "no answer"}
+    bounded = review.kpi.breach != Breach()
+    return named.get(review.status, "no breach" if bounded else "")
+
+
+def moved_words(answer: Compared) -> str:
+    """Return ``"−1.44 pp"``, the change as its bridge shows it; "" without an answer."""
+    if answer.shown is None:
+        return ""
+    bridge = answer.shown.bridge
+    return bridge.format.change(sum(bridge.shown()) / bridge.format.factor)
+
+
+def verdict_words(answer: Compared) -> str:
+    """Return ``"−1.44 pp (real)"``, or why there is no answer."""
+    if answer.change is None:
+        return "no answer" if answer.failure is None else f"no answer. {answer.failure.message}"
+    return f"{moved_words(answer)} ({answer.change.verdict})"
+
+
+def followed(review: KpiReview, actions: Sequence[Action]) -> list[str]:
+    """Return what is done about a KPI: its actions that somebody has taken on."""
+    mine = [a for a in actions if a.kpi in ("", review.kpi.name) and a.status != "proposed"]
+    found = []
+    for a in mine:
+        due = f"due {a.due}" * bool(a.due)
+        taken = ", ".join(x for x in (a.owner or "no owner yet", a.priority, due, a.status) if x)
+        found.append(f"Action on {a.cause}: {taken}.")
+    return found
+
+
+def beside(review: KpiReview, comparison: Comparison, actions: Sequence[Action]) -> list[str]:
+    """Return what belongs on the page of one comparison, beside its bridge."""
+    answers = [c for c in review.compared if c.change is not None]
+    found = [str(c.context) for c in answers if c.comparison == comparison and c.context]
+    if comparison == answers[0].comparison:
+        found = [*(f"Breach: {text}." for text in review.breaches), *found]
+        found += [f"Again: {'; '.join(r.words for r in review.repeated)}."] * bool(review.repeated)
+        found += followed(review, actions)
+    return found
 
 
 def remarks(review: KpiReview) -> list[str]:
@@ -43,13 +97,18 @@ def remarks(review: KpiReview) -> list[str]:
     contexts = [c.context for c in review.compared if c.context is not None]
     found = [str(context) for context in contexts if context.unusual is not None]
     for answer in review.compared:
-        if answer.causes is not None and not answer.causes.none:
-            f, rows = answer.causes.format, answer.causes.rows()
-            named = [f"{row['segment']} ({f.change(row['contribution'])})" for row in rows[:3]]
+        if answer.causes is not None and answer.causes.named:
+            f = Format.fitting(review.metric.display_unit, answer.causes.effect)
+            rows = answer.causes.named[:3]
+            named = [f"{row['segment']} ({f.change(row['contribution'])})" for row in rows]
             against = f" against the {answer.comparison.words}" * (len(review.compared) > 1)
             found.append(f"Rates{against}: located in {'; '.join(named)}.")
     if review.repeated:
         found.append(f"Again: {'; '.join(r.words for r in review.repeated[:3])}.")
+    for answer in review.compared:
+        for drill in answer.drills:
+            if drill.failure is not None:
+                found.append(f"Drill-down {drill.title}: no answer. {drill.failure.message}")
     return found
 
 
@@ -59,8 +118,8 @@ def _lines(review: KpiReview) -> list[str]:
         return [f"{review.kpi.name}: no answer. {review.failure.message}"]
     lines = []
     for answer in review.compared:
-        if answer.change is not None:
-            lines.append(f"{answer.change.bridge().message}.")
+        if answer.shown is not None:
+            lines.append(f"{answer.shown.bridge.message}.")
         elif answer.failure is not None:
             against = f"{review.kpi.name} against the {answer.comparison.words}"
             lines.append(f"{against}: no answer. {answer.failure.message}")
@@ -157,18 +216,16 @@ def _kpi(review: KpiReview) -> dict[str, Any]:
                 "failure": None if answer.failure is None else answer.failure.message,
                 "attribution": None if answer.shown is None else answer.shown.to_dict(),
                 "causes": None if answer.causes is None else answer.causes.to_dict(),
-                "drills": {title: _drill(part, answer.shown) for title, part in answer.drills},
+                "drills": {
+                    d.title: {"failure": d.failure and d.failure.message}
+                    if d.shown is None
+                    else d.shown.to_dict()
+                    for d in answer.drills
+                },
             }
             for answer in review.compared
         ],
     }
-
-
-def _drill(part: Attribution, shown: Shown | None) -> dict[str, Any]:
-    """One part; its levels are pairs of levels of the whole, protected by the tables of those."""
-    privacy = None if shown is None else shown.privacy
-    made = part.to_dict(privacy=privacy)
-    return made if privacy is None or not privacy.min_n else made | {"levels": {}}
 
 
 def _number(value: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,22 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from attribution.causes import Causes
-from attribution.config import Comparison, Kpi, ReviewConfig, resolved
+from attribution.calendars import calendar_of
+from attribution.config import Comparison, Kpi, ReviewConfig, concealed, resolved
 from attribution.context import Context
 from attribution.cube import Cube
-from attribution.errors import AttributionError, DataContractError, OptionError
+from attribution.errors import AttributionError, DataContractError
 from attribution.formatting import Format
 from attribution.metrics import Metric
-from attribution.monthly.comparisons import compared, drilled, until
+from attribution.monthly.comparisons import compared, drill_names, drilled, until, up_to
 from attribution.monthly.history import History, Restated
 from attribution.monthly.scans import REPEATED, metric_of
-from attribution.privacy import Privacy, Shown, protect
+from attribution.privacy import Privacy, Shown, ShownCauses, protect
 from attribution.quantiles import period_values
+from attribution.reports.labeled import labeled
+from attribution.reports.past import Past
 from attribution.result import Attribution
 
 __all__ = [
     "Compared",
+    "Drill",
     "Failure",
     "KpiReview",
     "Repeated",
@@ -57,13 +61,24 @@ class Failure:
     internal: bool = False
 
     @classmethod
-    def of(cls, error: Exception) -> Failure:
-        """Say what went wrong."""
+    def of(cls, error: Exception, config: ReviewConfig) -> Failure:
+        """Say what went wrong, without what the environment holds.
+
+        Parameters
+        ----------
+        error : Exception
+        config : ReviewConfig
+
+        Returns
+        -------
+        Failure
+        """
         if isinstance(error, AttributionError):
-            return cls(str(error))
+            return cls(concealed(str(error), config))
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
-        return cls(f"Internal error: {type(error).__name__}: {error} ({where}).", internal=True)
+        said = concealed(f"{type(error).__name__}: {error}", config)
+        return cls(f"Internal error: {said} ({where}).", internal=True)
 
 
 @dataclass(frozen=True)
@@ -99,6 +114,27 @@ class Repeated:
 
 
 @dataclass(frozen=True)
+class Drill:
+    """A part of a KPI that the configuration asks for, or why there is none.
+
+    Attributes
+    ----------
+    title : str
+        ``"market: BR, by policy"``
+    name : str
+        Of its page.
+    shown : Shown or None
+        What files may show of it.
+    failure : Failure or None
+    """
+
+    title: str
+    name: str
+    shown: Shown | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
 class Compared:
     """One comparison of a KPI, or why there is none.
 
@@ -109,20 +145,23 @@ class Compared:
     failure : Failure or None
     context : Context or None
         How usual the change is, where the past is long enough.
-    drills : tuple of (str, Attribution)
-    causes : Causes or None
-        The segments that carry the rate effect, where the KPI has clusters to judge them by.
     shown : Shown or None
-        What files may show of the change.
+        What files may show of the change, with its dimensions by their labels.
+    drills : tuple of Drill
+        The parts that were asked for.
     """
 
     comparison: Comparison
     change: Attribution | None = None
     failure: Failure | None = None
     context: Context | None = None
-    drills: tuple[tuple[str, Attribution], ...] = ()
-    causes: Causes | None = None
     shown: Shown | None = None
+    drills: tuple[Drill, ...] = ()
+
+    @property
+    def causes(self) -> ShownCauses | None:
+        """The segments that carry the rate effect, where the KPI has clusters to judge them by."""
+        return None if self.shown is None else self.shown.causes
 
 
 @dataclass(frozen=True)
@@ -168,10 +207,16 @@ class KpiReview:
         return next((c.change for c in self.compared if c.change is not None), None)
 
     @property
+    def shown(self) -> Shown | None:
+        """What files may show of `main`."""
+        return next((c.shown for c in self.compared if c.shown is not None), None)
+
+    @property
     def failures(self) -> list[Failure]:
         """All that went wrong, of the KPI or of a comparison."""
         own = [] if self.failure is None else [self.failure]
-        return own + [c.failure for c in self.compared if c.failure is not None]
+        own += [c.failure for c in self.compared if c.failure is not None]
+        return own + [d.failure for c in self.compared for d in c.drills if d.failure is not None]
 
     @property
     def status(self) -> str:
@@ -179,6 +224,20 @@ class KpiReview:
         if self.failure is not None:
             return "failed"
         return "breach" if self.breaches else "ok"
+
+    @property
+    def past(self) -> Past:
+        """The KPI over the periods that are known, this one last."""
+        import pandas as pd
+
+        rows = [(period, value, n) for period, (value, n) in self.values.items()]
+        contexts = [c.context for c in self.compared if c.context is not None]
+        last = contexts[0].frame.iloc[-1] if contexts else None
+        limits = None if last is None else (float(last["limit_low"]), float(last["limit_high"]))
+        known = limits is not None and all(map(math.isfinite, limits))
+        frame = pd.DataFrame(rows, columns=["period", "value", "n"])
+        was = {r.period: r.was for r in self.restated}
+        return Past(frame, self.format, limits if known else None, was)
 
     @property
     def format(self) -> Format:
@@ -189,12 +248,14 @@ class KpiReview:
         return Format.fitting(self.metric.display_unit, self.value)
 
 
-def privacy_of(config: ReviewConfig) -> Privacy:
+def privacy_of(config: ReviewConfig, kpi: Kpi | None = None) -> Privacy:
     """Return who may be seen in the files of a review.
 
     Parameters
     ----------
     config : ReviewConfig
+    kpi : Kpi, optional
+        Whose dimensions they are.
 
     Returns
     -------
@@ -207,7 +268,10 @@ def privacy_of(config: ReviewConfig) -> Privacy:
     """
     asked = config.privacy
     key = None if asked.key is None else resolved(asked.key, "privacy.key")
-    return Privacy(asked.people, key, asked.min_n)
+    people = asked.columns
+    if people is not None and kpi is not None:
+        people = [column for column in people if column in kpi.by]
+    return Privacy(asked.people, key, asked.min_n, people)
 
 
 def review_kpi(cube: Cube, kpi: Kpi, config: ReviewConfig, period: str) -> KpiReview:
@@ -235,7 +299,7 @@ def review_kpi(cube: Cube, kpi: Kpi, config: ReviewConfig, period: str) -> KpiRe
         review = KpiReview(kpi, metric, period, value, n, answers, findings=findings, values=values)
         return replace(review, breaches=_breaches(review))
     except Exception as error:
-        return KpiReview(kpi, metric, period, failure=Failure.of(error))
+        return KpiReview(kpi, metric, period, failure=Failure.of(error, config))
 
 
 def _values(cube: Cube, metric: Metric) -> dict[str, tuple[float, float]]:
@@ -249,35 +313,43 @@ def _answer(cube: Cube, metric: Metric, kpi: Kpi, text: str, config: ReviewConfi
     options = {"conf_level": config.review.conf_level, "rng": config.review.seed}
     try:
         change = compared(cube, metric, kpi, comparison, **options)
-        drills = [part for drill in kpi.drill for part in drilled(change, drill)]
-        shown = protect(change, privacy_of(config))
-        # A cause may fix a level of people, or a group that is too small: files do not show them.
-        seen = not shown.hidden and not shown.privacy.min_n
-        causes = _causes(change) if kpi.causes and seen else None
+        # A plan's path, too, may come from the environment.
+        named = concealed(change.cube.provenance, config)
+        change = replace(change, cube=replace(change.cube, provenance=named))
+        shown = _shown(change, kpi, config)
+        drills = [d for i, drill in enumerate(kpi.drill) for d in _drilled(shown, i, drill, config)]
+        # Worked out here, where KPIs run side by side, and kept for every file.
+        _ = shown.effects, shown.levels, shown.causes, shown.findings
     except Exception as error:
-        return Compared(comparison, failure=Failure.of(error))
-    usual = _context(change, cube, comparison)
-    return Compared(comparison, change, None, usual, tuple(drills), causes, shown)
+        return Compared(comparison, failure=Failure.of(error, config))
+    return Compared(comparison, change, None, None, shown, tuple(drills))
 
 
-def _causes(change: Attribution) -> Causes | None:
-    """The named causes; none of a KPI that is no ratio, nor without clusters to judge them by."""
-    if change.cube.clusters is None:
-        return None
+def _drilled(shown: Shown, place: int, drill: str, config: ReviewConfig) -> list[Drill]:
+    """The parts that a drill-down asks for; one that is not there this month stops nothing else."""
+    names = drill_names(place, drill)
     try:
-        return change.causes()
-    except OptionError:
-        return None
+        parts = drilled(shown, drill, config.labels)
+    except Exception as error:
+        return [Drill(drill, names[0], failure=Failure.of(error, config))]
+    return [Drill(title, name, part) for (title, part), name in zip(parts, names, strict=False)]
 
 
-def _context(change: Attribution, cube: Cube, comparison: Comparison) -> Context | None:
-    """How usual the change is; nothing where changes over that distance are not comparable."""
-    if comparison.kind != "previous" or len(cube.periods) < 3:
-        return None
+def _shown(change: Attribution, kpi: Kpi, config: ReviewConfig) -> Shown:
+    """What files may show of a comparison."""
+    shown = labeled(protect(change, privacy_of(config, kpi)), config.labels)
+    return replace(shown, searched=kpi.causes)
+
+
+def _with_context(answer: Compared, values: Mapping[str, tuple[float, float]]) -> Compared:
+    """Add how usual the change is; nothing where changes over that distance are not comparable."""
+    if answer.change is None or answer.comparison.kind != "previous" or len(values) < 3:
+        return answer
     try:
-        return change.context(cube)
+        past = {period: value for period, (value, _) in values.items()}
+        return replace(answer, context=answer.change.context(past))
     except AttributionError:  # gaps in the past: the sampling verdict stands alone
-        return None
+        return answer
 
 
 def _quality(cube: Cube, metric: Metric, config: ReviewConfig) -> tuple[dict, ...]:
@@ -342,6 +414,12 @@ def remembered(review: KpiReview, history: History, config: ReviewConfig) -> Kpi
 
     name, period = review.kpi.name, review.period
     history.restate(name, period, dict(review.values))
+    # What the source no longer holds is known from earlier reviews, if one can tell when it was.
+    every = {**history.values(name), **review.values}
+    every = every if calendar_of(list(every)) is not None else review.values
+    values = {p: every[p] for p in up_to(list(every), period)}
+    answers = tuple(_with_context(answer, values) for answer in review.compared)
+    review = replace(review, values=values, compared=answers)
     tables: dict[str, list] = {table: [] for table in _RECORDED}
     digest = ""
     for answer in review.compared:
@@ -357,8 +435,9 @@ def remembered(review: KpiReview, history: History, config: ReviewConfig) -> Kpi
         tables["effects"].append(effects.assign(position=range(len(effects)), **of))
         levels = [frame[_RECORDED["levels"]] for frame in shown.levels.values()]
         tables["levels"] += [frame.assign(**of) for frame in levels]
-        if answer.causes is not None:
-            tables["causes"].append(answer.causes.frame[_RECORDED["causes"]].assign(**of))
+        if answer.causes is not None and answer.causes.named:
+            named = pd.DataFrame(answer.causes.named)[_RECORDED["causes"]]
+            tables["causes"].append(named.assign(**of))
     frames = {t: pd.concat(x) if x else pd.DataFrame() for t, x in tables.items()}
     history.record(name, period, review.value, review.n, digest, frames)
     return replace(

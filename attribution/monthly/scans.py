@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from attribution import __version__, hierarchy
-from attribution.config import Dimension, Kpi, ReviewConfig, Source, resolved
+from attribution.config import Dimension, Kpi, ReviewConfig, Source, concealed, resolved
 from attribution.cube import Cube
 from attribution.errors import AttributionError
 from attribution.kpis import as_metric
@@ -174,6 +174,7 @@ def cube_of(scan: Scan, config: ReviewConfig, cache: Path | None) -> tuple[Cube,
             kept.unlink()  # of another version, or cut short: scan again
     with _opened(scan.source) as data:
         cube = Cube.from_data(data, scan.metrics, **asked)
+        cube = replace(cube, provenance=concealed(cube.provenance, config))
         if scan.source.key is not None:
             names = [scan.source.key] if isinstance(scan.source.key, str) else scan.source.key
             cube = _with_repeated(cube, names, repeated_rows(data, names))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,10 +124,10 @@ def _levels(done: Reviewed) -> Iterator[tuple]:
 def _causes(done: Reviewed) -> Iterator[tuple]:
     for k, answer in _answers(done):
         if answer.causes is not None:
-            for row in answer.causes.frame[_CAUSES].itertuples(index=False):
-                yield (k.kpi.name, answer.comparison.words, *_plain(row))
+            for row in answer.causes.named:
+                yield (k.kpi.name, answer.comparison.words, *_plain(row[c] for c in _CAUSES))
 
 
-def _plain(row: tuple) -> list:
+def _plain(row: Iterable) -> list:
     """A row with empty cells for nulls."""
     return [None if x != x else x for x in row]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attribution.formatting import Format, largest_remainder
+from attribution.plain import plain
 
 if TYPE_CHECKING:
     from attribution.causes import Causes
@@ -40,6 +41,23 @@ class ShownCauses:
     effect: float
     notes: tuple[str, ...]
     none: str | None
+
+    @property
+    def named(self) -> tuple[dict[str, Any], ...]:
+        """The rows of segments: all but "everywhere" and the rest."""
+        return self.rows[:-2]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values; numbers have 12 significant digits."""
+        everywhere, rest = self.rows[-2:]
+        return {
+            "effect": plain(self.effect),
+            "causes": [plain(row) for row in self.named],
+            "everywhere": plain(everywhere),
+            "remainder": plain(rest["contribution"]),
+            "none": self.none,
+            "notes": list(self.notes),
+        }
 
     def text_rows(self, format: Format) -> list[list[str]]:
         """Return the rows as text: segment, contribution, interval, rates, counts; they add up."""

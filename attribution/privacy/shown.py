@@ -56,12 +56,15 @@ class Shown:
         Those whose levels are shown.
     masks : dict of tuple to ndarray of bool
         The suppressed groups of each table: by one dimension (d,), by two (d, e).
+    searched : bool
+        Whether files name causes of the rate effect.
     """
 
     change: Attribution
     privacy: Privacy
     dimensions: tuple[str, ...]
     masks: Mapping[tuple[str, ...], np.ndarray]
+    searched: bool = True
 
     @property
     def hidden(self) -> tuple[str, ...]:
@@ -227,7 +230,7 @@ class Shown:
 
         Without a cluster column too many segments would be named, so none is searched for.
         """
-        if not self.change._units.clustered:
+        if not self.searched or not self.change._units.clustered:
             return None
         try:
             found = self.change.causes()
@@ -300,6 +303,30 @@ class Shown:
         except (IdentificationError, OptionError, PeriodError):
             return None
         return self._protected(part.bridge(), part, (dimension, level))
+
+    def part(self, change: Attribution, of: tuple[str, str]) -> Shown:
+        """Return what may be shown of one (dimension, level) alone.
+
+        Parameters
+        ----------
+        change : Attribution
+            Of that level, over some of the other dimensions.
+        of : (str, str)
+
+        Returns
+        -------
+        Shown
+        """
+        left = tuple(d for d in change.cube.dimensions if d in self.dimensions)
+        if not self.privacy.min_n:
+            return replace(self, change=change, dimensions=left, masks=_masks(change, left, 0))
+        # As in the tables of the whole, from which a part of a part could be worked out.
+        levels = {d: change.cube.levels[change.cube.dimension_index(d)] for d in left}
+        masks: dict[tuple[str, ...], np.ndarray] = {
+            (d,): np.array([self.suppressed(*self._ordered(of, (d, x))) for x in levels[d]])
+            for d in left
+        }
+        return replace(self, change=change, dimensions=left, masks=masks)
 
     # -- how ---------------------------------------------------------------------------------
 

@@ -19,13 +19,14 @@ from attribution.privacy import Privacy, Shown, protect
 from attribution.reports.columns import stacked
 from attribution.reports.files import write_file
 from attribution.reports.narrative import sections
+from attribution.reports.past import Past
 from attribution.reports.svg import waterfall_svg
 from attribution.summary import verdict_text
 
 if TYPE_CHECKING:
     from attribution.result import Attribution
 
-__all__ = ["html_file", "write_html"]
+__all__ = ["Beside", "html_file", "write_html"]
 
 _MOST_BYTES = 1_000_000
 # Rows of all level tables together, levels that can be drilled into: less until the page is small.
@@ -33,6 +34,28 @@ _BUDGETS = ((400, 30), (160, 12), (60, 0))
 _MOST_CROSSED, _MOST_PAIRS = 12, 6
 _MOST_BARS = 60
 _LONGEST = 160
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a page of a larger report shows beside its attribution.
+
+    Attributes
+    ----------
+    links : tuple of (str, str, bool)
+        Text, address and whether it is this very page: the other pages.
+    remarks : tuple of str
+        Sentences below the verdict.
+    past : Past or None
+        The KPI over its periods.
+    most_drills : int
+        Levels that can be opened within the page.
+    """
+
+    links: tuple[tuple[str, str, bool], ...] = ()
+    remarks: tuple[str, ...] = ()
+    past: Past | None = None
+    most_drills: int = _BUDGETS[0][1]
 
 
 def write_html(change: Attribution, path: str | Path, *, privacy: Privacy | None = None) -> Path:
@@ -63,9 +86,9 @@ def write_html(change: Attribution, path: str | Path, *, privacy: Privacy | None
     return html_file(protect(change, privacy), path)
 
 
-def html_file(shown: Shown, path: str | Path) -> Path:
+def html_file(shown: Shown, path: str | Path, beside: Beside | None = None) -> Path:
     """Write the report of what may be shown; see `write_html`."""
-    text = _page(shown)
+    text = _page(shown, beside or Beside())
 
     def write(fresh: Path) -> None:
         fresh.write_text(text, encoding="utf-8", newline="\n")
@@ -73,7 +96,7 @@ def html_file(shown: Shown, path: str | Path) -> Path:
     return write_file(path, write)
 
 
-def _page(shown: Shown) -> str:
+def _page(shown: Shown, beside: Beside) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -85,12 +108,25 @@ def _page(shown: Shown) -> str:
     )
     template = environment.get_template("report.html.j2")
     text = ""
-    drills = _drills(shown, _BUDGETS[0][1])
+    drills = _drills(shown, min(_BUDGETS[0][1], beside.most_drills))
     for rows, most in _BUDGETS:
-        text = template.render(_content(shown, rows, drills[:most]))
+        text = template.render(_content(shown, rows, drills[:most]) | _around(beside))
         if len(text.encode()) < _MOST_BYTES:
             break
     return text
+
+
+def _around(beside: Beside) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    past = beside.past
+    line = "" if past is None else past.svg("past")
+    return {
+        "links": beside.links,
+        "remarks": beside.remarks,
+        "past": past if line else None,
+        "line": Markup(line),
+    }
 
 
 def _content(shown: Shown, rows: int, drills: list[Drill]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from attribution.reports.files import repeatable, write_file
 if TYPE_CHECKING:
     from attribution.result import Attribution
 
-__all__ = ["deck_of_all", "pptx_file", "write_pptx"]
+__all__ = ["new_deck", "pptx_file", "save_deck", "write_pptx"]
 
 
 def write_pptx(
@@ -81,30 +80,22 @@ def pptx_file(
     if append_to is None:
         _describe(deck, shown.bridge.message)
     _add(deck, shown, trend)
-    return write_file(path, lambda fresh: _save(deck, fresh))
+    return save_deck(deck, path)
 
 
-def deck_of_all(
-    all_shown: Sequence[Shown],
-    path: str | Path,
-    title: str,
-    *,
-    template: str | Path | None = None,
-) -> Path:
-    """Write one deck with the slides of several KPIs, one after the other.
+def new_deck(title: str, template: str | Path | None) -> Deck:
+    """Return a deck without slides, for whoever puts together their own.
 
     Parameters
     ----------
-    all_shown : sequence of Shown
-    path : str or Path
     title : str
         Of the file.
-    template : str or Path, optional
+    template : str or Path or None
         A company's .pptx, as in `write_pptx`.
 
     Returns
     -------
-    Path
+    Deck
 
     Raises
     ------
@@ -113,8 +104,26 @@ def deck_of_all(
     """
     deck = open_deck(template, None, None)
     _describe(deck, title)
-    for shown in all_shown:
-        _add(deck, shown, None)
+    return deck
+
+
+def save_deck(deck: Deck, path: str | Path) -> Path:
+    """Write a deck; the same slides give the same bytes.
+
+    Parameters
+    ----------
+    deck : Deck
+    path : str or Path
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    OptionError
+        The file cannot be written.
+    """
     return write_file(path, lambda fresh: _save(deck, fresh))
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from attribution.result import Attribution
 
-__all__ = ["tidy_tables", "write_tidy"]
+__all__ = ["tidy_folder", "tidy_tables", "write_tidy"]
 
 _DATE_COLUMNS = ("start_date", "end_date", "days", "year", "quarter", "month")
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
@@ -53,7 +53,12 @@ def write_tidy(change: Attribution, folder: str | Path, *, privacy: Privacy | No
     In CSV, text that a spreadsheet would take for a formula (it begins with = + - @) has an
     apostrophe in front; Parquet holds it as it is.
     """
-    tables = tidy_tables(change, privacy=privacy)
+    return tidy_folder(protect(change, privacy), folder)
+
+
+def tidy_folder(shown: Shown, folder: str | Path) -> Path:
+    """Write the tables of what may be shown; see `write_tidy`."""
+    tables = _tables(shown)
 
     def write(fresh: Path) -> None:
         write_tables(tables, fresh, "parquet")
@@ -88,7 +93,10 @@ def tidy_tables(change: Attribution, *, privacy: Privacy | None = None) -> dict[
         finding, provenance
             What a reader must know, and where the numbers come from.
     """
-    shown = protect(change, privacy)
+    return _tables(protect(change, privacy))
+
+
+def _tables(shown: Shown) -> dict[str, pd.DataFrame]:
     tables = {
         "fact_change": _change(shown),
         "fact_effect": _effects(shown),

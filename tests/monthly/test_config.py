@@ -84,10 +84,10 @@ BAD = {
                        ["kpis[1].source: no source 'qq'", "'qa'"]),
     "plan without a plan": ('"rolling 3"', '"plan"', 17, ["needs plan (a table) or target"]),
     "two places": ('data = "reviews.parquet"', 'data = "a.parquet"\ndatabase = "b"', 5,
-                   ["exactly one of data and database", "both are given"]),
-    "no place": ('data = "reviews.parquet"\n', "", 5, ["neither is given"]),
+                   ["exactly one of data, database and warehouse", "data and database are given"]),
+    "no place": ('data = "reviews.parquet"\n', "", 5, ["none is given"]),
     "database without a query": ('data = "reviews.parquet"', 'database = "b.duckdb"', 5,
-                                 ["query reads the database"]),
+                                 ["database needs query"]),
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import time
 from pathlib import Path
 
 import duckdb
+import pandas as pd
+import pptx
 import pytest
 
 import attribution as at
@@ -98,9 +101,9 @@ def test_a_repeated_culprit_is_named_with_its_run(config, make_reviews, tmp_path
 
 def test_drill_downs_are_attributions_of_a_part(config):
     done = run(changed(config, drill=["queue=Live by market", "top 1"]))
-    drills = dict(done.kpis[0].compared[0].drills)
+    drills = {d.title: d.shown for d in done.kpis[0].compared[0].drills}
     assert list(drills) == ["queue: Live, by market", "queue: Live"]
-    part = drills["queue: Live, by market"]
+    part = drills["queue: Live, by market"].change
     assert part.cube.dimensions == ("market",)
     assert part.total.change < -0.1
 
@@ -303,8 +306,6 @@ def test_a_half_loaded_month_is_a_finding_or_an_error(config, table, tmp_path, s
 
 
 def test_rows_that_come_twice_are_found(config, table, tmp_path):
-    import pandas as pd
-
     pd.concat([table, table.head(3)]).to_parquet(tmp_path / "reviews.parquet")
     config["sources"]["qa"]["key"] = "row"
     findings = run(config).kpis[0].findings
@@ -383,7 +384,6 @@ def test_a_killed_run_leaves_the_previous_output_whole_and_two_runs_exclude_each
 
 def test_one_deck_and_one_workbook_hold_every_kpi(config):
     import openpyxl
-    import pptx
 
     config["output"] |= {"pptx": True, "xlsx": True}
     done = run(config)
@@ -398,3 +398,83 @@ def test_one_deck_and_one_workbook_hold_every_kpi(config):
     assert total == pytest.approx(done.kpis[0].main.total.change, abs=1e-12)
     scores = {row[0] for row in book["Scorecard"].iter_rows(min_row=4, values_only=True)}
     assert scores == {"Accuracy", "AHT"}
+
+
+# -- what is shown ----------------------------------------------------------------------------
+
+
+def test_a_total_is_a_total_and_a_quantile_beside_it_leaves_the_plan_alone(config, tmp_path):
+    plan = "queue,planned_volume,target\nAds,600,0.95\nFeed,800,0.95\nLive,600,0.9\n"
+    (tmp_path / "plan.csv").write_text(plan)
+    asked = changed(config, compare=["plan"], plan=str(tmp_path / "plan.csv"), by=["queue"])
+    base = {"by": ["queue", "market"]}
+    asked["kpis"] += [
+        base | {"name": "Volume", "metric": "total(1)"},
+        base | {"name": "Slow", "metric": "quantile(seconds, 0.9)"},
+    ]
+    accuracy, _, volume, slow = run(asked).kpis
+    assert volume.value == 2_000
+    assert [v for v, _ in volume.values.values()] == [2_000.0] * 6
+    assert volume.compared[0].context.of == 4
+    assert accuracy.compared[0].change.total.baseline == pytest.approx(0.935)
+    assert slow.value == slow.main.total.current
+
+
+def test_a_dimension_goes_by_its_label_everywhere(config, tmp_path):
+    config["output"] |= {"html": True, "xlsx": True, "tidy": True}
+    config["dimensions"] = {"queue": {"label": "Work queue"}}
+    asked = changed(config, drill=["queue=Live by market"])
+    done = run(asked)
+    pages = [p.read_text() for p in done.folder.rglob("*.html")]
+    assert len(pages) == 5
+    assert any("Mix: Work queue" in page for page in pages)
+    assert not any("Mix: queue" in page for page in pages)
+    assert "Work queue = Live" in done.markdown()
+    assert done.actions[0].cause == "Work queue = Live"
+    levels = pd.read_parquet(done.folder / "tidy" / "accuracy" / "dim_level.parquet")
+    assert set(levels["dimension"]) == {"Work queue", "market"}
+    with duckdb.connect(str(tmp_path / "out" / "history.duckdb"), read_only=True) as history:
+        found = history.sql("SELECT DISTINCT dimension FROM levels ORDER BY 1").fetchall()
+    assert found == [("Work queue",), ("market",)]
+
+
+def test_pages_are_linked_and_every_link_leads_somewhere(config):
+    config["output"] |= {"html": True}
+    asked = changed(config, compare=["previous", "rolling 2"], drill=["queue=Live", "top 1"])
+    done = run(asked)
+    pages = sorted(done.folder.rglob("*.html"))
+    seen = set()
+    for page in pages:
+        for link in re.findall(r'<a href="([^"#]+)"', page.read_text()):
+            target = (page.parent / link).resolve()
+            assert target.exists(), (page, link)
+            seen.add(target)
+    assert {p.resolve() for p in pages} <= seen
+    assert (done.folder / "kpis" / "accuracy" / "rolling-2-drill-1.html").exists()
+
+
+def test_a_drill_down_that_is_not_there_stops_nothing(config):
+    done = run(changed(config, drill=["queue=Gone", "queue=Live"]))
+    first = done.kpis[0].compared[0]
+    assert first.change is not None
+    assert [d.title for d in first.drills] == ["queue=Gone", "queue: Live"]
+    assert "no level 'Gone'" in first.drills[0].failure.message
+    assert "Drill-down queue=Gone: no answer" in str(done)
+
+
+def test_the_past_comes_from_the_history_where_the_source_has_forgotten(config, table, tmp_path):
+    for month in ("2026-01", "2026-02", "2026-03", "2026-04", "2026-05"):
+        run(config, month)
+    table[table["month"] >= "2026-05"].to_parquet(tmp_path / "reviews.parquet")
+    config["output"] |= {"html": True, "pptx": True}
+    done = run(config)
+    past = done.kpis[0].past
+    assert list(past.frame["period"]) == [f"2026-{m:02d}" for m in range(1, 7)]
+    assert done.kpis[0].compared[0].context.of == 4
+    page = (done.folder / "kpis" / "accuracy.html").read_text()
+    assert '<section id="trend">' in page
+    assert "2026-01" in (done.folder / "index.html").read_text()
+    slides = pptx.Presentation(done.folder / "deck.pptx").slides
+    titles = [slide.shapes.title.text for slide in slides]
+    assert titles[0].startswith("Quality, 2026-06: 2 KPIs: 1 breached")
+    assert any(t.startswith("Accuracy went from ") and "in 2026-01 to" in t for t in titles)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ _MOST_DIMENSIONS = 8
 _ADDS = "Displayed steps add up to the displayed change."
 
 
-def bridge_slide(deck: Deck, shown: Shown) -> None:
+def bridge_slide(deck: Deck, shown: Shown, remarks: Sequence[str] = ()) -> None:
     """Why did it change: the waterfall, its verdict, and all numbers in the notes."""
     bridge = shown.bridge
     verdict = verdict_text(shown.change)
@@ -37,7 +38,7 @@ def bridge_slide(deck: Deck, shown: Shown) -> None:
         starts = bridge.format.level(drawn.floor / bridge.format.factor)
         cut = f"The axis is cut: it starts at {starts}."
     lines = [verdict, *_bars_in_words(bridge), _ADDS, cut, *bridge.notes, *shown.withheld]
-    said = [bridge.message + ".", *_caveats(shown), *(x for x in lines if x)]
+    said = [bridge.message + ".", *remarks, *_caveats(shown), *(x for x in lines if x)]
     # Headline and verdict are there already, and so is the method.
     slide.note("\n".join(said) + "\n\n" + written(sections(shown, "page")[1:-1], "text"))
 

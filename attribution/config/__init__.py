@@ -1,0 +1,44 @@
+"""The configuration of a monthly review: a TOML file, checked, with errors that name the line.
+
+sections      the keys, one model a table; an unknown key is refused with the nearest match
+located       findings with file, line and key
+environment   ``${NAME}``: secrets stay in the environment and are never shown
+reading       a file in, a `ReviewConfig` out
+"""
+
+from attribution.config.environment import concealed, resolved
+from attribution.config.located import ConfigError
+from attribution.config.reading import config_schema, example_config, load_config
+from attribution.config.sections import (
+    Breach,
+    Comparison,
+    Dimension,
+    Kpi,
+    Output,
+    Privacy,
+    Quality,
+    Review,
+    ReviewConfig,
+    Source,
+    Theme,
+)
+
+__all__ = [
+    "Breach",
+    "Comparison",
+    "ConfigError",
+    "Dimension",
+    "Kpi",
+    "Output",
+    "Privacy",
+    "Quality",
+    "Review",
+    "ReviewConfig",
+    "Source",
+    "Theme",
+    "concealed",
+    "config_schema",
+    "example_config",
+    "load_config",
+    "resolved",
+]

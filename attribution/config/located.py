@@ -1,0 +1,145 @@
+"""Where a configuration is wrong: the findings of its models with file, line and key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from attribution.errors import OptionError, listing, nearest
+from attribution.source.secrets import redacted
+
+__all__ = ["ConfigError", "LocatedError", "finding", "lines_of"]
+
+_HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
+_KEY = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*[A-Za-z0-9_-]+)*)\s*=""")
+
+
+class ConfigError(OptionError):
+    """The configuration of a review is wrong; the message lists every finding with its line."""
+
+
+class LocatedError(ValueError):
+    """A finding that knows its place; pydantic keeps it as the cause of its own error.
+
+    Parameters
+    ----------
+    where : tuple of str or int
+        The path to the key.
+    message : str
+    """
+
+    def __init__(self, where: tuple[str | int, ...], message: str) -> None:
+        super().__init__(message)
+        self.where = where
+
+
+def finding(error: Any, model: type[BaseModel], name: str, lines: Mapping[tuple, int]) -> str:
+    """Write one finding of pydantic: file, line, key, what came, what is allowed.
+
+    Parameters
+    ----------
+    error : dict
+        One of ``ValidationError.errors()``.
+    model : type
+        Of the whole file.
+    name : str
+        Of the file.
+    lines : mapping
+        See `lines_of`.
+
+    Returns
+    -------
+    str
+    """
+    cause = error.get("ctx", {}).get("error")
+    where = tuple(error["loc"])
+    if isinstance(cause, LocatedError):
+        where = (*where, *cause.where)
+    # Branches of a union ("str", "list[...]") are no keys.
+    where = tuple(x for x in where if isinstance(x, int) or not re.search(r"[\[(]|^str$|^list$", x))
+    known = next((where[:k] for k in range(len(where), 0, -1) if where[:k] in lines), None)
+    place = f"{name}, line {lines[known]}" if known else name
+    return f"{place}: {_path(where)}: {_problem(error, where, cause, model)}"
+
+
+def _problem(error: Any, where: tuple, cause: object, model: type[BaseModel]) -> str:
+    kind, given = error["type"], error.get("input")
+    if kind == "extra_forbidden":
+        keys = _keys_at(where[:-1], model)
+        return f"unknown key.{nearest(where[-1], keys)} Keys: {listing(keys, most=40)}."
+    if kind == "missing":
+        return "missing."
+    if cause is not None:
+        return str(cause) if str(cause)[-1:] in ".?" else f"{cause}."
+    return f"{redacted(repr(given))} is not allowed. {error['msg']}."
+
+
+def _keys_at(where: tuple, whole: type[BaseModel]) -> list[str]:
+    """The keys that a section may hold."""
+    model: Any = whole
+    for part in where:
+        if isinstance(part, int):
+            continue
+        if not isinstance(model, type) or not issubclass(model, BaseModel):
+            return []
+        field = model.model_fields.get(part)
+        if field is None:
+            continue  # a name of the user's own: sources.reviews
+        inner = [x for x in _types(field.annotation) if issubclass(x, BaseModel)]
+        model = inner[0] if inner else None
+    return list(model.model_fields) if model is not None else []
+
+
+def _types(annotation: Any) -> Iterator[type]:
+    """The classes in an annotation, however deep."""
+    arguments = getattr(annotation, "__args__", ())
+    if isinstance(annotation, type) and not arguments:
+        yield annotation
+    for argument in arguments:
+        yield from _types(argument)
+
+
+def _path(where: tuple) -> str:
+    """``kpis[1].metric`` of a place."""
+    text = ""
+    for part in where:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "the file"
+
+
+def lines_of(text: str) -> dict[tuple, int]:
+    """Where each table and key of a TOML file stands: path -> line, counted from 1.
+
+    tomllib keeps no positions. A key inside an inline table has the line of the table.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    dict of tuple to int
+    """
+    lines: dict[tuple, int] = {}
+    counts: dict[tuple, int] = {}
+    table: tuple = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            parts = tuple(p.strip().strip("\"'") for p in header.group(2).split("."))
+            array = header.group(1) == "[["
+            if array:
+                counts[parts] = counts.get(parts, -1) + 1
+            table = ()
+            for part in parts:
+                table = (*table, part)
+                named = tuple(x for x in table if isinstance(x, str))
+                if named in counts:
+                    table = (*table, counts[named])
+            lines.setdefault(table, number)
+        elif key := _KEY.match(line):
+            parts = tuple(p.strip().strip("\"'") for p in key.group(1).split("."))
+            lines.setdefault((*table, *parts), number)
+    return lines

@@ -1,0 +1,123 @@
+"""One deck of a review: all KPIs on one slide, then each KPI, then the state of the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attribution.monthly.messages import counts, remarks, status_words, verdict_words
+from attribution.monthly.runs import KpiReview
+from attribution.reports.deck.page import Deck
+from attribution.reports.deck.slides import bridge_slide, causes_slide, mix_slides, trend_slide
+from attribution.reports.deck.table import table
+from attribution.reports.pptx import new_deck, save_deck
+
+if TYPE_CHECKING:
+    from attribution.monthly.job import Reviewed
+
+__all__ = ["write_deck"]
+
+_ROWS = 12
+
+
+def write_deck(done: Reviewed, path: Path) -> None:
+    """Write the deck.
+
+    Parameters
+    ----------
+    done : Reviewed
+    path : Path
+    """
+    title = f"{done.config.review.title}, {done.period}"
+    deck = new_deck(title, done.config.output.template)
+    _overview(deck, done, title)
+    for k in done.kpis:
+        _slides(deck, k)
+    _actions(deck, done)
+    _findings(deck, done)
+    save_deck(deck, path)
+
+
+def _overview(deck: Deck, done: Reviewed, title: str) -> None:
+    """Every KPI with its status; one without an answer says why in its row."""
+    rows = []
+    for k in done.kpis:
+        if k.failure is not None:
+            rows.append([k.kpi.name, "", "no answer", k.failure.message])
+            continue
+        said = [*k.breaches]
+        for answer in k.compared:
+            said.append(f"{verdict_words(answer)} against the {answer.comparison.words}")
+        rows.append([k.kpi.name, k.format.level(k.value), status_words(k), "; ".join(said)])
+    header = ["KPI", done.period, "status", "changes"]
+    for start in range(0, len(rows), _ROWS):
+        part = rows[start : start + _ROWS]
+        slide = deck.slide(f"{title}: {counts(done).rstrip('.')}", "All KPIs", [])
+        said = "; ".join(f"{row[0]}: {row[1]} {row[2]}" for row in part)
+        table(slide, slide.area, header, part, [2.4, 1.4, 1.4, 7.0], right=[1], size=12, lines=3,
+              alternative=said)  # fmt: skip
+        slide.note("\n".join(". ".join(x for x in row if x) for row in part))
+
+
+def _slides(deck: Deck, k: KpiReview) -> None:
+    """What happened, against what else, over time, which mix, which segments."""
+    answers = [c.shown for c in k.compared if c.shown is not None]
+    if not answers:
+        return
+    main = answers[0]
+    bridge_slide(deck, main, remarks(k))
+    if len(k.past.known) > 2:
+        trend_slide(deck, main, k.past)
+    alpha = 1 - main.change.options.conf_level
+    mixes = [bar for bar in main.bridge.bars if bar.label.startswith("Mix: ")]
+    if main.change.verdict == "real" or any(bar.p_adjusted < alpha for bar in mixes):
+        mix_slides(deck, main)
+    if main.causes is not None and main.causes.named:
+        causes_slide(deck, main)
+    for other in answers[1:]:
+        bridge_slide(deck, other)
+
+
+def _actions(deck: Deck, done: Reviewed) -> None:
+    if not done.actions:
+        return
+    rows = [
+        [a.kpi, a.cause, a.owner or "no owner yet", a.priority, a.due, a.status]
+        for a in done.actions
+    ]
+    waiting = sum(a.status == "proposed" for a in done.actions)
+    message = f"{len(rows)} action{'s' * (len(rows) > 1)}, {waiting} of them without an owner"
+    slide = deck.slide(message, "Actions on what stands out", [])
+    header = ["KPI", "cause", "owner", "priority", "due", "status"]
+    said = "; ".join(" ".join(x for x in row if x) for row in rows)
+    table(slide, slide.area, header, rows, [2.0, 4.0, 2.0, 1.0, 1.4, 2.6], size=12, lines=2,
+          alternative=said)  # fmt: skip
+    slide.note("\n".join(" · ".join(x for x in row if x) for row in rows))
+
+
+def _findings(deck: Deck, done: Reviewed) -> None:
+    """The warnings of all KPIs; notes on how the numbers were made are on each KPI's page."""
+    rows = []
+    for k in done.kpis:
+        found = [f["message"] for f in k.findings]
+        found += [f["message"] for f in warnings_of(k)]
+        rows += [[k.kpi.name, text] for text in dict.fromkeys(found)]
+        was = [f"{r.period} was reported as {k.format.level(r.was)} and is now "
+               f"{k.format.level(r.now)}: its data came late or were corrected."
+               for r in k.restated]  # fmt: skip
+        rows += [[k.kpi.name, text] for text in was]
+    message = "The data hold nothing that a reader must know"
+    if rows:
+        message = f"{len(rows)} thing{'s' * (len(rows) > 1)} to know before acting on it"
+    slide = deck.slide(message, f"Quality of the data · {done.period}", [])
+    shown = rows or [["all KPIs", "no warning"]]
+    said = "; ".join(f"{a}: {b}" for a, b in shown)
+    table(slide, slide.area, ["KPI", "finding"], shown, [2.0, 10.0], size=12, lines=3,
+          alternative=said)  # fmt: skip
+    slide.note("\n".join([message + ".", *(f"{a}: {b}" for a, b in rows)]))
+
+
+def warnings_of(k: KpiReview) -> list[dict]:
+    """Return the warnings of a KPI's first answer."""
+    shown = k.shown
+    return [] if shown is None else [f for f in shown.findings if f["severity"] == "warning"]
