@@ -426,7 +426,7 @@ def remembered(review: KpiReview, history: History, config: ReviewConfig) -> Kpi
         if answer.change is None or answer.shown is None:
             continue
         change, shown = answer.change, answer.shown
-        digest = digest or change.cube.digest()
+        digest = digest or shown.provenance["sha256"]
         of = {
             "kpi": name, "comparison": answer.comparison.kind, "baseline": change.cube.periods[0],
             "period": period,
