@@ -6,7 +6,7 @@
     Cube            the sums behind it, to scan once and ask often
     Rate, Ratio, Mean, Quantile, Total      what a KPI is
     FunctionOfSums  any smooth function of sums; cohen_kappa and f_score are two
-    Product         a product of KPIs: cost = volume x AHT x wage   -> Composed
+    Product         a product of KPIs: cost = volume x AHT x wage
     error_types     accuracy by its error types, each with its mix and rate
     kpis            the moderation KPIs by name, bound to your columns: at.kpis.table()
     Dimension       a dimension within another one: market within region
@@ -47,7 +47,7 @@ _HOME = {
     "Dimension": "attribution.hierarchy",
     "Mean": "attribution.metrics",
     "Quantile": "attribution.metrics",
-    "Product": "attribution.composed",
+    "Product": "attribution.products",
     "Privacy": "attribution.privacy",
     "Rate": "attribution.metrics",
     "FunctionOfSums": "attribution.functions",
@@ -126,7 +126,7 @@ if TYPE_CHECKING:
         composite_scorecard,
         scorecard,
     )
-    from attribution.composed import Product, error_types
+    from attribution.composed import error_types
     from attribution.cube import Cube
     from attribution.drivers import factors
     from attribution.functions import FunctionOfSums, Total, cohen_kappa, f_score
@@ -140,6 +140,7 @@ if TYPE_CHECKING:
     from attribution.plots.theme import Theme
     from attribution.power import minimum_detectable_change
     from attribution.privacy import Privacy
+    from attribution.products import Product
     from attribution.regression import Oaxaca, oaxaca
     from attribution.result import Attribution
     from attribution.tree import Tree, capacity_tree

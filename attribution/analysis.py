@@ -10,17 +10,16 @@ import numpy as np
 
 from attribution.cube import Cube, several
 from attribution.decompose import (
+    COMPLEMENT,
     MIX,
+    PRODUCT,
     Decomposed,
     Decomposition,
-    Design,
-    identical,
-    staying,
+    compose,
 )
 from attribution.errors import (
     ColumnTypeError,
     DataContractError,
-    IdentificationError,
     OptionError,
     PeriodError,
     check_level,
@@ -32,15 +31,25 @@ from attribution.hierarchy import Dimension
 from attribution.infer import ADJUSTMENTS, Bootstrap, Units, cluster_strata
 from attribution.kinds import check_asked, decomposed, units_of
 from attribution.methods import positions
-from attribution.metrics import Metric, Quantile, Ratio, is_ratio
+from attribution.metrics import Metric, Quantile
+from attribution.preparation import design_of, prepared
+from attribution.products import Composite, ErrorTypes
 from attribution.quantiles import exact, has_density, linearized
 from attribution.result import Attribution
 from attribution.seeds import seed_of
 from attribution.total import Total
 
-__all__ = ["asked_options", "explain", "explain_cube", "explain_pair", "explain_part", "verdict"]
+__all__ = [
+    "asked_options",
+    "explain",
+    "explain_cube",
+    "explain_pair",
+    "explain_part",
+    "factor_changes",
+    "verdict",
+]
 
-_MOST_OF_ONE, _MOST_OF_OTHERS = 20_000, 3_400
+_ROUNDING = 1e-9
 _TOTAL_FIELDS = ("std_error", "conf_low", "conf_high", "p_value")
 
 
@@ -85,7 +94,8 @@ def explain(
         statement. An Ibis table (PostgreSQL and other warehouses) and a PySpark frame are grouped
         by their own engine; only grouped rows are fetched. Everything is opened for reading only.
     metric : Metric or str
-        What is explained: ``at.Rate("correct", "reviewed")`` or ``"correct / reviewed"``.
+        What is explained: ``at.Rate("correct", "reviewed")`` or ``"correct / reviewed"``; a KPI of
+        the dictionary by name; ``at.Product({...})`` of several.
     by : str, Dimension, or a sequence of them
         The dimensions, columns of `data`. A null level becomes the level "(missing)".
         ``at.Dimension("market", within="region")`` declares a hierarchy.
@@ -370,31 +380,101 @@ def explain_pair(
     Attribution
     """
     check_asked(cube, metric, options)
+    if isinstance(metric, Composite):
+        cube, evidence = _joined(cube, metric, options, units)
+    else:
+        cube, evidence = _single(cube, metric, options, units)
+    total = _total(evidence)
+    return Attribution(cube, metric, total, verdict(total, options), evidence)
+
+
+def _single(
+    cube: Cube, metric: Metric, options: Options, units: Units | None
+) -> tuple[Cube, Evidence]:
+    """One KPI: the cube of its segments, decomposed, with the units behind it."""
     if isinstance(metric, Quantile):
         _check_quantile(options)
         cube = linearized(cube, metric)
-    cube = _observed(cube, metric)
-    _check_size(cube)
-    D = cube.metric_sums(metric, "denominator")
-    sizes = tuple(len(levels) for levels in cube.levels)
-    design = Design(cube.codes, sizes, cube.nested)
-    _check_identified(cube, D if cube.volume is None else cube.volume, design)
-    _check_sampled(cube, D, design, options)
-    units = units or _units(cube, metric, options)
-    evidence = _evidence(cube, metric, units, options)
-    if options.bootstrap is not None and (name := options.bootstrap.strata) is not None:
-        level = cube.codes[:, cube.dimension_index(name, "strata")]
-        evidence = replace(evidence, strata=cluster_strata(units.ways[0], level, name))
+    cube = prepared(cube, metric, options)
+    evidence = _evidence(cube, metric, units or _units(cube, metric, options), options)
     if options.finite_population:
         n = cube.metric_sums(metric, "count")
-        evidence = replace(evidence, units=units.finite(n, _volume(cube, options)))
+        finite = evidence.units.finite(n, _volume(cube, options))
+        evidence = replace(evidence, units=finite)
     if isinstance(metric, Quantile) and isinstance(evidence.parts, Decomposition):
         parts, cube = exact(evidence.parts, cube, metric, options.seed)
         evidence = replace(evidence, parts=parts)
         if not has_density(cube, metric):
-            evidence = replace(evidence, units=units.unknown())
-    total = _total(evidence)
-    return Attribution(cube, metric, total, verdict(total, options), evidence)
+            evidence = replace(evidence, units=evidence.units.unknown())
+    return cube, _stratified(cube, evidence)
+
+
+def _joined(
+    cube: Cube, metric: Composite, options: Options, units: Units | None
+) -> tuple[Cube, Evidence]:
+    """A KPI made of KPIs: each decomposed by itself, put together over units of all their sums."""
+    cube = cube.keep_segments(np.logical_or.reduce(_segments(cube, metric)))
+    if isinstance(metric, ErrorTypes):
+        _check_apart(cube, metric)
+    exact = replace(options, inference="analytic", bootstrap=None)
+    parts: Any = [change._parts for change in factor_changes(cube, metric, exact).values()]
+    joined = COMPLEMENT if isinstance(metric, ErrorTypes) else PRODUCT
+    composed = compose(parts, _segments(cube, metric), joined, design_of(cube))
+    if not np.isfinite(composed.R).all():
+        raise PeriodError(f"baseline, current: {metric.label!r} has no value in a period.")
+    n = cube.metric_sums(metric, "count")
+    units = units or units_of(cube, metric)
+    return cube, _stratified(cube, Evidence(composed, units, n, options))
+
+
+def _segments(cube: Cube, metric: Composite) -> list[np.ndarray]:
+    """Which segments each factor has in either period."""
+    kpis = metric.kpis.values()
+    V = [cube.metric_sums(m, "denominator") if cube.volume is None else cube.volume for m in kpis]
+    return [np.asarray((x > 0).any(axis=0)) for x in V]
+
+
+def factor_changes(cube: Cube, metric: Composite, options: Options) -> dict[str, Attribution]:
+    """Explain each factor of a KPI made of KPIs by itself, in its own unit.
+
+    Parameters
+    ----------
+    cube : Cube
+        Of two periods.
+    metric : Composite
+    options : Options
+
+    Returns
+    -------
+    dict of str to Attribution
+    """
+    own = replace(options, material=None)
+    return {name: explain_pair(cube, kpi, own) for name, kpi in metric.kpis.items()}
+
+
+def _check_apart(cube: Cube, metric: ErrorTypes) -> None:
+    """Refuse error types of which a trial has several: accuracy is no longer one less their sum."""
+    kinds = list(metric.kpis.values())
+    errors = sum(cube.metric_sums(kind, "numerator") for kind in kinds)
+    trials = cube.metric_sums(kinds[0], "denominator")
+    over = np.argwhere(errors > trials * (1 + _ROUNDING))
+    if len(over):
+        named = [f"{cube.segment_name(c)} in {cube.periods[t]}" for t, c in over]
+        raise DataContractError(
+            f"types: more errors than trials in {len(over):,} segments: {listing(named, most=4)}. "
+            "A trial has one error type at most; count the gravest.",
+            [{"segment": name, "problem": "more errors than trials"} for name in named],
+        )
+
+
+def _stratified(cube: Cube, evidence: Evidence) -> Evidence:
+    """The evidence with the strata that a bootstrap draws within."""
+    asked = evidence.options.bootstrap
+    if asked is None or asked.strata is None:
+        return evidence
+    level = cube.codes[:, cube.dimension_index(asked.strata, "strata")]
+    way = evidence.units.ways[0]
+    return replace(evidence, strata=cluster_strata(way, level, asked.strata))
 
 
 def _evidence(cube: Cube, metric: Metric, units: Units, options: Options) -> Evidence:
@@ -423,33 +503,6 @@ def _volume(cube: Cube, options: Options) -> np.ndarray:
     return cube.volume
 
 
-def _check_sampled(cube: Cube, D: np.ndarray, design: Design, options: Options) -> None:
-    """Refuse levels that are counted and were never sampled: they have no rate."""
-    if cube.volume is None:
-        return
-    sampled = design.matrix.T @ D.sum(axis=0)
-    counted = (design.matrix.T @ cube.volume.T) / cube.volume.sum(axis=1)
-    without = np.flatnonzero((sampled <= 0) & (counted.max(axis=1) > 0))
-    if len(without):
-        named = [
-            f"{cube.dimensions[d]} {cube.levels[d][i - design.offsets[d]]} "
-            f"({100 * counted[i].max():.2g} %)"
-            for i, d in zip(without, design.of_dimension[without], strict=True)
-        ]
-        raise DataContractError(
-            f"volume: {len(named):,} levels are counted and were never sampled, so they have no "
-            f"rate: {listing(named, most=6)}. Merge them with others (mapping=...) or leave them "
-            "out of the counts.",
-            [{"level": name, "problem": "never sampled"} for name in named],
-        )
-    never = int((D <= 0).all(axis=0).sum())
-    if options.rates == "saturated" and never:
-        raise OptionError(
-            f"rates: {never:,} counted segments were never sampled and have no observed rate. "
-            "Use rates='additive' (or 'auto')."
-        )
-
-
 def _check_quantile(options: Options) -> None:
     """Refuse what has no meaning for a quantile, or no answer yet."""
     if options.method != "midpoint":
@@ -459,91 +512,6 @@ def _check_quantile(options: Options) -> None:
         )
     if options.inference != "analytic":
         raise OptionError("inference: a quantile needs inference='analytic'.")
-
-
-def _observed(cube: Cube, metric: Metric) -> Cube:
-    """Check the denominators and drop segments without any."""
-    moments = metric.moments(cube.weighted)
-    D = cube.metric_sums(metric, "denominator")
-    for t, parameter in enumerate(("baseline", "current")):
-        for role, what in _needed(metric):
-            if not cube.metric_sums(metric, role)[t].sum() > 0:
-                text = " * ".join(moments[role].factors) or "rows"
-                raise PeriodError(
-                    f"{parameter}: the {what} {text!r} of {metric.label!r} is 0 in "
-                    f"{cube.periods[t]!r}."
-                )
-    above = [r for r in moments if r == "numerator" or (r.startswith("sum") and "_" not in r)]
-    held = np.stack([cube.metric_sums(metric, role) for role in above])
-    stray = (D == 0) & (held != 0).any(axis=0)
-    if stray.any():
-        found = [
-            {
-                "period": cube.periods[t],
-                "segment": cube.segment_name(c),
-                "numerator": held[:, t, c][held[:, t, c] != 0][0],
-            }
-            for t, c in np.argwhere(stray)
-        ]
-        named = [f"{f['segment']} in {f['period']}" for f in found]
-        raise DataContractError(
-            f"data: {len(found):,} segment{'s' * (len(found) > 1)} with a numerator and no "
-            f"denominator: {listing(named, most=8)}. A rate needs both.",
-            found,
-        )
-    there = D if cube.volume is None else cube.volume
-    return cube.keep_segments(np.asarray((there > 0).any(axis=0)))
-
-
-def _needed(metric: Metric) -> list[tuple[str, str]]:
-    """The sums that may not be 0 in a period, and what they are called."""
-    if is_ratio(metric):
-        return [("denominator", "denominator")]
-    of_ratio = [("sum2", "denominator")] if isinstance(metric, Ratio) else []
-    return [("denominator", "volume"), *of_ratio]
-
-
-def _check_size(cube: Cube) -> None:
-    """Refuse what would fill the memory: the square of all levels but the largest dimension's."""
-    counts = {d: len(levels) for d, levels in zip(cube.dimensions, cube.levels, strict=True)}
-    most = max(counts.values(), default=0)
-    if most > _MOST_OF_ONE or sum(counts.values()) - most > _MOST_OF_OTHERS:
-        named = max(counts, key=counts.__getitem__)
-        raise OptionError(
-            f"by: {named!r} has {counts[named]:,} levels, all dimensions {sum(counts.values()):,}; "
-            f"one may have {_MOST_OF_ONE:,} and the others {_MOST_OF_OTHERS:,} together. Leave it "
-            "out, merge its levels (mapping=...), or pass it as cluster if it says who did the "
-            "work."
-        )
-
-
-def _check_identified(cube: Cube, D: np.ndarray, design: Design) -> None:
-    """Refuse total renames and identical dimensions, by name."""
-    exists, stayed = staying(D, design)
-    empty = [t for t in (0, 1) if not D[t][stayed].sum() > 0]
-    if empty:
-        moved = []
-        for d, name in enumerate(cube.dimensions):
-            both = np.asarray(exists[:, design.block(d)].all(axis=0))
-            held = both[cube.codes[:, d]]
-            moved.append((min(D[t][held].sum() / D[t].sum() for t in (0, 1)), d, name))
-        _, d, name = min(moved)
-        sides = [
-            [cube.levels[d][i] for i in np.flatnonzero(exists[t, design.block(d)])] for t in (0, 1)
-        ]
-        old, new = ([x for x in side if x not in other] for side, other in (sides, sides[::-1]))
-        raise IdentificationError(
-            f"by: no segment exists in both periods; the levels of {name!r} changed: "
-            f"{listing(old, most=6)} in {cube.periods[0]}, {listing(new, most=6)} in "
-            f"{cube.periods[1]}. If they were renamed, say so: mapping={{{name!r}: "
-            f"{{{old[0]!r}: {new[0]!r}, ...}}}}; else leave {name!r} out of by."
-        )
-    if pair := identical(design.at(stayed)):
-        a, b = (cube.dimensions[d] for d in pair)
-        raise IdentificationError(
-            f"by: {a!r} and {b!r} are identical, level for level, so their effects cannot be told "
-            f"apart. Drop one of them."
-        )
 
 
 def _units(cube: Cube, metric: Metric, options: Options) -> Units:

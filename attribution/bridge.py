@@ -38,6 +38,8 @@ class Bar:
         The rows of `effects` it stands for; several for "other".
     note : str
         What a reader must know beside the number: "too few moderators".
+    factor : str
+        The factor that it belongs to, of a KPI made of KPIs.
     """
 
     label: str
@@ -47,6 +49,7 @@ class Bar:
     p_adjusted: float = float("nan")
     rows: tuple[int, ...] = ()
     note: str = ""
+    factor: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class Bridge:
         Of the bars, for the interval of "other".
     half_width : float
         The half width of an interval in standard errors.
+    mean : float or None
+        The KPI per unit of volume, of a sum, whose rates are such means; None for any other.
     """
 
     metric: str
@@ -98,6 +103,7 @@ class Bridge:
     scope: str = ""
     covariance: np.ndarray | None = field(default=None, repr=False, compare=False)
     half_width: float = field(default=float("nan"), repr=False, compare=False)
+    mean: float | None = None
 
     @property
     def change(self) -> float:
@@ -109,6 +115,13 @@ class Bridge:
         """How its numbers are written."""
         level = None if self.verdict == "real" else max(abs(self.baseline), abs(self.current))
         return Format.fitting(self.unit, self.change, level)
+
+    @property
+    def rate_format(self) -> Format:
+        """How the rates of levels are written: as the KPI, or to four digits of a sum's mean."""
+        if self.mean is None:
+            return self.format
+        return Format.fitting("", self.mean / 10)
 
     @property
     def when(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,9 @@ from attribution.bridge import Bar, Bridge
 from attribution.crossing import Crossing
 from attribution.crossing import crossing as crossed
 from attribution.errors import check_option
+from attribution.hypotheses import LineKey
 from attribution.infer import half_width
-from attribution.tables import line_names, too_few
+from attribution.tables import line_keys, too_few
 
 if TYPE_CHECKING:
     from attribution.result import Attribution
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["line_label", "breakdown", "bridge", "crossing"]
 
 _MOST_COVARYING = 500
+# Parts of the KPI below which an effect is 0 by construction, and its standard error too.
+_DUST, _STILL = 1e-12, 1e-8
 
 
 def bridge(self: Attribution, max_bars: int | None = None, *, causes: bool = False) -> Bridge:
@@ -42,21 +46,16 @@ def bridge(self: Attribution, max_bars: int | None = None, *, causes: bool = Fal
 
     parts, cube, evidence = self._parts, self.cube, self._evidence
     found, p_adjusted = evidence.lines.found, evidence.lines_adjusted
-    names = line_names(cube, evidence)
-    # With additive rates the joint effect is 0 by construction: no bar.
-    dust = 1e-12 * np.abs(parts.R).max()
-    kept = [
-        i
-        for i, line in enumerate(parts.lines)
-        if line.effect != "joint" or abs(parts.estimate[i]) > dust
-    ]
+    keys = line_keys(self)
+    kept, labels = _bars(self, keys)
     bars = tuple(
         Bar(
-            line_label(parts.lines[i].effect, *names[i], planned=parts.form == "planned"),
+            labels[i],
             *(float(x[i]) for x in (found.estimate, found.conf_low, found.conf_high)),
             p_adjusted=float(p_adjusted[i]),
             rows=(i,),
             note=too_few(cube) if found.few[i] else "",
+            factor=keys[i].factor or "",
         )
         for i in kept
     )
@@ -78,6 +77,7 @@ def bridge(self: Attribution, max_bars: int | None = None, *, causes: bool = Fal
         if len(parts.lines) <= _MOST_COVARYING
         else None,
         half_width=float(half_width(self._units.degrees_of_freedom, self.options.conf_level)),
+        mean=_mean(self),
     )
     bridge = replace(bridge, message=headline(self, bridge))
     if causes:
@@ -87,6 +87,38 @@ def bridge(self: Attribution, max_bars: int | None = None, *, causes: bool = Fal
         bridge = with_causes(bridge, self.causes(), rate)
         bridge = replace(bridge, message=headline(self, bridge))
     return bridge if max_bars is None else bridge.condensed(max_bars)
+
+
+def _bars(self: Attribution, keys: Sequence[LineKey]) -> tuple[list[int], dict[int, str]]:
+    """The rows of `effects` that are bars, and their labels."""
+    parts, found = self._parts, self._evidence.lines.found
+    size = np.abs(parts.R).max()
+    # With additive rates the joint effect is 0 by construction: no bar. Nor has a factor that
+    # counts itself (decisions per decision) a mix or a rate.
+    constant = (np.abs(parts.estimate) <= _DUST * size) & ~(found.std_error > _STILL * size)
+    kept = [
+        i
+        for i, key in enumerate(keys)
+        if not (constant[i] and (key.factor is not None or key.effect == "joint"))
+    ] or list(range(len(keys)))
+    planned = parts.form == "planned"
+    labels = {i: line_label(*keys[i][:3], planned=planned) for i in kept}
+    for name in {key.factor for key in keys} - {None}:
+        own = [i for i in kept if keys[i].factor == name]
+        for i in own:
+            words = labels[i].replace(": ", " ", 1)
+            words = words[:1].lower() + words[1:]
+            alone = len(own) == 1 or words == name.casefold()
+            labels[i] = name if alone else f"{name}: {words}"
+    return kept, labels
+
+
+def _mean(self: Attribution) -> float | None:
+    """The KPI per unit of volume in the current period, where it grows with the volume."""
+    if not any(line.effect == "volume" for line in self._parts.lines):
+        return None
+    everyone = self._parts.everywhere[:, : len(self.cube.codes)]
+    return float(self._parts.group_rates(everyone, 1)[0][0])
 
 
 def breakdown(self: Attribution, dimension: str, max_levels: int | None = None) -> Breakdown:

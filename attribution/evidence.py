@@ -13,8 +13,7 @@ from attribution.decompose import (
     Decomposed,
     Decomposition,
     misfit,
-    recompute,
-    recompute_function,
+    recompute_lines,
 )
 from attribution.errors import OptionError
 from attribution.gradient import Gradient
@@ -181,10 +180,7 @@ class Evidence:
         asked = options.bootstrap or Bootstrap()
 
         def estimates(sums: np.ndarray) -> np.ndarray:
-            if isinstance(parts, Decomposition):
-                found = recompute(parts, sums)
-            else:
-                found = recompute_function(parts, sums)
+            found = recompute_lines(parts, sums)
             above = np.hstack([found.lines, *found.level_parts.values()])
             return np.hstack([found.total[:, None], above, above @ parts.level_totals.T])
 

@@ -12,15 +12,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from attribution.errors import ColumnTypeError, OptionError, listing, nearest
 
-__all__ = ["line_name", "linear_test"]
+__all__ = ["LineKey", "line_name", "linear_test"]
 
-# A line of a bridge: effect, dimension, segment, as the columns of `Attribution.effects`.
-LineKey = tuple[str, str | None, str | None]
+
+class LineKey(NamedTuple):
+    """A line of a bridge, as the columns of `Attribution.effects` name it."""
+
+    effect: str
+    dimension: str | None = None
+    segment: str | None = None
+    factor: str | None = None
+
 
 _QUOTED = r"(?:'[^']*'|\"[^\"]*\")"
 # Quotes count where a name begins: an apostrophe inside a name is a letter of it.
@@ -40,13 +48,13 @@ _PARTS = re.compile(
 _HOW = "Write a hypothesis as in 'mix[tenure] = 0' or 'mix[queue] + mix[tenure] = rate'."
 
 
-def line_name(line: LineKey) -> str:
+def line_name(line: LineKey | tuple) -> str:
     """Return how a hypothesis names a line.
 
     Parameters
     ----------
-    line : (str, str or None, str or None)
-        Effect, dimension, segment.
+    line : LineKey
+        Or a tuple of effect, dimension, segment.
 
     Returns
     -------
@@ -56,21 +64,23 @@ def line_name(line: LineKey) -> str:
     --------
     >>> line_name(("mix", "tenure", None)), line_name(("entry", "market", "ID"))
     ('mix[tenure]', 'entry[market: ID]')
+    >>> line_name(("mix", "tenure", None, "AHT"))
+    'mix[AHT: tenure]'
     """
-    effect, dimension, segment = line
-    parts = [_quoted(part) for part in (dimension, segment) if part is not None]
+    effect, dimension, segment, factor = LineKey(*line)
+    parts = [_quoted(part) for part in (factor, dimension, segment) if part is not None]
     return f"{effect}[{': '.join(parts)}]" if parts else effect
 
 
 def linear_test(
-    lines: Sequence[LineKey], text: str | Sequence[str]
+    lines: Sequence[LineKey | tuple], text: str | Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return R and q of the hypotheses ``R b = q`` that a text states about lines b.
 
     Parameters
     ----------
-    lines : sequence of (str, str or None, str or None)
-        Effect, dimension and segment of the K lines.
+    lines : sequence of LineKey
+        The K lines, or tuples of effect, dimension, segment.
     text : str or sequence of str
         Hypotheses, separated by commas or one by one.
 
@@ -99,7 +109,7 @@ def linear_test(
     texts = [text] if isinstance(text, str) else text
     if not (isinstance(texts, list | tuple) and texts and all(isinstance(x, str) for x in texts)):
         raise ColumnTypeError(f"hypothesis: {text!r} is not text or a list of texts. {_HOW}")
-    rows, sides = [], []
+    rows, sides, lines = [], [], [LineKey(*line) for line in lines]
     for one in texts:
         for tokens in _split(_tokens(one), ",", one):
             row, constant = _hypothesis(lines, tokens, one)
@@ -175,10 +185,12 @@ def _matching(lines: Sequence[LineKey], token: re.Match) -> list[int]:
 
 def _spellings(line: LineKey) -> set[str]:
     """What may stand in the brackets of a line."""
-    _, dimension, segment = line
-    if segment is None:
-        return set() if dimension is None else {_tight(dimension)}
-    return {_tight(segment), _tight(f"{dimension}:{segment}")}
+    named = [x for x in (line.dimension, line.segment) if x is not None]
+    if line.factor is not None:
+        return {_tight(":".join([line.factor, *named])), _tight(line.factor)}
+    if line.segment is None:
+        return {_tight(x) for x in named}
+    return {_tight(line.segment), _tight(":".join(named))}
 
 
 def _unquoted(inside: str) -> str:

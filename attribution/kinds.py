@@ -22,6 +22,7 @@ from attribution.evidence import Options
 from attribution.functions import FunctionOfSums, Total
 from attribution.infer import Units, cluster_sum_units, cluster_units, row_sum_units, row_units
 from attribution.metrics import Metric, is_ratio, ratio_only
+from attribution.products import Composite, sum_roles
 
 __all__ = ["check_asked", "decomposed", "units_of"]
 
@@ -43,6 +44,10 @@ def check_asked(cube: Cube, metric: Metric, options: Options) -> None:
         return
     if options.target is not None:
         ratio_only(metric, "a target")
+    if options.finite_population:
+        ratio_only(metric, "finite_population")
+    if isinstance(metric, Composite):
+        return  # each factor is asked by itself
     what = f"{metric.label!r} is a {type(metric).__name__}"
     if options.method != "midpoint":
         raise OptionError(
@@ -95,7 +100,7 @@ def decomposed(
             target=options.target,
         )
     return decompose_function(
-        np.stack([cube.metric_sums(metric, role) for role in _roles(cube, metric)]),
+        np.stack([cube.metric_sums(metric, role) for role in sum_roles(metric)]),
         n,
         cube.codes,
         sizes,
@@ -114,12 +119,6 @@ def _form(metric: Metric) -> Form:
     if isinstance(metric, FunctionOfSums):
         return SmoothForm(metric.of_means)
     return RatioForm()
-
-
-def _roles(cube: Cube, metric: Metric) -> list[str]:
-    """The sums of a function of several, the volume first."""
-    roles = metric.moments(cube.weighted)
-    return [role for role in roles if role.startswith("sum") and "_" not in role]
 
 
 def units_of(cube: Cube, metric: Metric) -> Units:
@@ -145,7 +144,7 @@ def units_of(cube: Cube, metric: Metric) -> Units:
             f"cluster: {len(clusters.names)} columns; one, or two for two-way clustering."
         )
     moments = metric.moments(cube.weighted)
-    roles = ["denominator", "numerator"] if is_ratio(metric) else _roles(cube, metric)
+    roles = sum_roles(metric)
     if clusters is not None:
         sums = [clusters.sums[moments[role].key] for role in roles]
         where = clusters.codes, clusters.period, clusters.segment
@@ -159,10 +158,10 @@ def units_of(cube: Cube, metric: Metric) -> Units:
         DD, DN, NN = (cube.metric_sums(metric, role) for role in ("den_den", "num_den", "num_num"))
         D, N = sums
         return row_units(D, N, DD, DN, NN, n)
-    gram = np.array([[cube.metric_sums(metric, _pair(i, j)) for j in range(len(sums))]
-                     for i in range(len(sums))])  # fmt: skip
+    gram = np.zeros((len(sums), len(sums), *n.shape))
+    for i in range(len(sums)):
+        for j in range(i, len(sums)):
+            # Of error types some products are left out: no row has a part in both.
+            if (pair := f"sum{i}_sum{j}") in moments:
+                gram[i, j] = gram[j, i] = cube.metric_sums(metric, pair)
     return row_sum_units(np.stack(sums), gram, n)
-
-
-def _pair(i: int, j: int) -> str:
-    return f"sum{min(i, j)}_sum{max(i, j)}"

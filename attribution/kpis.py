@@ -264,6 +264,11 @@ of the dictionary. Did you mean 'accuracy'? at.kpis.table() lists them; 'correct
         return metrics.as_metric(metric)
     if _key(metric) in _all():
         return named(metric, columns)
+    kind, inside = metrics.called(metric)
+    if kind == "product":
+        from attribution.products import product_of
+
+        return product_of(inside, metric)
     if any(mark in metric for mark in "/("):
         return metrics.as_metric(metric)
     raise OptionError(
@@ -452,8 +457,15 @@ def _expressions(metric: Metric) -> dict[str, Any]:
     return {k: v for k, v in given.items() if isinstance(v, str | Mapping)}
 
 
+def _kpis_of(metric: Metric) -> Mapping[str, Metric]:
+    """The KPIs that a metric is made of; none for most."""
+    return getattr(metric, "kpis", {})
+
+
 def _read(metric: Metric) -> list[str]:
     """The columns that a metric reads."""
+    if parts := _kpis_of(metric):
+        return list(dict.fromkeys(column for part in parts.values() for column in _read(part)))
     texts = []
     for value in _expressions(metric).values():
         texts += [value] if isinstance(value, str) else value.values()
@@ -466,13 +478,15 @@ def _bound(metric: Metric, columns: Mapping[str, str]) -> Metric:
     """The metric in the team's columns."""
     if not columns:
         return metric
+    own: Any = metric
+    if parts := _kpis_of(metric):
+        return replace(own, factors={name: _bound(x, columns) for name, x in parts.items()})
     changed = {
         parameter: _renamed(value, columns)
         if isinstance(value, str)
         else {name: _renamed(text, columns) for name, text in value.items()}
         for parameter, value in _expressions(metric).items()
     }
-    own: Any = metric
     return replace(own, **changed)
 
 

@@ -14,7 +14,7 @@ from attribution.infer import permutation_test as permuted
 from attribution.infer.hypotheses import LinearTest, wald
 from attribution.metrics import ratio_only
 from attribution.seeds import seed_of
-from attribution.tables import line_names
+from attribution.tables import line_keys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,12 +26,11 @@ __all__ = [
     "conf_int",
     "cov",
     "lack_of_fit",
-    "line_keys",
     "permutation_test",
     "wald_test",
 ]
 
-EFFECTS = ("mix", "joint", "rate", "interaction", "sampling", "entry", "exit")
+EFFECTS = ("volume", "mix", "joint", "rate", "interaction", "sampling", "entry", "exit")
 
 
 def cov(self: Attribution) -> pd.DataFrame:
@@ -190,12 +189,6 @@ def permutation_test(
     D0, D1, N0, N1 = (np.asarray(sums[:, k * S : (k + 1) * S].sum(axis=1)) for k in range(4))
     seed = self.options.seed if rng is None else seed_of(rng)
     return permuted(np.column_stack([D0, D1]), np.column_stack([N0, N1]), permutations, seed)
-
-
-def line_keys(self: Attribution) -> list[tuple[str, str | None, str | None]]:
-    """Effect, dimension and segment of the rows of `effects`."""
-    names = line_names(self.cube, self._evidence)
-    return [(line.effect, *of) for line, of in zip(self._parts.lines, names, strict=True)]
 
 
 def _line_names(self: Attribution) -> list[str]:

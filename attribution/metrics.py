@@ -29,8 +29,10 @@ __all__ = [
     "Ratio",
     "above",
     "as_metric",
+    "called",
     "factors_of",
     "is_ratio",
+    "outside_split",
     "quantiles_of",
     "ratio_only",
     "renamed",
@@ -444,6 +446,7 @@ def ratio_only(metric: Metric, asker: str) -> Metric:
     raise OptionError(
         f"metric: {asker} needs one ratio of sums (at.Rate, at.Mean, or at.Ratio without a volume "
         f"of its own); {metric.label!r} is a {type(metric).__name__}."
+        + (" Ask for one of its factors." if hasattr(metric, "kpis") else "")
     )
 
 
@@ -482,11 +485,11 @@ def as_metric(metric: Metric | str) -> Metric:
     if not isinstance(metric, str):
         raise ColumnTypeError(
             f"metric: {metric!r} is not a metric. "
-            "Allowed: at.Rate(...), at.Ratio(...), at.Mean(...), at.Quantile(...) or text such as "
-            "'correct / reviewed', 'mean(seconds)' or 'quantile(seconds, 0.9)'; a product of KPIs "
-            "is explained by at.Product(...).explain(data, ...)."
+            "Allowed: at.Rate(...), at.Ratio(...), at.Mean(...), at.Total(...), at.Quantile(...), "
+            "at.FunctionOfSums(...), at.Product(...) or text such as "
+            "'correct / reviewed', 'mean(seconds)' or 'quantile(seconds, 0.9)'."
         )
-    kind, inside = _called(metric)
+    kind, inside = called(metric)
     if kind in _FORMS:
         return _FORMS[kind](inside, metric)
     return _of_two(Rate, metric, metric)
@@ -513,8 +516,17 @@ def factors_of(metric: Metric) -> list[str]:
     return list(dict.fromkeys([*factors, *quantiles_of([metric])]))
 
 
-def _called(text: str) -> tuple[str, str]:
-    """Split "mean(seconds)" into "mean" and what is inside; ("", text) for anything else."""
+def called(text: str) -> tuple[str, str]:
+    """Split "mean(seconds)" into "mean" and what is inside; ("", text) for anything else.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    (str, str)
+    """
     call = re.fullmatch(r"\s*([^\W\d]\w*)\s*\((.*)\)\s*", text, flags=re.DOTALL)
     if call is None or not _encloses(call.group(2)):
         return "", text
@@ -537,7 +549,7 @@ def _encloses(inside: str) -> bool:
 
 
 def _of_two(kind: type[Rate | Ratio], inside: str, text: str) -> Metric:
-    parts = _split_ratio(inside)
+    parts = outside_split(inside, "/")
     if len(parts) != 2 or not all(parts):
         raise OptionError(
             f"metric: {text!r} is not a ratio of two expressions. Write 'correct / reviewed' for "
@@ -583,8 +595,24 @@ _FORMS: dict[str, Callable[[str, str], Metric]] = {
 }
 
 
-def _split_ratio(text: str) -> list[str]:
-    """Split at the slashes outside parentheses, quotes and backticks."""
+def outside_split(text: str, mark: str) -> list[str]:
+    """Split a text at a mark outside of parentheses, quotes and backticks.
+
+    Parameters
+    ----------
+    text : str
+    mark : str
+        One character.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> outside_split("total(a), mean(b, c)", ",")
+    ['total(a)', 'mean(b, c)']
+    """
     parts, depth, quote, start = [], 0, "", 0
     for i, char in enumerate(text):
         if quote:
@@ -595,7 +623,7 @@ def _split_ratio(text: str) -> list[str]:
             depth += 1
         elif char in ")]":
             depth -= 1
-        elif char == "/" and depth == 0:
+        elif char == mark and depth == 0:
             parts.append(text[start:i].strip())
             start = i + 1
     return [*parts, text[start:].strip()]

@@ -16,6 +16,7 @@ from attribution.functions import FunctionOfSums, Total
 from attribution.infer import FEWEST_UNITS
 from attribution.labels import MISSING
 from attribution.metrics import Quantile, is_ratio
+from attribution.products import Composite, Product
 from attribution.quantiles import group_quantiles, has_density
 from attribution.recoding import recodings
 from attribution.tables import too_few
@@ -91,6 +92,8 @@ def _rates_in_use(parts: Decomposed, cube: Cube) -> list[dict[str, Any]]:
     described = "observed rates of the segments"
     if parts.form == "planned":
         described = "the plan's targets in the baseline, observed rates in the actual"
+    if parts.form == "mixed":
+        described = "observed rates of the segments for some factors, fitted ones for others"
     if parts.form in fitted:
         described = (
             f"rates fitted with {fitted[parts.form]}, which reproduce {100 * min(parts.fit):.0f} % "
@@ -230,7 +233,7 @@ def _counts(change: Attribution, D: np.ndarray) -> list[dict[str, Any]]:
     if volume is None:
         return []
     shares = [float(volume[t][D[t] <= 0].sum() / volume[t].sum()) for t in (0, 1)]
-    sampling = next(
+    sampling = sum(
         float(x)
         for line, x in zip(parts.lines, parts.estimate, strict=True)
         if line.effect == "sampling"
@@ -446,7 +449,9 @@ def _too_few(change: Attribution) -> list[dict[str, Any]]:
 
 def _periods(change: Attribution) -> list[dict[str, Any]]:
     """Periods of unequal length: in days of the calendar, or in pooled values."""
-    grows = isinstance(change.metric, Total)
+    asked = change.metric
+    kpis = asked.kpis.values() if isinstance(asked, Composite) else [asked]
+    grows = any(isinstance(kpi, Total) for kpi in kpis)
     pooled = [label.split(" + ") for label in change.cube.periods]
     calendar, unit = calendar_of([*pooled[0], *pooled[1]]), "days"
     if calendar is None or calendar.unit == "number" or calendar.fiscal:
@@ -477,9 +482,11 @@ def _simpson(change: Attribution, format: Format) -> list[dict[str, Any]]:
     """All or nearly all levels of a dimension moved one way, the total the other."""
     parts, cube, found = change._parts, change.cube, []
     total = change.total.change
-    # A sum that grew while its means fell has grown in volume, and a kappa is no mean of kappas;
+    # A sum that grew while its means fell has grown in volume, and a kappa is no mean of kappas,
+    # nor a product of products;
     # against a single target the levels moved since the baseline, the total did not.
-    if total == 0 or parts.target is not None or isinstance(change.metric, Total | FunctionOfSums):
+    no_mean = isinstance(change.metric, Total | FunctionOfSums | Product)
+    if total == 0 or parts.target is not None or no_mean:
         return []
     level_rates, known = _level_rates(change)
     for d, name in enumerate(cube.dimensions):

@@ -17,7 +17,8 @@ from attribution.formatting import Format
 from attribution.infer import Units
 from attribution.metrics import Metric, Quantile
 from attribution.plain import plain
-from attribution.tables import effects_table, line_names
+from attribution.products import Composite
+from attribution.tables import effects_table, line_keys
 from attribution.total import Total
 
 if TYPE_CHECKING:
@@ -95,12 +96,30 @@ class Attribution:
         dimensions pair up), "rate", "volume" (of a `Total`), "interaction" (threefold only),
         "sampling" (with `volume` only), "exit" and "entry" (one row per level that left or
         entered). `share_of_change` is null where it would mislead (a change within 2 standard
-        errors, or within 10 % of the movement behind it).
+        errors, or within 10 % of the movement behind it). Of a KPI made of KPIs (`at.Product`,
+        `at.error_types`) each factor has rows of its own, named in a column `factor`.
         """
         change, movement = self.total.change, np.abs(self._parts.estimate).sum()
         sound = abs(change) > 2 * self.total.std_error and abs(change) > 0.1 * movement
-        names = line_names(self.cube, self._evidence)
-        return effects_table(names, self._evidence, change, sound)
+        keys = line_keys(self)
+        frame = effects_table(keys, self._evidence, change, sound)
+        if isinstance(self.metric, Composite):
+            frame["factor"] = [key.factor for key in keys]
+        return frame
+
+    factors = property(views.factors)
+
+    @cached_property
+    def changes(self) -> dict[str, Attribution]:
+        """Each factor of a KPI made of KPIs explained by itself, in its own unit; else nothing.
+
+        ``change.changes["AHT"].causes()`` searches the change of one factor.
+        """
+        from attribution.analysis import factor_changes
+
+        if not isinstance(self.metric, Composite):
+            return {}
+        return factor_changes(self.cube, self.metric, self.options)
 
     levels = views.levels
     hierarchy = views.hierarchy
@@ -229,9 +248,15 @@ class Attribution:
         return usual_change(self, history, lag=lag)
 
     def _check_ratio(self, question: str) -> None:
-        """Refuse what is worked out from a ratio of sums, and would miss a quantile's curvature."""
+        """Refuse what is worked out from the sums of one KPI."""
         if isinstance(self.metric, Quantile):
             raise OptionError(f"{question}: it needs a ratio of sums, not a quantile.")
+        if isinstance(self.metric, Composite):
+            first = next(iter(self.metric.kpis))
+            raise OptionError(
+                f"{question}: {self.metric.label!r} is made of KPIs, each with its own; ask one: "
+                f"change.changes[{first!r}].{question}()."
+            )
 
     # -- parts and checks --------------------------------------------------------------------
 

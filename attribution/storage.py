@@ -9,7 +9,7 @@ import io
 import json
 import os
 import zipfile
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from attribution.cube import ClusterSums, Cube
 from attribution.errors import MissingFileError, SourceError
 from attribution.functions import FunctionOfSums, Total
 from attribution.metrics import Mean, Quantile, Rate, Ratio
+from attribution.products import Composite, ErrorTypes, Product
 from attribution.sketch import Sketch
 
 __all__ = ["load_cube", "save_cube"]
 
 _FORMAT = 1
-_METRICS = {kind.__name__: kind for kind in (FunctionOfSums, Mean, Quantile, Rate, Ratio, Total)}
+_KINDS = (ErrorTypes, FunctionOfSums, Mean, Product, Quantile, Rate, Ratio, Total)
+_METRICS: dict[str, type] = {kind.__name__: kind for kind in _KINDS}
 # A zip notes when each member was written; the same cube must give the same bytes.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -116,7 +118,18 @@ def load_cube(path: str | Path) -> Cube:
 
 
 def _described(metric: Any) -> dict[str, Any]:
-    return {"kind": type(metric).__name__, **asdict(metric)}
+    own = {f.name: getattr(metric, f.name) for f in fields(metric)}
+    if isinstance(metric, Composite):
+        own["factors"] = {name: _described(kpi) for name, kpi in metric.kpis.items()}
+    return {"kind": type(metric).__name__, **own}
+
+
+def _metric(described: dict[str, Any]) -> Any:
+    own = {name: value for name, value in described.items() if name != "kind"}
+    kind = _METRICS[described["kind"]]
+    if issubclass(kind, Composite):
+        own["factors"] = {name: _metric(kpi) for name, kpi in own["factors"].items()}
+    return kind(**own)
 
 
 def _write(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
@@ -154,7 +167,7 @@ def _cube(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Cube:
             sums={k: arrays[f"clusters/sums/{i}"] for i, k in enumerate(held["sums"])},
         )
     return Cube(
-        metrics=tuple(_METRICS[m.pop("kind")](**m) for m in header["metrics"]),
+        metrics=tuple(_metric(m) for m in header["metrics"]),
         dimensions=tuple(header["dimensions"]),
         levels=tuple(tuple(labels) for labels in header["levels"]),
         periods=tuple(header["periods"]),

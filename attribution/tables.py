@@ -10,21 +10,26 @@ import numpy as np
 from scipy import sparse
 
 from attribution.cube import Cube
-from attribution.decompose import Line, margin_shares
+from attribution.decompose import Composition, Line, margin_shares
 from attribution.evidence import Evidence, Known
 from attribution.gradient import Gradient
+from attribution.hypotheses import LineKey
 from attribution.labels import plural
 from attribution.metrics import Metric, Quantile
+from attribution.products import Composite
 from attribution.quantiles import inferred_quantiles
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from attribution.result import Attribution
+
 __all__ = [
     "effects_table",
+    "factors_table",
     "known_columns",
     "levels_table",
-    "line_names",
+    "line_keys",
     "segments_table",
     "too_few",
 ]
@@ -33,9 +38,25 @@ __all__ = [
 _MOST_SLOPES = 8_000_000
 
 
-def line_names(cube: Cube, evidence: Evidence) -> list[tuple[str | None, str | None]]:
-    """Return the dimension and segment of each line; several levels are joined by a cross."""
-    return [_names(cube, evidence, line) for line in evidence.parts.lines]
+def line_keys(change: Attribution) -> list[LineKey]:
+    """Return effect, dimension, segment and factor of the rows of `effects`.
+
+    Several levels are joined by a cross.
+
+    Parameters
+    ----------
+    change : Attribution
+
+    Returns
+    -------
+    list of LineKey
+    """
+    evidence, metric = change._evidence, change.metric
+    of = list(metric.kpis) if isinstance(metric, Composite) else [None]
+    return [
+        LineKey(line.effect, *_names(change.cube, evidence, line), of[line.factor or 0])
+        for line in evidence.parts.lines
+    ]
 
 
 def _names(cube: Cube, evidence: Evidence, line: Line) -> tuple[str | None, str | None]:
@@ -56,14 +77,14 @@ def too_few(cube: Cube) -> str:
 
 
 def effects_table(
-    names: Sequence[tuple[str | None, str | None]], evidence: Evidence, change: float, sound: bool
+    names: Sequence[LineKey], evidence: Evidence, change: float, sound: bool
 ) -> pd.DataFrame:
     """Return the rows of the bridge; see `Attribution.effects`.
 
     Parameters
     ----------
-    names : sequence of (str or None, str or None)
-        The dimension and segment of each line.
+    names : sequence of LineKey
+        Effect, dimension and segment of each line.
     evidence : Evidence
     change : float
         The total change.
@@ -79,9 +100,9 @@ def effects_table(
     parts, found = evidence.parts, evidence.lines.found
     return pd.DataFrame(
         {
-            "effect": [line.effect for line in parts.lines],
-            "dimension": pd.Series([d for d, _ in names], dtype=object),
-            "segment": pd.Series([s for _, s in names], dtype=object),
+            "effect": [name.effect for name in names],
+            "dimension": pd.Series([name.dimension for name in names], dtype=object),
+            "segment": pd.Series([name.segment for name in names], dtype=object),
             "estimate": found.estimate,
             "std_error": found.std_error,
             "conf_low": found.conf_low,
@@ -89,6 +110,36 @@ def effects_table(
             "p_value": found.p_value,
             "p_adjusted": evidence.lines_adjusted,
             "share_of_change": parts.estimate / change if sound else np.nan,
+        }
+    )
+
+
+def factors_table(names: Sequence[str], parts: Composition, evidence: Evidence) -> pd.DataFrame:
+    """Return what each factor did; see `Attribution.factors`.
+
+    Parameters
+    ----------
+    names : sequence of str
+    parts : Composition
+    evidence : Evidence
+
+    Returns
+    -------
+    DataFrame
+    """
+    import pandas as pd
+
+    weights = (parts.factor == np.arange(len(names))[:, None]).astype(float)
+    found, change = evidence.combined(weights).found, float(np.diff(parts.R)[0])
+    sound = abs(change) > 0.1 * np.abs(found.estimate).sum()
+    columns = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
+    return pd.DataFrame(
+        {
+            "factor": list(names),
+            "baseline": [float(part.R[0]) for part in parts.parts],
+            "current": [float(part.R[1]) for part in parts.parts],
+            **{column: getattr(found, column) for column in columns},
+            "share_of_change": found.estimate / change if sound else np.nan,
         }
     )
 

@@ -19,6 +19,7 @@ from attribution.drawn import line_label
 from attribution.errors import OptionError
 from attribution.evidence import Options
 from attribution.formatting import Format, p_text
+from attribution.hypotheses import LineKey
 from attribution.infer import (
     Inference,
     Support,
@@ -28,10 +29,10 @@ from attribution.infer import (
 )
 from attribution.joint import Joint
 from attribution.labels import plural
-from attribution.lines import line_keys
 from attribution.metrics import Metric
 from attribution.plain import SCHEMA, plain, records
 from attribution.result import Attribution
+from attribution.tables import line_keys
 from attribution.total import Total
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ __all__ = ["Step", "Trend", "segments_of"]
 
 # The order of bars over time; levels that left and entered come last.
 _EFFECTS = ("mix", "joint", "rate", "interaction", "sampling", "phasing", "gap", "exit", "entry")
-
-Key = tuple[str, str | None, str | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,9 +280,9 @@ class Trend:
         sound = abs(change) > max(2 * se, 0.1 * float(np.abs(found.estimate).sum()))
         return pd.DataFrame(
             {
-                "effect": [effect for effect, _, _ in sums.keys],
-                "dimension": pd.Series([d for _, d, _ in sums.keys], dtype=object),
-                "segment": pd.Series([s for _, _, s in sums.keys], dtype=object),
+                "effect": [key.effect for key in sums.keys],
+                "dimension": pd.Series([key.dimension for key in sums.keys], dtype=object),
+                "segment": pd.Series([key.segment for key in sums.keys], dtype=object),
                 "estimate": found.estimate,
                 "std_error": found.std_error,
                 "conf_low": found.conf_low,
@@ -327,7 +326,8 @@ class Trend:
         chained = dict(zip(self._sums.keys, self._sums.estimate, strict=True))
         other = dict(zip(line_keys(direct), direct._parts.estimate, strict=True))
         keys = list(dict.fromkeys([*chained, *other]))
-        frame = pd.DataFrame(keys, columns=["effect", "dimension", "segment"], dtype=object)
+        names = ["effect", "dimension", "segment"]
+        frame = pd.DataFrame([key[:3] for key in keys], columns=names, dtype=object)
         frame["chained"] = [chained.get(key, np.nan) for key in keys]
         frame["end_to_end"] = [other.get(key, np.nan) for key in keys]
         return frame
@@ -335,17 +335,17 @@ class Trend:
     # -- what each unit adds -----------------------------------------------------------------
 
     @cached_property
-    def _contributions(self) -> list[tuple[Key, float, float, int]]:
+    def _contributions(self) -> list[tuple[LineKey, float, float, int]]:
         """Each line of each step: its key, what it adds to the total, its weight, its step."""
-        found: list[tuple[Key, float, float, int]] = []
+        found: list[tuple[LineKey, float, float, int]] = []
         weights, shift, R, K = self._year
         for k, step in enumerate(self._steps):
             if step.change is None:
-                key = ("gap", None, ", ".join(step.missing))
+                key = LineKey("gap", None, ", ".join(step.missing))
                 found.append((key, self._step_total(step).change, 1.0, k))
                 continue
             if self.path == "year-to-date":
-                found.append((("phasing", None, None), shift[k] * (R[k] - K), 1.0, k))
+                found.append((LineKey("phasing"), shift[k] * (R[k] - K), 1.0, k))
             lines = zip(line_keys(step.change), step.change._parts.estimate, strict=True)
             found += [(key, weights[k] * float(x), weights[k], k) for key, x in lines]
         return found
@@ -460,7 +460,7 @@ class Trend:
         values = (found.estimate, found.conf_low, found.conf_high)
         bars = tuple(
             Bar(
-                bar_label(*sums.keys[i]),
+                bar_label(*sums.keys[i][:3]),
                 *(float(x[i]) for x in values),
                 p_adjusted=float(p_adjusted[i]),
                 rows=(i,),
@@ -716,7 +716,7 @@ class Trend:
 class _Sums:
     """Sums of contributions: names, values, what each unit adds, what they rest on."""
 
-    keys: Sequence[Key]
+    keys: Sequence[LineKey]
     estimate: np.ndarray
     rows: list[np.ndarray]
     support: Support

@@ -5,18 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from attribution.decompose import Composition
 from attribution.errors import OptionError, listing
 from attribution.methods import Pathways, pathway_matrix
 from attribution.methods import compare_methods as compared
+from attribution.products import Composite
 from attribution.rollup import hierarchy_table
-from attribution.tables import levels_table, segments_table
+from attribution.tables import factors_table, levels_table, segments_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from attribution.result import Attribution
 
-__all__ = ["compare_methods", "hierarchy", "levels", "pathways", "segments"]
+__all__ = ["compare_methods", "factors", "hierarchy", "levels", "pathways", "segments"]
+
+
+def factors(self: Attribution) -> pd.DataFrame:
+    """What each factor of a KPI made of KPIs did, with the factor itself in both periods.
+
+    Columns: factor, baseline, current (in the factor's own unit), estimate (the sum of its rows of
+    `effects`), std_error, conf_low, conf_high, p_value, share_of_change.
+
+    Raises
+    ------
+    OptionError
+        The KPI is not made of KPIs.
+    """
+    if isinstance(self.metric, Composite) and isinstance(self._parts, Composition):
+        return factors_table(list(self.metric.kpis), self._parts, self._evidence)
+    raise OptionError(
+        f"factors: {self.metric.label!r} is one KPI; at.Product({{...}}) has factors."
+    )
 
 
 def levels(self: Attribution, dimension: str) -> pd.DataFrame:

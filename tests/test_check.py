@@ -181,13 +181,13 @@ def test_thousands_of_levels_of_one_dimension_have_the_numbers_of_a_table_at_onc
     ("by", "of"), [(["item"], "'item' has 21"), (["queue", "item"], "'item' has 21")]
 )
 def test_more_levels_than_the_memory_holds_are_refused_by_name(monkeypatch, by, of):
-    from attribution import analysis
+    from attribution import preparation
 
     rows = np.arange(420)
     frame = pd.DataFrame({"t": rows % 2, "item": rows // 20, "queue": rows // 2 % 7, "ok": 1})
     asked = {"period": "t", "baseline": 0, "current": 1}
     assert at.explain(frame, at.Rate("ok"), by=by, **asked).total.change == 0
     limit, most = ("_MOST_OF_ONE", 20) if len(by) == 1 else ("_MOST_OF_OTHERS", 6)
-    monkeypatch.setattr(analysis, limit, most)
+    monkeypatch.setattr(preparation, limit, most)
     with pytest.raises(at.errors.OptionError, match=f"{of} levels"):
         at.explain(frame, at.Rate("ok"), by=by, **asked)

@@ -9,34 +9,40 @@ product or sum of KPIs. design.py is their linear algebra.
 """
 
 from attribution.decompose.coefficients import Form, RatioForm, SmoothForm, TotalForm
-from attribution.decompose.composed import Composition, compose, product_worth
+from attribution.decompose.composed import (
+    COMPLEMENT,
+    PRODUCT,
+    Composition,
+    Joined,
+    compose,
+    recompute_lines,
+)
 from attribution.decompose.decomposition import Decomposition, Line, decompose
 from attribution.decompose.design import Design
 from attribution.decompose.dimensions import identical
 from attribution.decompose.distribution import Located, locate, quantile_effects, sparsity
-from attribution.decompose.functions import (
-    FunctionDecomposition,
-    decompose_function,
-    recompute_function,
-)
+from attribution.decompose.functions import FunctionDecomposition, decompose_function
 from attribution.decompose.margins import margin_rates, margin_shares, total_change
 from attribution.decompose.misfit import misfit
 from attribution.decompose.mixing import MIX, compared
 from attribution.decompose.pathways import pathways
-from attribution.decompose.replicates import Recomputed, recompute
+from attribution.decompose.replicates import Recomputed
 from attribution.decompose.turnover import staying
 
 # What a change is decomposed into, whatever the KPI: the same attributes and gradients.
-Decomposed = Decomposition | FunctionDecomposition
+Decomposed = Decomposition | FunctionDecomposition | Composition
 
 __all__ = [
+    "COMPLEMENT",
     "MIX",
+    "PRODUCT",
     "Composition",
     "Decomposed",
     "Decomposition",
     "Design",
     "Form",
     "FunctionDecomposition",
+    "Joined",
     "Line",
     "Located",
     "Recomputed",
@@ -50,12 +56,10 @@ __all__ = [
     "margin_shares",
     "misfit",
     "pathways",
-    "product_worth",
     "quantile_effects",
     "sparsity",
     "RatioForm",
-    "recompute",
-    "recompute_function",
+    "recompute_lines",
     "SmoothForm",
     "staying",
     "total_change",

@@ -26,11 +26,15 @@ __all__ = ["Decomposition", "Line", "decompose", "level_totals", "line_members"]
 
 @dataclass(frozen=True)
 class Line:
-    """What a row of the bridge is: an effect, a dimension or None, the levels it names."""
+    """What a row of the bridge is: an effect, a dimension or None, the levels it names.
+
+    `factor` is the place of the KPI that it belongs to, where several make one.
+    """
 
     effect: str
     dimension: int | None = None
     levels: tuple[int, ...] = ()
+    factor: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -481,7 +481,7 @@ def recompute_function(parts: FunctionDecomposition, sums: np.ndarray) -> Recomp
     """
     found = [parts.at(row.reshape(parts.sums.shape)) for row in sums]
     return Recomputed(
-        total=np.array([one.R[1] - one.R[0] for one in found]),
+        ends=np.stack([one.R for one in found]),
         lines=np.stack([one.estimate for one in found]),
         level_parts={
             part: np.stack([one.level_parts[part] for one in found]) for part in parts.level_parts

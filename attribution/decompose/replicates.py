@@ -37,8 +37,8 @@ class Recomputed:
 
     Attributes
     ----------
-    total : ndarray, shape (B,)
-        R_1 - R_0 of all segments.
+    ends : ndarray, shape (B, 2)
+        R_0 and R_1 of all segments.
     lines : ndarray, shape (B, K)
         The bridge, in the order of the decomposition's lines; each row adds up to its total.
     level_parts : dict of str to ndarray, shape (B, q)
@@ -47,10 +47,15 @@ class Recomputed:
         The same per segment that stays; empty unless asked for.
     """
 
-    total: np.ndarray
+    ends: np.ndarray
     lines: np.ndarray
     level_parts: dict[str, np.ndarray]
     segment_parts: dict[str, np.ndarray]
+
+    @property
+    def total(self) -> np.ndarray:
+        """R_1 - R_0, shape (B,)."""
+        return self.ends[:, 1] - self.ends[:, 0]
 
 
 def recompute(
@@ -111,7 +116,7 @@ def recompute(
     counted = in_use[1] - in_use[0] + turned.sum(axis=0)
     sampling = [total - counted] if parts.stages.shares.known else []
     return Recomputed(
-        total=total,
+        ends=R.T,
         lines=np.vstack([mix, *joint, *others, *sampling, turned]).T,
         level_parts={part: values.T for part, values in by_level.items()},
         segment_parts={part: values.T for part, values in by_segment.items()} if segments else {},

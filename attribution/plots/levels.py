@@ -308,7 +308,8 @@ def _share_width(shown: Breakdown, pen: Pen) -> float:
 
 
 def _rates(shown: Breakdown, level: Level) -> str:
-    written = [shown.format.number(x) if math.isfinite(x) else "–" for x in level.rate]
+    form = shown.bridge.rate_format
+    written = [form.number(x) if math.isfinite(x) else "–" for x in level.rate]
     return " → ".join(written)
 
 

@@ -384,10 +384,7 @@ class Shown:
         if not self.privacy.min_n or not levels:
             return False
         n = cube.metric_sums(change.metric, "count")
-        row = parts.turnover.members[
-            [r - len(parts.lines) + len(parts.turnover.lines) for r in rows]
-        ]
-        return bool((row @ n.sum(axis=0) < self.privacy.min_n).any())
+        return bool((parts.members[list(rows)] @ n.ravel() < self.privacy.min_n).any())
 
     def _ordered(self, *labels: tuple[str, str]) -> list[tuple[str, str]]:
         return sorted(labels, key=lambda label: self.change.cube.dimensions.index(label[0]))

@@ -149,8 +149,10 @@ def _mix_check(facts: Facts, title: str, words: tuple[str, ...]) -> Words:
         return f"{title}: not asked; add such a column to `by` to see it."
     told: list[Words] = []
     for d in dimensions:
-        line = next(x for x in facts.lines if x.kind == "Mix" and x.name == d)
-        told.append((f"mix of {d} ", _judged(facts, line)))
+        lines = [x for x in facts.lines if x.kind == "Mix" and x.name == d]
+        told += [(f"mix of {d}{line.of} ", _judged(facts, line)) for line in lines]
+        if not lines:
+            told.append(f"mix of {d} moves none of the factors")
     return (f"{title}: ", joined(told, "; "), ".")
 
 

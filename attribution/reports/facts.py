@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from attribution.breakdown import Breakdown, Level
 from attribution.bridge import Bar, Bridge
+from attribution.drawn import line_label
 from attribution.formatting import p_text
 from attribution.privacy import Shown
 from attribution.reports.sentences import Cell, Words
+from attribution.tables import line_keys
 
 if TYPE_CHECKING:
     from attribution.result import Attribution
@@ -22,21 +24,30 @@ __all__ = ["Facts", "Line"]
 
 @dataclass(frozen=True)
 class Line:
-    """One bar of the bridge with its displayed value, in displayed units."""
+    """One bar of the bridge with its displayed value, in displayed units.
+
+    `plain` is its label without the factor it belongs to.
+    """
 
     bar: Bar
     shown: float
     share: float
+    plain: str
 
     @property
     def kind(self) -> str:
         """The effect: "Mix", "New", "Gone", "Rate" ..."""
-        return self.bar.label.partition(": ")[0]
+        return self.plain.partition(": ")[0]
 
     @property
     def name(self) -> str:
         """What it is of: a dimension or a level; "" for the rate effect."""
-        return self.bar.label.partition(": ")[2]
+        return self.plain.partition(": ")[2]
+
+    @property
+    def of(self) -> str:
+        """The factor it belongs to, in words; "" unless the KPI is made of KPIs."""
+        return f" in {self.bar.factor}" if self.bar.factor else ""
 
 
 @dataclass(frozen=True)
@@ -59,9 +70,14 @@ class Facts:
     def lines(self) -> list[Line]:
         """The bars with their displayed values."""
         shares = self.change.effects["share_of_change"].tolist()
+        keys, planned = line_keys(self.change), self.change._parts.form == "planned"
         pairs = zip(self.bridge.bars, self.bridge.shown(), strict=True)
         return [
-            Line(bar, shown, shares[bar.rows[0]] if len(bar.rows) == 1 else math.nan)
+            Line(
+                bar, shown, shares[bar.rows[0]], line_label(*keys[bar.rows[0]][:3], planned=planned)
+            )
+            if len(bar.rows) == 1
+            else Line(bar, shown, math.nan, bar.label)
             for bar, shown in pairs
         ]
 
@@ -125,7 +141,7 @@ class Facts:
     def ends(self, made: Breakdown, level: Level, what: str) -> tuple[Cell, Cell]:
         """Share or rate of a level in both periods."""
         values = level.share if what == "share" else level.rate
-        f, table = self.bridge.format, f"levels:{made.dimension}"
+        f, table = self.bridge.rate_format, f"levels:{made.dimension}"
         text = [f"{100 * x:.1f} %" if what == "share" else f.level(x) for x in values]
         pairs = zip(("baseline", "current"), values, text, strict=True)
         first, second = (Cell(table, level.rows, f"{what}_{w}", x, t) for w, x, t in pairs)

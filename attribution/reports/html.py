@@ -255,12 +255,14 @@ def _levels(
     shown: Shown, dimension: str, most: int, targets: dict[tuple[str, str], str]
 ) -> dict[str, Any]:
     """One table of levels: header, rows of (text, sort key), the row of sums."""
-    f, frame = shown.bridge.format, shown.largest(dimension, most)
+    f, f_rate = shown.bridge.format, shown.bridge.rate_format
+    frame = shown.largest(dimension, most)
     parts = [p for p in ("volume", "mix", "rate", "interaction") if p in frame]
     unit = f" ({f.change_unit})" if f.change_unit else ""
-    level_unit = f" ({f.unit})" if f.unit else ""
+    level_unit = f" ({f_rate.unit})" if f_rate.unit else ""
+    kpi = "KPI" if shown.bridge.mean is None else "mean"
     header = [dimension, "n before", "n after", "share before (%)", "share after (%)"]
-    header += [f"KPI before{level_unit}", f"KPI after{level_unit}"]
+    header += [f"{kpi} before{level_unit}", f"{kpi} after{level_unit}"]
     header += [f"{part}{unit}" for part in parts] + [
         f"total{unit}",
         "interval of total",
@@ -276,7 +278,7 @@ def _levels(
             for x in (row["n_baseline"], row["n_current"])
         ]
         cells += [_cell("–" if _null(x) else f"{100 * x:.2f}", x) for x in share]
-        cells += [_cell("–" if _null(x) else f.number(x), x) for x in rate]
+        cells += [_cell("–" if _null(x) else f_rate.number(x), x) for x in rate]
         for part in parts:
             text = columns[part][i]
             cells.append(_cell(text, row[part], shown.bridge))

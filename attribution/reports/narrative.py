@@ -150,14 +150,31 @@ def _moved(facts: Facts) -> list[Sentence]:
         return _offsetting(facts)
     grouped: dict[str, list[Line]] = {}
     for line in facts.lines:
-        grouped.setdefault(_GROUPS.get(line.kind, line.bar.label.lower()), []).append(line)
+        group = line.bar.factor or _GROUPS.get(line.kind, line.bar.label.lower())
+        grouped.setdefault(group, []).append(line)
     parts = [(facts.summed(lines), " ", name) for name, lines in grouped.items()]
     told = [sentence("The change is made up of ", joined(parts), ".")]
+    if facts.lines[0].bar.factor:
+        return told + _by_factor(facts, grouped)
     by_dimension = [x for x in facts.lines if x.kind == "Mix" and x.name]
     if len(by_dimension) > 1:
         ordered = sorted(by_dimension, key=lambda x: -abs(x.bar.value))
         shown = [(_mix_name(x), " ", facts.line(x), facts.p(x)) for x in ordered]
         told.append(sentence("Mix by dimension: ", joined(shown), "."))
+    return told
+
+
+def _by_factor(facts: Facts, grouped: Mapping[str, list[Line]]) -> list[Sentence]:
+    """Of a KPI made of KPIs: what moved within each factor."""
+    told = []
+    for factor, lines in grouped.items():
+        if len(lines) > 1:
+            ordered = sorted(lines, key=lambda x: -abs(x.bar.value))
+            shown = [
+                (x.bar.label.removeprefix(f"{factor}: "), " ", facts.line(x), facts.p(x))
+                for x in ordered
+            ]
+            told.append(sentence(f"Within {factor}: ", joined(shown), "."))
     return told
 
 
@@ -184,6 +201,8 @@ def _mix(facts: Facts) -> list[Sentence]:
     for line in facts.lines:
         if not facts.sure(line.bar.p_adjusted):
             continue
+        if line.bar.factor:
+            continue  # told with its factor
         if line.kind == "Mix" and line.name in facts.breakdowns:
             told += _mix_of(facts, line, facts.breakdowns[line.name])
         elif real and line.kind in _TURNED:
@@ -232,16 +251,18 @@ def _standing_out(facts: Facts, made: Breakdown, name: str) -> list[Level]:
 
 def _rates(facts: Facts) -> list[Sentence]:
     """The rate effect, and the levels it stands out in, dimension by dimension."""
-    line = next((x for x in facts.lines if x.kind == "Rate"), None)
-    if line is None:
+    lines = [x for x in facts.lines if x.kind == "Rate"]
+    if not lines:
         return []
-    real, sure = facts.change.verdict == "real", facts.sure(line.bar.p_adjusted)
-    told = []
-    if real or sure:
+    real, told = facts.change.verdict == "real", []
+    for line in lines:
+        sure = facts.sure(line.bar.p_adjusted)
+        if not (real or sure):
+            continue
         doubt = "" if sure else ", which is not distinguishable from noise by itself"
         told.append(
             sentence(
-                "At the same mix, rates within segments ",
+                f"At the same mix, {line.bar.factor or 'rates'} within segments ",
                 facts.effect(line),
                 facts.share(line) if real and sure else "",
                 facts.p(line),

@@ -75,12 +75,11 @@ def _line(facts: Facts, line: Line) -> dict[str, Any]:
 
 
 def _levels(facts: Facts, made: Breakdown) -> list[dict[str, Any]]:
-    f = facts.bridge.format
-    rows = []
+    rates, rows = facts.bridge.rate_format, []
     for level in made.condensed(_MOST_LEVELS).by_size().levels:
         row: dict[str, Any] = {"level": level.label}
         row["share"] = [f"{100 * x:.1f} %" if x == x else None for x in level.share]
-        row["rate"] = [f.level(x) if x == x else None for x in level.rate]
+        row["rate"] = [rates.level(x) if x == x else None for x in level.rate]
         for name, part in zip(made.parts, level.parts, strict=True):
             if part.shown == part.shown:
                 row[name] = facts.moved(part.shown)

@@ -47,6 +47,10 @@ def mix_slides(deck: Deck, shown: Shown) -> None:
     """Which dimension's mix, and within the largest one which level: two slides."""
     bars = [bar for bar in shown.bridge.bars if bar.label.startswith("Mix: ")]
     if not bars:
+        # Bars of a KPI made of KPIs are those of its factors; its levels are of the whole.
+        if shown.dimensions and any(bar.factor for bar in shown.bridge.bars):
+            moved = {d: shown.levels[d]["total"].abs().max() for d in shown.dimensions}
+            _levels_slide(deck, shown, max(moved, key=moved.__getitem__))
         return
     bridge, f = shown.bridge, shown.bridge.format
     texts = dict(zip((b.label for b in bridge.bars), bridge.texts(), strict=True))
@@ -127,7 +131,7 @@ def _levels_slide(deck: Deck, shown: Shown, dimension: str) -> None:
         [
             str(r["segment"]),
             _arrow(_percent(r["share_baseline"]), _percent(r["share_current"])),
-            _arrow(f.number(r["rate_baseline"]), f.number(r["rate_current"])),
+            _arrow(*(bridge.rate_format.number(r[f"rate_{t}"]) for t in ("baseline", "current"))),
             "" if _null(r["total"]) else f.number(r["total"], signed=True),
             f.interval(_number(r.get("total_conf_low")), _number(r.get("total_conf_high"))),
         ]
