@@ -103,7 +103,7 @@ def _bars(self: Attribution, keys: Sequence[LineKey]) -> tuple[list[int], dict[i
     ] or list(range(len(keys)))
     planned = parts.form == "planned"
     labels = {i: line_label(*keys[i][:3], planned=planned) for i in kept}
-    for name in {key.factor for key in keys} - {None}:
+    for name in {key.factor for key in keys if key.factor is not None}:
         own = [i for i in kept if keys[i].factor == name]
         for i in own:
             words = labels[i].replace(": ", " ", 1)

@@ -48,7 +48,7 @@ _PARTS = re.compile(
 _HOW = "Write a hypothesis as in 'mix[tenure] = 0' or 'mix[queue] + mix[tenure] = rate'."
 
 
-def line_name(line: LineKey | tuple) -> str:
+def line_name(line: tuple) -> str:
     """Return how a hypothesis names a line.
 
     Parameters
@@ -67,14 +67,17 @@ def line_name(line: LineKey | tuple) -> str:
     >>> line_name(("mix", "tenure", None, "AHT"))
     'mix[AHT: tenure]'
     """
-    effect, dimension, segment, factor = LineKey(*line)
+    effect, dimension, segment, factor = _key(line)
     parts = [_quoted(part) for part in (factor, dimension, segment) if part is not None]
     return f"{effect}[{': '.join(parts)}]" if parts else effect
 
 
-def linear_test(
-    lines: Sequence[LineKey | tuple], text: str | Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
+def _key(line: tuple) -> LineKey:
+    """A line that may be given by effect, dimension and segment alone."""
+    return LineKey(*line)
+
+
+def linear_test(lines: Sequence[tuple], text: str | Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return R and q of the hypotheses ``R b = q`` that a text states about lines b.
 
     Parameters
@@ -109,7 +112,7 @@ def linear_test(
     texts = [text] if isinstance(text, str) else text
     if not (isinstance(texts, list | tuple) and texts and all(isinstance(x, str) for x in texts)):
         raise ColumnTypeError(f"hypothesis: {text!r} is not text or a list of texts. {_HOW}")
-    rows, sides, lines = [], [], [LineKey(*line) for line in lines]
+    rows, sides, lines = [], [], [_key(line) for line in lines]
     for one in texts:
         for tokens in _split(_tokens(one), ",", one):
             row, constant = _hypothesis(lines, tokens, one)

@@ -22,8 +22,10 @@ from attribution.decompose.coalitions import shapley_weights
 from attribution.decompose.decomposition import Decomposition, Line
 from attribution.decompose.design import Design
 from attribution.decompose.functions import FunctionDecomposition, recompute_function
+from attribution.decompose.kitagawa import Weights
 from attribution.decompose.replicates import Recomputed, recompute
 from attribution.decompose.turnover import Turnover
+from attribution.errors import OptionError
 from attribution.gradient import Gradient
 
 __all__ = ["COMPLEMENT", "PRODUCT", "Composition", "Joined", "compose", "recompute_lines"]
@@ -310,6 +312,18 @@ class Composition:
     def fit(self) -> tuple[float, float]:
         """The part of the observed rates' variance that is reproduced, of the worst KPI."""
         return min(part.fit[0] for part in self.parts), min(part.fit[1] for part in self.parts)
+
+    @property
+    def valued(self) -> tuple[np.ndarray, np.ndarray, Design]:
+        """Refused: each KPI has shares and rates of its own."""
+        raise OptionError(
+            "metric: a KPI made of KPIs has shares and rates for each factor; ask one of them."
+        )
+
+    @property
+    def weights(self) -> Weights:
+        """Which period's rates value shares: the same for every KPI."""
+        return self.parts[0].weights
 
     @property
     def target(self) -> None:
