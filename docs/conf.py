@@ -20,17 +20,32 @@ extensions = [
     "numpydoc",
     "myst_nb",
     "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
     "mathml",
     "names",
     "schemas",
 ]
-exclude_patterns = ["_build", "_ext"]
+# The gallery writes notebooks beside its pages, which are no pages themselves.
+exclude_patterns = ["_build", "_ext", "_gallery", "gallery/*.ipynb"]
 
 # Pages. The outputs they show are checked by tests/test_docs.py, so nothing runs in the build.
 nb_execution_mode = "off"
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
 html_math_renderer = "mathml"
+
+# The chart gallery runs in the build: a picture per file, from data of a few lines.
+sphinx_gallery_conf = {
+    "examples_dirs": "_gallery",
+    "gallery_dirs": "gallery",
+    "image_scrapers": ("pictures.scrape",),
+    "within_subsection_order": "ExampleTitleSortKey",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "min_reported_time": 1e9,
+    "show_signature": False,
+    "write_computation_times": False,
+}
 
 # Reference.
 autodoc_typehints = "none"
