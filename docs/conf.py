@@ -39,7 +39,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "_gallery",
     "gallery_dirs": "gallery",
     "image_scrapers": ("pictures.scrape",),
-    "within_subsection_order": "ExampleTitleSortKey",
+    "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "min_reported_time": 1e9,
@@ -59,6 +59,8 @@ html_static_path = ["_static"]
 html_css_files = ["docs.css"]
 html_show_sphinx = False
 html_copy_source = False
+# A page opened from a folder may not fetch others, and the search works without their excerpts.
+html_show_search_summary = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 copybutton_line_continuation_character = "\\"

@@ -2,8 +2,7 @@
 The bridge
 ==========
 
-Baseline to current: bars that add up, with their intervals. A bar whose interval reaches 0 is
-drawn pale.
+Baseline to current: bars that add up, with their intervals; the longest first.
 """
 
 import pandas as pd
