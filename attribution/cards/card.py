@@ -16,6 +16,7 @@ from attribution.cards.table import CHANGE_COLUMNS, card_table, change_row
 from attribution.cards.words import display_rows, message, notes, summary, summary_html
 from attribution.cube import Cube
 from attribution.errors import OptionError, listing, nearest
+from attribution.filed import Filed
 from attribution.formatting import Format
 from attribution.goals import Labels
 from attribution.labels import label_of, plural
@@ -33,7 +34,7 @@ _MOST_CHANGES = 500
 
 
 @dataclass(frozen=True, eq=False)
-class Scorecard:
+class Scorecard(Filed):
     """Entities compared at the work each of them had; made by `attribution.scorecard`.
 
     Attributes

@@ -16,6 +16,7 @@ from attribution.cards.asking import OVERDISPERSION, card_of, columns_of, scan
 from attribution.cards.card import Scorecard
 from attribution.cube import several
 from attribution.errors import OptionError, check_level, check_option, listing, nearest
+from attribution.filed import Filed
 from attribution.formatting import Format
 from attribution.goals import require_ratio
 from attribution.labels import plural
@@ -187,7 +188,7 @@ def _check(
 
 
 @dataclass(frozen=True, eq=False)
-class CompositeScorecard:
+class CompositeScorecard(Filed):
     """Several KPIs of each entity; made by `attribution.composite_scorecard`.
 
     Attributes
@@ -297,16 +298,35 @@ class CompositeScorecard:
 
     @property
     def message(self) -> str:
-        """The headline: who fails a gate, else who misses most."""
-        frame = self.frame
+        """The headline: who fails a gate, else how many miss a target."""
+        return self.message_of(self.frame)
+
+    def message_of(self, frame: pd.DataFrame, named: bool = True) -> str:
+        """Return the headline about some of its rows.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Rows of `frame`.
+        named : bool
+            Whether those who fail are called by name.
+
+        Returns
+        -------
+        str
+        """
         failed = frame[frame["gate"].str.startswith("failed")]
         nouns = plural(self.entity[0]) if len(self.entity) == 1 else "entities"
+        if len(failed) and not named:
+            return f"{len(failed):,} of {len(frame):,} {nouns} fail a gate"
         if len(failed):
             named = ", ".join(failed["entity"].head(3))
             more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
             return f"{len(failed):,} of {len(frame):,} {nouns} fail a gate: {named}{more}"
         missed = int((frame["missed"] > 0).sum())
-        text = f"{missed:,} of {len(frame):,} {nouns} miss a target"
+        text = (
+            f"{missed:,} of {len(frame):,} {nouns} {'misses' if missed == 1 else 'miss'} a target"
+        )
         return f"No gate is failed; {text}" if self.gates else text
 
     def check(self) -> pd.DataFrame:
@@ -320,18 +340,36 @@ class CompositeScorecard:
             frames.append(found)
         return pd.concat(frames, ignore_index=True)
 
-    def display_rows(self) -> list[tuple[str, ...]]:
-        """Return the table as it is shown, a header first; failed gates stand first."""
-        frame, kpis = self.frame, self._kpis.set_index(["entity", "kpi"])
+    def by_gate(self) -> pd.DataFrame:
+        """Return `frame` with failed gates first, then the lowest scores."""
+        frame = self.frame
         order = {"failed": 0, "unknown": 1, "open": 2, "passed": 3, NO_GATE: 3}
         rank = frame["gate"].str.split(":").str[0].map(order)
-        frame = frame.assign(rank=rank).sort_values(["rank", "score"], kind="stable")
-        forms = {
+        keys = frame.assign(_rank=rank).sort_values(["_rank", "score"], kind="stable")
+        return frame.reindex(keys.index)
+
+    @property
+    def formats(self) -> dict[str, Format]:
+        """How numbers of each KPI are written."""
+        return {
             name: Format.fitting(
                 card.metric.display_unit, float(np.ptp(card.table["adjusted"].dropna()))
             )
             for name, card in self.cards.items()
         }
+
+    @property
+    def note(self) -> str:
+        """What the score is."""
+        weights = ", ".join(f"{name} {w:g}" for name, w in self.weights.items())
+        return (
+            f"Score: mean of completion, each counted up to {100 * self.cap:g} %, weights "
+            f"{weights}" + ("; no score where a gate is failed or unknown." if self.gates else ".")
+        )
+
+    def display_rows(self) -> list[tuple[str, ...]]:
+        """Return the table as it is shown, a header first; failed gates stand first."""
+        frame, kpis, forms = self.by_gate(), self._kpis.set_index(["entity", "kpi"]), self.formats
         rows: list[tuple[str, ...]] = [("", "gate", "score", "of weight", *self.cards)]
         for row in frame.to_dict(orient="records"):
             cells = []
@@ -354,12 +392,7 @@ class CompositeScorecard:
             "  ".join(f"{x:<{w}}" for x, w in zip(row, widths, strict=True)).rstrip()
             for row in rows
         ]
-        weights = ", ".join(f"{name} {w:g}" for name, w in self.weights.items())
-        note = (
-            f"Score: mean of completion, each counted up to {100 * self.cap:g} %, weights "
-            f"{weights}" + ("; no score where a gate is failed or unknown." if self.gates else ".")
-        )
-        return "\n".join([f"{self.message}.", "", *table, "", note])
+        return "\n".join([f"{self.message}.", "", *table, "", self.note])
 
     def __str__(self) -> str:
         return self.summary()

@@ -158,11 +158,13 @@ def score(
         enough &= noise.units >= 2
     delta, expected = found.difference, noise.expected
     phi, tau2, mean = 1.0, 0.0, 0.0
-    if enough.sum() >= FEWEST_ENTITIES:
-        z = delta[enough] / np.sqrt(expected[enough])
+    # A KPI that is the same in every row has no noise to compare a difference with.
+    noisy = enough & (expected > 0)
+    if noisy.sum() >= FEWEST_ENTITIES:
+        z = delta[noisy] / np.sqrt(expected[noisy])
         phi = max(dispersion(z, WINSORIZE), 1.0)
-    if enough.sum() > 1:
-        tau2, mean = between_variance(delta[enough], expected[enough])
+    if noisy.sum() > 1:
+        tau2, mean = between_variance(delta[noisy], expected[noisy])
     variance = {
         None: expected,
         "multiplicative": phi * expected,

@@ -10,21 +10,44 @@ from attribution.formatting import Format
 from attribution.labels import plural
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from attribution.cards.card import Scorecard
 
-__all__ = ["display_rows", "message", "notes", "summary", "summary_html"]
+__all__ = [
+    "display_rows",
+    "inside",
+    "least_expected_first",
+    "message",
+    "notes",
+    "summary",
+    "summary_html",
+]
 
 
-def message(card: Scorecard) -> str:
-    """The headline: who stands out, or that nobody does."""
-    frame, form = card.table, card.format
+def message(card: Scorecard, frame: pd.DataFrame | None = None, named: bool = True) -> str:
+    """The headline: who stands out, or that nobody does.
+
+    Parameters
+    ----------
+    card : Scorecard
+    frame : DataFrame, optional
+        Those of its rows that may be spoken of; all by default.
+    named : bool
+        Whether the worst is called by name.
+
+    Returns
+    -------
+    str
+    """
+    frame, form = card.table if frame is None else frame, card.format
     nouns = plural(card.entity[0]) if len(card.entity) == 1 else f"{card.noun} entities"
-    judged = int(card.scores.enough.sum())
+    judged = int((~frame["signal"].isin(["too few", "n/a"])).sum())
     out = frame[frame["signal"].str.contains("worse|better")]
     if not judged:
         return (
-            f"{card.metric.label}: none of {len(card.scores.n):,} {nouns} has the {card.min_n} "
-            "rows that it takes to be judged"
+            f"{card.metric.label}: none of {int((frame['n'] > 0).sum()):,} {nouns} has the "
+            f"{card.min_n} rows that it takes to be judged"
         )
     if not len(out):
         return f"{card.metric.label}: none of {judged:,} {nouns} is outside the funnel limits"
@@ -32,11 +55,11 @@ def message(card: Scorecard) -> str:
     shown = worse if len(worse) else out
     which = "worse" if len(worse) else "better"
     worst = shown.loc[(shown["adjusted"] - card.overall).abs().idxmax()]
+    text = f"{card.metric.label}: {len(shown):,} of {judged:,} {nouns} {which} than their work "
+    if not named:
+        return f"{text}explains"
     gap = form.change(float(worst["adjusted"]) - card.overall)
-    return (
-        f"{card.metric.label}: {len(shown):,} of {judged:,} {nouns} {which} than their work "
-        f"explains, {worst['entity']} by {gap}"
-    )
+    return f"{text}explains, {worst['entity']} by {gap}"
 
 
 def summary(card: Scorecard, most: int) -> str:
@@ -82,10 +105,7 @@ def display_rows(card: Scorecard, most: int) -> list[tuple[str, ...]]:
     list of tuple of str
     """
     form, frame = card.format, card.table
-    # Those who are judged, the least expected first; then those who are too few to be.
-    order = {"too few": 1, "n/a": 2}
-    frame = frame.assign(last=frame["signal"].map(order).fillna(0), far=-frame["z"].abs())
-    frame = frame.sort_values(["last", "far"], kind="stable")
+    frame = least_expected_first(frame)
     header: tuple[str, ...] = (
         "",
         "n",
@@ -114,7 +134,7 @@ def display_rows(card: Scorecard, most: int) -> list[tuple[str, ...]]:
             _between(form, *interval),
             _between(form, *inside(card, row["limit_low_95"], row["limit_high_95"])),
             _level(form, row["shrunk"]),
-            _rank(row["rank_low"], row["rank_high"]) if row["last"] == 0 else "n/a",
+            _rank(row) if row["signal"] not in ("too few", "n/a") else "n/a",
             str(row["signal"]),
         )
         if targeted:
@@ -123,6 +143,14 @@ def display_rows(card: Scorecard, most: int) -> list[tuple[str, ...]]:
             shown = (*shown, _level(form, row["target"]), percent, str(row["status"]))
         rows.append(shown)
     return rows
+
+
+def least_expected_first(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a card's rows: those who are judged, the least expected first, then the others."""
+    order = {"too few": 1, "n/a": 2}
+    last, far = frame["signal"].map(order).fillna(0), -frame["z"].abs()
+    keys = frame.assign(_last=last, _far=far).sort_values(["_last", "_far"], kind="stable")
+    return frame.reindex(keys.index)
 
 
 def inside(card: Scorecard, low: float, high: float) -> tuple[float, float]:
@@ -173,8 +201,6 @@ def _between(form: Format, low: float, high: float) -> str:
     return f"{form.number(low)} to {form.number(high)}"
 
 
-def _rank(low: Any, high: Any) -> str:
-    try:
-        return f"{int(low)}–{int(high)}" if int(low) < int(high) else f"{int(low)}"
-    except (TypeError, ValueError):  # pandas' NA
-        return "n/a"
+def _rank(row: dict[str, Any]) -> str:
+    low, high = int(row["rank_low"]), int(row["rank_high"])
+    return f"{low}–{high}" if low < high else f"{low}"

@@ -54,7 +54,7 @@ def between_variance(estimate: np.ndarray, variance: np.ndarray) -> tuple[float,
 
 
 def shrink(estimate: np.ndarray, variance: np.ndarray, tau2: float, mean: float) -> np.ndarray:
-    """Return ``m + tau^2 / (tau^2 + v_e) (y_e - m)``.
+    """Return ``m + tau^2 / (tau^2 + v_e) (y_e - m)``; y_e where neither varies.
 
     Parameters
     ----------
@@ -75,4 +75,7 @@ def shrink(estimate: np.ndarray, variance: np.ndarray, tau2: float, mean: float)
     >>> shrink(np.array([4.0, 4.0]), np.array([1.0, 9.0]), 3.0, 0.0)
     array([3., 1.])
     """
-    return mean + tau2 / (tau2 + variance) * (estimate - mean)
+    spread = tau2 + variance
+    # Without noise and without differences there is nothing to draw in.
+    weight = np.divide(tau2, spread, out=np.ones_like(spread), where=spread > 0)
+    return mean + weight * (estimate - mean)

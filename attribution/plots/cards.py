@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from attribution.cards import Scorecard
 
-__all__ = ["CardPlots"]
+__all__ = ["CardPlots", "caterpillar_of", "funnel_of", "subtitle"]
 
 _IMPACT = {"met": 1.0, "missed": -1.0}
 
@@ -35,21 +35,7 @@ class CardPlots:
 
     def funnel(self, ax: Axes | None = None, *, theme: Theme | None = None) -> Axes:
         """Draw each entity's adjusted KPI by its size; see `attribution.plots.funnel`."""
-        card, frame = self.card, _compared(self.card)
-        limits = ("limit_low_95", "limit_high_95", "limit_low_998", "limit_high_998")
-        shown = Funnel(
-            labels=tuple(frame["entity"]),
-            n=frame["n"].to_numpy(float),
-            value=frame["adjusted"].to_numpy(float),
-            limits=np.stack([frame[x].to_numpy(float) for x in limits]),
-            center=card.overall,
-            impact=np.array([_signal(x) for x in frame["signal"]]),
-            format=_format(card),
-            title=card.message,
-            subtitle=_subtitle(card),
-            notes=tuple(card.notes()),
-        )
-        return funnel(shown, ax, theme=theme)
+        return funnel(funnel_of(self.card, self.card.table, self.card.message), ax, theme=theme)
 
     def caterpillar(
         self, ax: Axes | None = None, *, most: int = 40, theme: Theme | None = None
@@ -58,32 +44,7 @@ class CardPlots:
 
         Beyond it those nearest to their expectation are left out, and counted.
         """
-        card, frame = self.card, _compared(self.card)
-        frame = frame[frame["signal"] != "too few"]
-        kept = frame["z"].abs().sort_values(ascending=False, kind="stable").index[:most]
-        left = len(frame) - len(kept)
-        frame = frame.loc[kept].sort_values("adjusted", ascending=not card.higher, kind="stable")
-        low, high = frame["conf_low"].to_numpy(float), frame["conf_high"].to_numpy(float)
-        sign = 1.0 if card.higher else -1.0
-        ranks = [
-            f"{a}–{b}" if a < b else f"{a}"
-            for a, b in zip(frame["rank_low"], frame["rank_high"], strict=True)
-        ]
-        note = [f"{left:,} entities nearer to their expectation are not shown."] if left else []
-        shown = Caterpillar(
-            labels=tuple(frame["entity"]),
-            value=frame["adjusted"].to_numpy(float),
-            low=low,
-            high=high,
-            ranks=tuple(ranks),
-            target=frame["target"].to_numpy(float),
-            center=card.overall,
-            impact=sign * ((low > card.overall) * 1.0 - (high < card.overall)),
-            format=_format(card),
-            title=card.message,
-            subtitle=_subtitle(card),
-            notes=(*note, *card.notes()),
-        )
+        shown = caterpillar_of(self.card, self.card.table, self.card.message, most)
         return caterpillar(shown, ax, theme=theme)
 
     def status(self, ax: Axes | None = None, *, most: int = 30, theme: Theme | None = None) -> Axes:
@@ -93,7 +54,7 @@ class CardPlots:
         """
         theme = theme or Theme.in_use()
         pen, card = Pen.of(theme), self.card
-        frame, form = card.over_time(), _format(card)
+        frame, form = card.over_time(), _format(_compared(card.table), card)
         targeted = card.goals is not None
         if targeted:
             frame["impact"] = [_IMPACT.get(x, 0.0) for x in frame["status"]]
@@ -116,13 +77,85 @@ class CardPlots:
             return draw_grid(grid, plan, ax, pen)
 
 
-def _compared(card: Scorecard) -> pd.DataFrame:
-    frame = card.frame
+def funnel_of(card: Scorecard, frame: pd.DataFrame, title: str) -> Funnel:
+    """Return what a funnel plot of a card's rows draws.
+
+    Parameters
+    ----------
+    card : Scorecard
+    frame : DataFrame
+        Those of its rows that are shown.
+    title : str
+
+    Returns
+    -------
+    Funnel
+    """
+    frame = _compared(frame)
+    limits = ("limit_low_95", "limit_high_95", "limit_low_998", "limit_high_998")
+    return Funnel(
+        labels=tuple(frame["entity"]),
+        n=frame["n"].to_numpy(float),
+        value=frame["adjusted"].to_numpy(float),
+        limits=np.stack([frame[x].to_numpy(float) for x in limits]),
+        center=card.overall,
+        impact=np.array([_signal(x) for x in frame["signal"]]),
+        format=_format(frame, card),
+        title=title,
+        subtitle=subtitle(card),
+        notes=tuple(card.notes()),
+    )
+
+
+def caterpillar_of(card: Scorecard, frame: pd.DataFrame, title: str, most: int = 40) -> Caterpillar:
+    """Return what a caterpillar plot of a card's rows draws: those furthest from expectation.
+
+    Parameters
+    ----------
+    card : Scorecard
+    frame : DataFrame
+        Those of its rows that are shown.
+    title : str
+    most : int
+
+    Returns
+    -------
+    Caterpillar
+    """
+    frame = _compared(frame)
+    frame = frame[frame["signal"] != "too few"]
+    kept = frame["z"].abs().sort_values(ascending=False, kind="stable").index[:most]
+    left = len(frame) - len(kept)
+    frame = frame.loc[kept].sort_values("adjusted", ascending=not card.higher, kind="stable")
+    low, high = frame["conf_low"].to_numpy(float), frame["conf_high"].to_numpy(float)
+    sign = 1.0 if card.higher else -1.0
+    ranks = [
+        f"{a}–{b}" if a < b else f"{a}"
+        for a, b in zip(frame["rank_low"], frame["rank_high"], strict=True)
+    ]
+    note = [f"{left:,} entities nearer to their expectation are not shown."] if left else []
+    return Caterpillar(
+        labels=tuple(frame["entity"]),
+        value=frame["adjusted"].to_numpy(float),
+        low=low,
+        high=high,
+        ranks=tuple(ranks),
+        target=frame["target"].to_numpy(float),
+        center=card.overall,
+        impact=sign * ((low > card.overall) * 1.0 - (high < card.overall)),
+        format=_format(frame, card),
+        title=title,
+        subtitle=subtitle(card),
+        notes=(*note, *card.notes()),
+    )
+
+
+def _compared(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["adjusted"].notna()]
 
 
-def _format(card: Scorecard) -> Format:
-    spread = float(np.ptp(_compared(card)["adjusted"]))
+def _format(frame: pd.DataFrame, card: Scorecard) -> Format:
+    spread = float(np.ptp(frame["adjusted"])) if len(frame) else 0.0
     return Format.fitting(card.metric.display_unit, spread)
 
 
@@ -133,7 +166,8 @@ def _signal(text: str) -> float:
     return side * (2.0 if "99.8" in text else 1.0)
 
 
-def _subtitle(card: Scorecard, period: bool = True) -> str:
+def subtitle(card: Scorecard, period: bool = True) -> str:
+    """Return what is shown, in which unit, by whom, when."""
     unit = f" in {card.metric.display_unit}" if card.metric.display_unit else ""
     lower = " (lower is better)" if card.metric.better == "lower" else ""
     cells = f", adjusted for {' × '.join(card.adjust_for)}" if card.adjust_for else ""
@@ -165,9 +199,9 @@ def _status_words(card: Scorecard, pen: Pen, targeted: bool, left: int, labels: 
     if pen.lacks([card.message, *labels]):
         notes.append(MISSING_NOTE)
     what = "status" if targeted else "signal"
-    subtitle = f"{_subtitle(card, period=False)}; {what} of each period by itself"
+    line = f"{subtitle(card, period=False)}; {what} of each period by itself"
     title = _target_message(card) if targeted else card.message
-    return Words(title, subtitle, tuple(keys), tuple(notes))
+    return Words(title, line, tuple(keys), tuple(notes))
 
 
 def _target_message(card: Scorecard) -> str:

@@ -56,6 +56,22 @@ class Funnel:
     subtitle: str
     notes: tuple[str, ...] = ()
 
+    def reach(self) -> tuple[float, float]:
+        """Return the values that are judged, with the limits as far as they help to see them."""
+        judged = ~np.isnan(self.impact)
+        value = self.value[judged] if judged.any() else self.value
+        reach = [value.min(), value.max(), self.center]
+        if judged.any():
+            inner = self.limits[:2, judged]
+            spread = 1.5 * (max(reach) - min(reach)) or abs(self.center) or 1.0
+            reach += [
+                max(inner.min(), self.center - spread),
+                min(inner.max(), self.center + spread),
+            ]
+        low, high = float(min(reach)), float(max(reach))
+        room = 0.06 * (high - low) or 1.0
+        return low - room, high + room
+
 
 def funnel(shown: Funnel, ax: Axes | None = None, *, theme: Theme | None = None) -> Axes:
     """Draw entities by size with funnel limits.
@@ -91,7 +107,7 @@ def funnel(shown: Funnel, ax: Axes | None = None, *, theme: Theme | None = None)
         width = WIDTH if ax is None else place_size(ax)[0]
         words = _words(shown, pen)
         above, below = words.heights(pen, width)
-        scale = _ticks(*_range(shown))
+        scale = _ticks(*shown.reach())
         left = PAD + max(pen.width(shown.format.level(y), theme.size) for y in scale) + GAP
         bottom = PAD + below + 4 * theme.size + GAP
         margins = Margins(left, PAD + GAP, PAD + above + GAP, bottom)
@@ -103,22 +119,8 @@ def funnel(shown: Funnel, ax: Axes | None = None, *, theme: Theme | None = None)
     return ax
 
 
-def _range(shown: Funnel) -> tuple[float, float]:
-    """The values that are judged, with the limits as far as they help to see them."""
-    judged = ~np.isnan(shown.impact)
-    value = shown.value[judged] if judged.any() else shown.value
-    reach = [value.min(), value.max(), shown.center]
-    if judged.any():
-        inner = shown.limits[:2, judged]
-        spread = 1.5 * (max(reach) - min(reach)) or abs(shown.center) or 1.0
-        reach += [max(inner.min(), shown.center - spread), min(inner.max(), shown.center + spread)]
-    low, high = float(min(reach)), float(max(reach))
-    room = 0.06 * (high - low) or 1.0
-    return low - room, high + room
-
-
 def _inside(shown: Funnel) -> np.ndarray:
-    low, high = _range(shown)
+    low, high = shown.reach()
     return (shown.value >= low) & (shown.value <= high)
 
 
@@ -131,7 +133,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 def _draw(ax: Axes, shown: Funnel, scale: list[float], pen: Pen) -> None:
     theme = pen.theme
-    low, high = _range(shown)
+    low, high = shown.reach()
     most = float(shown.n.max()) * 1.04
     ax.set(xlim=(0, most), ylim=(low, high), xticks=[], yticks=[])
     ax.set_facecolor("none")
@@ -145,10 +147,16 @@ def _draw(ax: Axes, shown: Funnel, scale: list[float], pen: Pen) -> None:
             label="_limit", zorder=1,
         )  # fmt: skip
     ax.plot([0, most], [shown.center] * 2, color=theme.ink, linewidth=0.9, label="_center")
-    for i in order[_inside(shown)[order]]:
-        color, face = _color(float(shown.impact[i]), theme)
+    inside = order[_inside(shown)[order]]
+    # Those outside last, on top; one artist a kind, since there may be a hundred thousand.
+    for impact in (np.nan, 0.0, 1.0, -1.0, 2.0, -2.0):
+        same = np.isnan(shown.impact) if np.isnan(impact) else shown.impact == impact
+        some = inside[same[inside]]
+        if not len(some):
+            continue
+        color, face = _color(impact, theme)
         ax.plot(
-            [shown.n[i]], [shown.value[i]], marker="o", markersize=5.0, linestyle="none",
+            shown.n[some], shown.value[some], marker="o", markersize=5.0, linestyle="none",
             color=color, markerfacecolor=face, label="_entity", zorder=3, clip_on=False,
         )  # fmt: skip
     _name(ax, shown, pen)

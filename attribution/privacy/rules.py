@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from attribution.cube import Cube
 from attribution.errors import ColumnNotFoundError, OptionError, check_option, listing, nearest
 
-__all__ = ["Privacy", "anonymous"]
+__all__ = ["Privacy", "anonymous", "pseudonyms", "without_names"]
 
 PEOPLE = ("hidden", "pseudonyms", "names")
 _LEAST_KEY = 8
@@ -136,7 +137,7 @@ def anonymous(cube: Cube, privacy: Privacy) -> Cube:
         for d in people:
             if d in cube.dimensions:
                 levels = cube.levels[cube.dimension_index(d)]
-                names = _pseudonyms(d, levels, privacy.key)
+                names = pseudonyms(d, levels, privacy.key)
                 cube = cube.merge_levels(d, dict(zip(levels, names, strict=True)))
     # What was renamed or merged, and into what, is the very secret.
     kept = {d: merged for d, merged in mapping.items() if d not in people}
@@ -151,12 +152,56 @@ def _nameless(dimension: str, levels: str | list[str], key: str | None) -> str |
     several = [levels] if isinstance(levels, str) else levels
     if key is None:
         return "one" if len(several) == 1 else f"{len(several)} of them"
-    found = _pseudonyms(dimension, several, key)
+    found = pseudonyms(dimension, several, key)
     return found[0] if isinstance(levels, str) else found
 
 
-def _pseudonyms(dimension: str, levels: Sequence[str], key: str) -> list[str]:
+def pseudonyms(dimension: str, levels: Sequence[str], key: str) -> list[str]:
+    """Return what levels of people are called: the same key gives the same names in every file.
+
+    Parameters
+    ----------
+    dimension : str
+    levels : sequence of str
+    key : str
+
+    Returns
+    -------
+    list of str
+    """
     return [
         "p-" + hmac.new(key.encode(), f"{dimension}\0{x}".encode(), hashlib.sha256).hexdigest()[:10]
         for x in levels
     ]
+
+
+def without_names(findings: Iterable[dict], secret: Collection[str]) -> list[dict[str, Any]]:
+    """Return findings in which those that name what is not shown say so instead.
+
+    Parameters
+    ----------
+    findings : iterable of dict
+        `code, severity, message, facts`.
+    secret : collection of str
+        Names, as facts write them.
+
+    Returns
+    -------
+    list of dict
+    """
+    words = "Withheld: it names groups that are not shown here."
+    return [
+        f if _texts(f["facts"]).isdisjoint(secret) else {**f, "message": words, "facts": {}}
+        for f in findings
+    ]
+
+
+def _texts(value: Any) -> set[str]:
+    """All texts in a finding's facts, with the parts of joined names."""
+    if isinstance(value, str):
+        return {value, *value.split(" × ")}
+    if isinstance(value, Mapping):
+        return set().union(*(_texts(k) | _texts(v) for k, v in value.items()), set())
+    if isinstance(value, list | tuple):
+        return set().union(*(_texts(v) for v in value), set())
+    return set()

@@ -23,7 +23,7 @@ from attribution.errors import IdentificationError, OptionError, PeriodError
 from attribution.metrics import Mean, Rate, Ratio
 from attribution.plain import SCHEMA, plain, records
 from attribution.privacy.named import ShownCauses, shown_causes
-from attribution.privacy.rules import Privacy, anonymous
+from attribution.privacy.rules import Privacy, anonymous, without_names
 from attribution.privacy.suppression import suppressed
 from attribution.quality import findings
 from attribution.summary import headline
@@ -245,11 +245,7 @@ class Shown:
     @cached_property
     def findings(self) -> list[dict[str, Any]]:
         """The findings; those that name what is not shown say so instead."""
-        secret = set(self._secret())
-        return [
-            f if secret.isdisjoint(_texts(f["facts"])) else _withheld(f)
-            for f in findings(self.change)
-        ]
+        return without_names(findings(self.change), set(self._secret()))
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
@@ -471,22 +467,3 @@ def _with_sum(kept: pd.DataFrame, summed: pd.DataFrame, label: str) -> pd.DataFr
         if weight.sum() > 0:
             row[f"rate_{when}"] = float((weight * rate.fillna(0.0)).sum() / weight.sum())
     return pd.concat([kept, pd.DataFrame([row])], ignore_index=True)
-
-
-def _texts(value: Any) -> set[str]:
-    """All texts in a finding's facts, with the parts of joined names."""
-    if isinstance(value, str):
-        return {value, *value.split(" × ")}
-    if isinstance(value, Mapping):
-        return set().union(*(_texts(k) | _texts(v) for k, v in value.items()), set())
-    if isinstance(value, list | tuple):
-        return set().union(*(_texts(v) for v in value), set())
-    return set()
-
-
-def _withheld(finding: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **finding,
-        "message": "Withheld: it names groups that are not shown here.",
-        "facts": {},
-    }

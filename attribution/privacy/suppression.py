@@ -49,7 +49,8 @@ def suppressed(tables: Sequence[np.ndarray], n: np.ndarray, least: int) -> list[
     while True:
         for mask, count in zip(masks, counts, strict=True):
             _complement(mask, count, least)
-        if not any(mask.any() for mask in masks):
+        # Two groups of one table cannot be told apart by what else it shows.
+        if not any(mask.any() for mask in masks) or len(tables) == 1:
             return masks
         given_away = _worked_out(groups, masks)
         if not given_away:

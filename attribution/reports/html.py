@@ -26,7 +26,14 @@ from attribution.summary import verdict_text
 if TYPE_CHECKING:
     from attribution.result import Attribution
 
-__all__ = ["Beside", "html_file", "write_html"]
+__all__ = [
+    "Beside",
+    "colors_of",
+    "html_file",
+    "shortened_label",
+    "write_html",
+    "written_value",
+]
 
 _MOST_BYTES = 1_000_000
 # Rows of all level tables together, levels that can be drilled into: less until the page is small.
@@ -151,14 +158,15 @@ def _content(shown: Shown, rows: int, drills: list[Drill]) -> dict[str, Any]:
         "causes": shown.causes,
         "findings": shown.findings,
         "withheld": shown.withheld,
-        "provenance": [(k, _written(v)) for k, v in shown.provenance.items()],
-        "colors": _colors(theme),
-        "dark": _colors(theme.dark()),
-        "shorten": _shorten,
+        "provenance": [(k, written_value(v)) for k, v in shown.provenance.items()],
+        "colors": colors_of(theme),
+        "dark": colors_of(theme.dark()),
+        "shorten": shortened_label,
     }
 
 
-def _colors(theme: Theme) -> dict[str, str]:
+def colors_of(theme: Theme) -> dict[str, str]:
+    """Return the colors that the style of a page names."""
     names = ("good", "bad", "neutral", "current", "baseline", "ink", "quiet", "paper")
     return {name: getattr(theme, name) for name in names}
 
@@ -374,7 +382,7 @@ def _crossed(crossing: Crossing, part: Part | None, largest: float) -> dict[str,
 # -- words ----------------------------------------------------------------------------------------
 
 
-def _shorten(text: str) -> str:
+def shortened_label(text: str) -> str:
     """A label that is shown in a table: the middle of a very long one is left out."""
     if len(text) <= _LONGEST:
         return text
@@ -389,5 +397,6 @@ def _number(x: Any) -> float:
     return float("nan") if _null(x) else float(x)
 
 
-def _written(value: Any) -> str:
+def written_value(value: Any) -> str:
+    """Return a value of the provenance as text."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -66,8 +66,9 @@
         const rows = [...body.rows];
         rows.sort((a, b) => {
           const [x, y] = [value(a, j), value(b, j)];
-          if (j === 0) return sign * x.localeCompare(y, undefined, {numeric: true});
-          if (x === "" || y === "") return (x === "") - (y === "");
+          if (j > 0 && (x === "" || y === "")) return (x === "") - (y === "");
+          if (j === 0 || Number.isNaN(Number(x) + Number(y)))
+            return sign * x.localeCompare(y, undefined, {numeric: true});
           return sign * (Number(x) - Number(y));
         });
         body.append(...rows);

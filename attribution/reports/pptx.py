@@ -20,7 +20,7 @@ from attribution.reports.files import repeatable, write_file
 if TYPE_CHECKING:
     from attribution.result import Attribution
 
-__all__ = ["new_deck", "pptx_file", "save_deck", "write_pptx"]
+__all__ = ["describe_deck", "new_deck", "pptx_file", "save_deck", "write_pptx"]
 
 
 def write_pptx(
@@ -78,7 +78,7 @@ def pptx_file(
     """Write the deck of what may be shown; see `write_pptx`."""
     deck = open_deck(template, append_to, layout)
     if append_to is None:
-        _describe(deck, shown.bridge.message)
+        describe_deck(deck, shown.bridge.message)
     _add(deck, shown, trend)
     return save_deck(deck, path)
 
@@ -103,7 +103,7 @@ def new_deck(title: str, template: str | Path | None) -> Deck:
         As in `write_pptx`.
     """
     deck = open_deck(template, None, None)
-    _describe(deck, title)
+    describe_deck(deck, title)
     return deck
 
 
@@ -136,7 +136,8 @@ def _add(deck: Deck, shown: Shown, trend: Any) -> None:
     findings_slide(deck, shown)
 
 
-def _describe(deck: Deck, title: str) -> None:
+def describe_deck(deck: Deck, title: str) -> None:
+    """Set the title and author of a file."""
     properties = deck.presentation.core_properties
     properties.title, properties.author = title[:255], "kpi-attribution"
     properties.last_modified_by, properties.revision = "", 1

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attribution.bridge import Bar
 from attribution.privacy import Privacy, Shown, protect
 from attribution.reports.files import CREATED, write_file
+from attribution.reports.workbook.about import (
+    FINDINGS,
+    PROVENANCE,
+    write_findings,
+    write_provenance,
+)
 from attribution.reports.workbook.cells import live, write_cells
 from attribution.reports.workbook.chart import CHART, write_chart
 from attribution.reports.workbook.levels import alpha_ranges, effect_total, write_levels
 from attribution.reports.workbook.rates import write_rates
 from attribution.reports.workbook.sheets import (
+    AS_TEXT,
     CELLS,
     RATES,
     Book,
@@ -21,8 +27,8 @@ from attribution.reports.workbook.sheets import (
     Formats,
     cell,
     column_range,
+    prepare,
     put,
-    put_table,
     sheet_names,
 )
 from attribution.summary import verdict_text
@@ -32,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["excel_file", "write_excel"]
 
-BRIDGE, FINDINGS, PROVENANCE = "Bridge", "Findings", "Provenance"
+BRIDGE = "Bridge"
 _TOP = 8
 # Of the rows of a bridge thousands may be entries; a workbook shows these and the sum of the rest.
 _MOST_ROWS = 400
@@ -86,8 +92,7 @@ def excel_file(shown: Shown, path: str | Path) -> Path:
 def _write(shown: Shown, path: Path) -> None:
     import xlsxwriter
 
-    options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    with xlsxwriter.Workbook(str(path), options) as file:
+    with xlsxwriter.Workbook(str(path), AS_TEXT) as file:
         file.set_properties(
             {"title": shown.bridge.message[:255], "created": CREATED, "author": "kpi-attribution"}
         )
@@ -105,12 +110,7 @@ def _write_sheets(book: Book) -> None:
     sheets += [RATES] if book.live and fitted else []
     for name in [*sheets, FINDINGS, PROVENANCE, CHART]:
         sheet = book.file.add_worksheet(name)
-        # XlsxWriter searches every formula for some thirty functions of newer spreadsheets, which
-        # takes longer than all the rest; these formulas use none of them.
-        sheet._prepare_formula = _without_sign
-        sheet.set_landscape()
-        sheet.set_paper(9)
-        sheet.fit_to_pages(1, 0)
+        prepare(sheet)
     cells = None
     if book.live:
         cells = write_cells(book.sheet(CELLS), change, book.formats, alpha_ranges(book))
@@ -119,12 +119,8 @@ def _write_sheets(book: Book) -> None:
     for dimension in book.level_sheets:
         write_levels(book, dimension, cells)
     _bridge(book, cells)
-    _findings(book)
-    _provenance(book)
-
-
-def _without_sign(formula: str, *_: Any) -> str:
-    return formula.removeprefix("=")
+    write_findings(book.sheet(FINDINGS), book.formats, book.shown.findings)
+    write_provenance(book.sheet(PROVENANCE), book.formats, _provenance(book))
 
 
 def _bridge(book: Book, cells: CellSheet | None) -> None:
@@ -217,31 +213,10 @@ def _effect(book: Book, bar: Bar, cells: CellSheet | None) -> str:
     return f"=SUM({cells.whole(line.effect)})"
 
 
-def _findings(book: Book) -> None:
-    sheet, plain = book.sheet(FINDINGS), book.formats(valign="top")
-    wrapped = book.formats(text_wrap=True, valign="top")
-    rows = [[f["severity"], f["code"], f["message"]] for f in book.shown.findings]
-    header = ["severity", "code", "what a reader must know"]
-    last = put_table(sheet, 0, header, rows, [plain, plain, wrapped], book.head)
-    sheet.set_column(0, 0, 10)
-    sheet.set_column(1, 1, 24)
-    sheet.set_column(2, 2, 110)
-    sheet.freeze_panes(1, 0)
-    sheet.autofilter(0, 0, last - 1, 2)
-
-
-def _provenance(book: Book) -> None:
-    sheet, wrapped = book.sheet(PROVENANCE), book.formats(valign="top", text_wrap=True)
+def _provenance(book: Book) -> list[tuple[str, Any]]:
     effects = "live formulas over the cells" if book.live else "values: the cells are not shown"
-    rows = [["effects in this workbook", effects]]
-    rows += [[key, _written(value)] for key, value in book.shown.provenance.items()]
-    rows += [["not shown", x] for x in book.shown.withheld]
-    put_table(sheet, 0, ["what", "value"], rows, [wrapped, wrapped], book.head)
-    sheet.set_column(0, 0, 26)
-    sheet.set_column(1, 1, 100)
-
-
-def _written(value: Any) -> str | float | None:
-    if isinstance(value, str | float | int) and not isinstance(value, bool):
-        return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    return [
+        ("effects in this workbook", effects),
+        *book.shown.provenance.items(),
+        *(("not shown", x) for x in book.shown.withheld),
+    ]

@@ -12,6 +12,7 @@ from attribution.bridge import Bar, Bridge
 from attribution.cube import Cube
 from attribution.decompose import decompose
 from attribution.errors import OptionError, listing, nearest
+from attribution.filed import Filed
 from attribution.formatting import Format
 from attribution.goals import Labels, numbers_by_segment, read_goals, target_columns
 from attribution.labels import label_of
@@ -176,7 +177,7 @@ def _check_there(found: Any, there: Any, parameter: str) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class WhatIf:
+class WhatIf(Filed):
     """The overall KPI as it is and as it would be; made by `attribution.targets.whatif`.
 
     Attributes

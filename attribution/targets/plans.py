@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attribution.errors import ColumnTypeError, OptionError, check_option, listing
+from attribution.filed import Filed
 from attribution.formatting import Format
 from attribution.goals import Labels, day
 from attribution.labels import label_of
@@ -63,7 +64,7 @@ class Version:
 
 
 @dataclass(frozen=True, eq=False)
-class Targets:
+class Targets(Filed):
     """Targets per segment; made by `attribution.targets.plan` and `cascade`.
 
     Attributes
@@ -309,7 +310,7 @@ class Targets:
     @property
     def message(self) -> str:
         """The headline."""
-        last, form = self.versions[-1], self._format
+        last, form = self.versions[-1], self.format
         asked = int((np.abs(last.columns["change"]) > 0).sum())
         when = "" if last.effective is None else f", from {last.effective}"
         return (
@@ -318,13 +319,14 @@ class Targets:
         )
 
     @property
-    def _format(self) -> Format:
+    def format(self) -> Format:
+        """How numbers of this KPI are written."""
         largest = float(np.abs(self.versions[-1].columns["change"]).max(initial=0.0))
         return Format.fitting(self.metric.display_unit, largest)
 
     def display_rows(self) -> list[tuple[str, ...]]:
         """Return the latest version as it is shown, a header first."""
-        last, form = self.versions[-1], self._format
+        last, form = self.versions[-1], self.format
         rows: list[tuple[str, ...]] = [
             ("", "share", "n", "baseline", "target", "change", "detectable", "n needed", "")
         ]

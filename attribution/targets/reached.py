@@ -13,6 +13,7 @@ from scipy import special
 from attribution.bridge import Bar, Bridge
 from attribution.decompose.against import PARTS, Against
 from attribution.errors import listing
+from attribution.filed import Filed
 from attribution.formatting import Format
 from attribution.goals import Labels, status
 from attribution.goals import completion as ratio_reached
@@ -62,7 +63,7 @@ class Reached:
 
 
 @dataclass(frozen=True, eq=False)
-class Completion:
+class Completion(Filed):
     """How far targets were met; made by `attribution.targets.completion`.
 
     Attributes
@@ -318,14 +319,15 @@ class Completion:
         return pd.DataFrame(found, columns=["code", "severity", "message", "facts"])
 
     @property
-    def _format(self) -> Format:
+    def format(self) -> Format:
+        """How numbers of this KPI are written."""
         gap = self.against.actual - self.against.planned
         return Format.fitting(self.metric.display_unit, gap)
 
     @property
     def message(self) -> str:
         """The headline."""
-        t, form = self.total, self._format
+        t, form = self.total, self.format
         gap = t.actual - t.planned
         words = {
             "met": "met its target",
@@ -374,7 +376,7 @@ class Completion:
     def notes(self) -> list[str]:
         """Return the small print."""
         units = "rows" if not self.units.clustered else "clusters"
-        t, form = self.total, self._format
+        t, form = self.total, self.format
         return [
             f"Targets at the actual mix: {form.level(t.adjusted)} ({t.status_adjusted}). "
             f"n = {int(self.n.sum()):,}, {100 * self.conf_level:g} % intervals over "
@@ -383,7 +385,7 @@ class Completion:
 
     def summary(self) -> str:
         """Return headline, why, how many, and findings as text."""
-        form, effects, rates = self._format, self.effects, self.rates
+        form, effects, rates = self.format, self.effects, self.rates
         lines = [f"{self.message}.", ""]
         for row in effects[effects["estimate"] != 0].to_dict(orient="records"):
             interval = form.interval(row["conf_low"], row["conf_high"])

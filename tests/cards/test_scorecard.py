@@ -316,6 +316,15 @@ def test_all_right_is_never_outside_the_limits_of_a_few_rows():
     assert row["signal"] == "as expected"
 
 
+def test_a_kpi_that_never_varies_is_known_for_certain():
+    data = reviews().assign(seconds=lambda x: 50.0 * x.n)
+    card = at.scorecard(data, at.Ratio("seconds", "n"), "site", adjust_for="queue", target=50)
+    frame = card.frame
+    assert np.isfinite(frame[NUMBERS].astype(float)).all(axis=None)
+    assert frame["shrunk"].to_numpy() == pytest.approx(np.full(8, 50.0))
+    assert "nan" not in str(card).lower()
+
+
 def test_several_columns_tell_the_entities():
     card = at.scorecard(reviews(), "ok / n", ["site", "queue"], target={("S0", "ads"): 0.9})
     assert card.frame.loc[0, ["entity", "site", "queue"]].tolist() == ["S0 × ads", "S0", "ads"]

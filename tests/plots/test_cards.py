@@ -37,7 +37,8 @@ def _artists(ax, role):
 def test_the_funnel_draws_every_entity_where_it_is(card, tmp_path):
     ax = card.plot.funnel()
     frame = card.frame[card.frame["signal"] != "too few"]
-    drawn = {(float(x.get_xdata()[0]), float(x.get_ydata()[0])) for x in _artists(ax, "entity")}
+    points = [x.get_xydata() for x in _artists(ax, "entity")]
+    drawn = {(float(n), float(value)) for n, value in np.concatenate(points)}
     assert {
         (float(a), float(b)) for a, b in zip(frame["n"], frame["adjusted"], strict=True)
     } <= drawn

@@ -17,6 +17,9 @@ import attribution as at
 # Conditions, wildcards and formulas to a spreadsheet; markup to a browser; equal but for case.
 QUEUES = ["=cmd|' /C calc'!A0", "<30", "@left", "id", "ID"]
 MARKETS = ["*", "JP", "+1", "<b>x</b>"]
+FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         "--window-size=1200,1600"]  # fmt: skip
 ASK = {"period": "month", "baseline": "2026-08", "current": "2026-09"}
 
 
@@ -63,6 +66,25 @@ def demo() -> at.Attribution:
         weight="weight",
         where="design != 'targeted'",
     )
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    driver = shutil.which("chromedriver")
+    binary = shutil.which("chromium")
+    if not driver or not binary:
+        pytest.skip("chromium and chromium-driver are not installed")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options=options, service=Service(driver))
+    yield opened
+    opened.quit()
 
 
 @pytest.fixture(scope="session")

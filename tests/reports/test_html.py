@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 
 import pandas as pd
 import pytest
@@ -13,33 +12,10 @@ from attribution.errors import OptionError
 
 from .conftest import ASK, MARKETS, QUEUES
 
-FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync",
-         "--window-size=1200,1600"]  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def report(change, tmp_path_factory):
     return change.to_html(tmp_path_factory.mktemp("html") / "report.html")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    driver = shutil.which("chromedriver")
-    binary = shutil.which("chromium")
-    if not driver or not binary:
-        pytest.skip("chromium and chromium-driver are not installed")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    opened = webdriver.Chrome(options=options, service=Service(driver))
-    yield opened
-    opened.quit()
 
 
 def test_numbers_are_read_back_and_add_up(report, change):

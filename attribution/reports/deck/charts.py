@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from attribution.bridge import Bridge
+from attribution.plots.funnel import Funnel
 from attribution.plots.theme import Theme
 from attribution.reports.columns import Stacked, colors, stacked
 from attribution.reports.deck.page import Area, Slide
 from attribution.reports.textfit import clean, fitted
 
-__all__ = ["bar_chart", "describe", "line_chart", "waterfall_chart"]
+__all__ = ["bar_chart", "describe", "funnel_chart", "line_chart", "waterfall_chart"]
 
 _LONGEST_ALT = 2_000
+# Points of a line, of one kind of mark, and how many of those outside are named.
+_LINE_POINTS, _MOST_POINTS, _NAMED = 60, 1_500, 8
 # Room for a label above a column, as a part of the axis.
 _LABEL = 0.1
 
@@ -200,6 +205,122 @@ def line_chart(
     _category_axis(chart, theme, 11)
     chart.has_legend = False
     describe(slide.page.shapes[-1], alternative)
+
+
+def funnel_chart(slide: Slide, area: Area, shown: Funnel, alternative: str) -> None:
+    """Draw entities by size with their funnel limits, those outside named.
+
+    Parameters
+    ----------
+    slide : Slide
+    area : Area
+    shown : Funnel
+    alternative : str
+    """
+    from pptx.chart.data import XyChartData
+    from pptx.dml.color import RGBColor
+    from pptx.enum.chart import (
+        XL_CHART_TYPE,
+        XL_LABEL_POSITION,
+        XL_LEGEND_POSITION,
+        XL_MARKER_STYLE,
+    )
+    from pptx.enum.dml import MSO_LINE
+    from pptx.util import Pt
+
+    theme, factor = Theme.in_use(), shown.format.factor
+    data = XyChartData(number_format="0.00")
+    marks = _marks(shown, theme)
+    for name, (members, _) in marks.items():
+        series = data.add_series(name)
+        for i in members:
+            series.add_data_point(float(shown.n[i]), float(shown.value[i]) * factor)
+    order = np.argsort(shown.n, kind="stable")
+    order = order[~np.isnan(shown.impact[order])]
+    # A line needs no more points than a screen has room for.
+    order = order[np.unique(np.linspace(0, len(order) - 1, _LINE_POINTS).astype(int))]
+    lines = (("95 % limits", 0), ("95 % upper", 1), ("99.8 % limits", 2), ("99.8 % upper", 3))
+    for name, row in lines if len(order) else ():
+        series = data.add_series(name)
+        for i in order:
+            series.add_data_point(float(shown.n[i]), float(shown.limits[row, i]) * factor)
+    ends = (0.0, float(shown.n.max()))
+    series = data.add_series("all")
+    for n in ends:
+        series.add_data_point(n, shown.center * factor)
+    chart = _add(slide, area, XL_CHART_TYPE.XY_SCATTER, data, "Funnel plot")
+    drawn = {one.name: one for one in chart.plots[0].series}
+    for name, (members, color) in marks.items():
+        one = drawn[name]
+        one.format.line.fill.background()
+        one.marker.style, one.marker.size = XL_MARKER_STYLE.CIRCLE, 7
+        _fill(one.marker.format, color)
+        one.marker.format.line.fill.background()
+        if name not in ("better", "worse"):
+            continue
+        far = np.argsort(-np.abs(shown.value[members] - shown.center), kind="stable")[:_NAMED]
+        for k in far:
+            label = one.points[int(k)].data_label
+            label.position = XL_LABEL_POSITION.RIGHT
+            label.text_frame.text = fitted(shown.labels[members[k]], 110, 9)
+            label.text_frame.paragraphs[0].runs[0].font.size = Pt(9)
+    for name, one in drawn.items():
+        if name in marks:
+            continue
+        one.smooth = False
+        one.marker.style = XL_MARKER_STYLE.NONE
+        one.format.line.width = Pt(1.25 if name == "all" else 1.0)
+        color = theme.ink if name == "all" else theme.quiet
+        one.format.line.color.rgb = RGBColor.from_string(color.lstrip("#"))
+        if name.startswith("99.8"):
+            one.format.line.dash_style = MSO_LINE.DASH
+    _funnel_axes(chart, shown, theme)
+    chart.has_legend = True
+    chart.legend.position, chart.legend.include_in_layout = XL_LEGEND_POSITION.BOTTOM, False
+    chart.legend.font.size = Pt(10)
+    names = [one.name for one in chart.plots[0].series]
+    _hide_legend_entries(chart, [i for i, x in enumerate(names) if x.endswith("upper")])
+    describe(slide.page.shapes[-1], alternative)
+
+
+def _marks(shown: Funnel, theme: Theme) -> dict[str, tuple[np.ndarray, str]]:
+    """Which entities are drawn in which color; of very many those in the middle are thinned."""
+    impact = np.nan_to_num(shown.impact)
+    few = np.isnan(shown.impact)
+    kinds = {
+        "as expected": ((impact == 0) & ~few, theme.neutral),
+        "too few": (few, theme.tint(theme.baseline)),
+        "better": (impact > 0, theme.good),
+        "worse": (impact < 0, theme.bad),
+    }
+    found = {}
+    for name, (mask, color) in kinds.items():
+        members = np.flatnonzero(mask)
+        members = members[:: max(len(members) // _MOST_POINTS, 1)]
+        if len(members):
+            found[name] = (members, color)
+    return found
+
+
+def _funnel_axes(chart: Any, shown: Funnel, theme: Theme) -> None:
+    from matplotlib.ticker import MaxNLocator
+    from pptx.util import Pt
+
+    ticks = MaxNLocator(6).tick_values(*(x * shown.format.factor for x in shown.reach()))
+    value, size = chart.value_axis, chart.category_axis
+    value.minimum_scale, value.maximum_scale = float(ticks[0]), float(ticks[-1])
+    value.major_unit = float(ticks[1] - ticks[0])
+    size.minimum_scale = 0
+    unit = f" ({shown.format.unit})" if shown.format.unit else ""
+    for axis, title in ((value, f"adjusted{unit}"), (size, "n")):
+        axis.has_major_gridlines = False
+        axis.tick_labels.font.size = Pt(10)
+        axis.has_title = True
+        axis.axis_title.text_frame.text = title
+        axis.axis_title.text_frame.paragraphs[0].runs[0].font.size = Pt(10)
+        axis.axis_title.text_frame.paragraphs[0].runs[0].font.bold = False
+    value.tick_labels.number_format, value.tick_labels.number_format_is_linked = "0.0", False
+    size.tick_labels.number_format, size.tick_labels.number_format_is_linked = "#,##0", False
 
 
 def describe(shape: Any, text: str) -> None:

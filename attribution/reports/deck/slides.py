@@ -20,7 +20,14 @@ from attribution.reports.narrative import sections
 from attribution.reports.sentences import written
 from attribution.summary import verdict_text
 
-__all__ = ["bridge_slide", "causes_slide", "findings_slide", "mix_slides", "trend_slide"]
+__all__ = [
+    "bridge_slide",
+    "causes_slide",
+    "findings_slide",
+    "mix_slides",
+    "quality_slide",
+    "trend_slide",
+]
 
 _MOST_LEVELS = 9
 _MOST_DIMENSIONS = 8
@@ -223,9 +230,27 @@ def trend_slide(deck: Deck, shown: Shown, trend: Any) -> None:
 
 def findings_slide(deck: Deck, shown: Shown) -> None:
     """How good are the data: warnings first, what does not fit in the notes."""
+    notes = [*shown.withheld, *shown.bridge.notes]
+    quality_slide(deck, shown.findings, _when(shown.bridge), notes)
+
+
+def quality_slide(
+    deck: Deck, findings: Sequence[dict[str, Any]], when: str, notes: Sequence[str]
+) -> None:
+    """Findings on a slide: warnings first, what does not fit in the speaker notes.
+
+    Parameters
+    ----------
+    deck : Deck
+    findings : sequence of dict
+    when : str
+        What was compared with what.
+    notes : sequence of str
+        The lines at the foot.
+    """
     order = {"error": 0, "warning": 1, "info": 2}
     found = sorted(
-        (f for f in shown.findings if f["severity"] != "ok"),
+        (f for f in findings if f["severity"] != "ok"),
         key=lambda f: order.get(f["severity"], 3),
     )
     warnings = sum(f["severity"] == "warning" for f in found)
@@ -234,9 +259,8 @@ def findings_slide(deck: Deck, shown: Shown) -> None:
         message = f"{warnings} finding{'s' * (warnings > 1)} to know before acting on it"
     elif found:
         message = "No warning; notes on how the numbers were made"
-    residual = next((f["message"] for f in shown.findings if f["code"] == "residual"), "")
-    slide = deck.slide(message, f"Quality of the data · {_when(shown.bridge)}",
-                       [residual, *shown.withheld, *shown.bridge.notes])  # fmt: skip
+    residual = next((f["message"] for f in findings if f["code"] == "residual"), "")
+    slide = deck.slide(message, f"Quality of the data · {when}", [residual, *notes])
     rows = [[f["severity"], f["message"]] for f in found] or [["ok", residual]]
     count = table(slide, slide.area, ["severity", "finding"], rows, [1.2, 10.0], size=12, lines=3,
                   alternative="; ".join(f"{a}: {b}" for a, b in rows))  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attribution.plots.theme import Theme
@@ -25,6 +25,7 @@ def table(
     right: Sequence[int] = (),
     size: float = 11,
     lines: int = 1,
+    fills: Mapping[tuple[int, int], str] | None = None,
     alternative: str,
 ) -> int:
     """Write a table, as many rows as there is room for.
@@ -43,6 +44,8 @@ def table(
         Of the text, in points.
     lines : int
         The most lines a cell may take; longer text loses its middle.
+    fills : mapping, optional
+        (row, column) -> the color of a cell.
     alternative : str
 
     Returns
@@ -77,7 +80,8 @@ def table(
     for i, (texts, height) in enumerate([(heads, head_height), *kept]):
         grid.rows[i].height = Pt(height)
         for j, text in enumerate(texts):
-            _cell(grid.cell(i, j), text, size, i == 0, "right" if j in right else "left")
+            fill = (fills or {}).get((i - 1, j))
+            _cell(grid.cell(i, j), text, size, i == 0, "right" if j in right else "left", fill)
     return len(kept)
 
 
@@ -88,7 +92,7 @@ def _height(texts: Sequence[str], widths: Sequence[float], size: float, bold: bo
     return deep * LINE_HEIGHT * size + 2 * 3.5
 
 
-def _cell(cell: Any, text: str, size: float, head: bool, align: str) -> None:
+def _cell(cell: Any, text: str, size: float, head: bool, align: str, fill: str | None) -> None:
     from pptx.dml.color import RGBColor
     from pptx.enum.text import MSO_ANCHOR
     from pptx.util import Pt
@@ -98,6 +102,7 @@ def _cell(cell: Any, text: str, size: float, head: bool, align: str) -> None:
     cell.margin_top = cell.margin_bottom = Pt(3)
     cell.vertical_anchor = MSO_ANCHOR.MIDDLE
     cell.fill.solid()
-    ground = theme.tint(theme.quiet, 0.15) if head else theme.paper
+    ground = theme.tint(theme.quiet, 0.15) if head else fill or theme.paper
     cell.fill.fore_color.rgb = RGBColor.from_string(ground.lstrip("#"))
-    write_text(cell.text_frame, [clean(text)], size=size, bold=head, color=theme.ink, align=align)
+    ink = theme.ink if fill is None else theme.on(fill)
+    write_text(cell.text_frame, [clean(text)], size=size, bold=head, color=ink, align=align)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from attribution.formatting import Format
     from attribution.privacy import Shown
     from attribution.result import Attribution
 
 __all__ = [
+    "AS_TEXT",
     "CELLS",
     "RATES",
     "Book",
@@ -20,6 +22,9 @@ __all__ = [
     "Formats",
     "cell",
     "column_range",
+    "effect_format",
+    "level_format",
+    "prepare",
     "put",
     "put_table",
     "quoted",
@@ -30,6 +35,8 @@ _FORBIDDEN = re.compile(r"[\[\]:*?/\\\x00-\x1f]")
 _LONGEST_NAME = 31
 # What a cell can hold.
 _LONGEST_TEXT = 32_767
+# Options of a workbook whose text stays text.
+AS_TEXT = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
 # The sheets that others refer to.
 CELLS, RATES = "Cells", "Rates"
 
@@ -71,6 +78,16 @@ class Formats:
             )
         return self._made[key]
 
+    @property
+    def head(self) -> Any:
+        """The format of table headers."""
+        return self(bold=True, bottom=1, text_wrap=True, valign="top")
+
+    @property
+    def quiet(self) -> Any:
+        """The format of small print."""
+        return self(font_color="#595959")
+
 
 @dataclass(frozen=True)
 class Book:
@@ -105,18 +122,17 @@ class Book:
     @property
     def head(self) -> Any:
         """The format of table headers."""
-        return self.formats(bold=True, bottom=1, text_wrap=True, valign="top")
+        return self.formats.head
 
     @property
     def quiet(self) -> Any:
         """The format of small print."""
-        return self.formats(font_color="#595959")
+        return self.formats.quiet
 
     @property
     def level(self) -> Any:
         """The format of levels of the KPI."""
-        percent = self.shown.bridge.format.factor == 100
-        return self.formats(num_format="0.00%" if percent else "#,##0.00##")
+        return self.formats(num_format=level_format(self.shown.bridge.format))
 
     @property
     def step(self) -> Any:
@@ -128,14 +144,38 @@ class Book:
     @property
     def effect(self) -> Any:
         """The format of effects in KPI units."""
-        if self.shown.bridge.format.factor == 100:
-            return self.formats(num_format="+0.000%;−0.000%;0.000%")
-        return self.formats(num_format="+#,##0.######;−#,##0.######;0")
+        return self.formats(num_format=effect_format(self.shown.bridge.format))
 
     @property
     def zero(self) -> Any:
         """The format of what should be 0."""
         return self.formats(num_format="0.0E+00")
+
+
+def level_format(format: Format) -> str:
+    """Return the number format of levels of a KPI."""
+    return "0.00%" if format.factor == 100 else "#,##0.00##"
+
+
+def effect_format(format: Format) -> str:
+    """Return the number format of effects, in KPI units."""
+    if format.factor == 100:
+        return "+0.000%;−0.000%;0.000%"
+    return "+#,##0.######;−#,##0.######;0"
+
+
+def prepare(sheet: Any) -> None:
+    """Make a fresh sheet quick to write and fit to print."""
+    # XlsxWriter searches every formula for some thirty functions of newer spreadsheets, which
+    # takes longer than all the rest; these formulas use none of them.
+    sheet._prepare_formula = _without_sign
+    sheet.set_landscape()
+    sheet.set_paper(9)
+    sheet.fit_to_pages(1, 0)
+
+
+def _without_sign(formula: str, *_: Any) -> str:
+    return formula.removeprefix("=")
 
 
 def put(
