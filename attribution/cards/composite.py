@@ -320,9 +320,9 @@ class CompositeScorecard(Filed):
         if len(failed) and not named:
             return f"{len(failed):,} of {len(frame):,} {nouns} fail a gate"
         if len(failed):
-            named = ", ".join(failed["entity"].head(3))
+            first = ", ".join(failed["entity"].head(3))
             more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
-            return f"{len(failed):,} of {len(frame):,} {nouns} fail a gate: {named}{more}"
+            return f"{len(failed):,} of {len(frame):,} {nouns} fail a gate: {first}{more}"
         missed = int((frame["missed"] > 0).sum())
         text = (
             f"{missed:,} of {len(frame):,} {nouns} {'misses' if missed == 1 else 'miss'} a target"

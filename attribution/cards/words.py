@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attribution.cards.parts import unit_name
@@ -201,6 +202,6 @@ def _between(form: Format, low: float, high: float) -> str:
     return f"{form.number(low)} to {form.number(high)}"
 
 
-def _rank(row: dict[str, Any]) -> str:
+def _rank(row: Mapping[Any, Any]) -> str:
     low, high = int(row["rank_low"]), int(row["rank_high"])
     return f"{low}–{high}" if low < high else f"{low}"
