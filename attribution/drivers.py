@@ -22,7 +22,7 @@ from attribution.formulas import as_function, read_factors
 if TYPE_CHECKING:
     import pandas as pd
 
-    from attribution.plots import Plots
+    from attribution.plots import FactorPlots
 
 __all__ = ["FactorEffect", "FactorTotal", "Factors", "factors"]
 
@@ -271,12 +271,11 @@ class Factors:
         return bridge if max_bars is None else bridge.condensed(max_bars)
 
     @property
-    def plot(self) -> Plots:
-        """The pictures: ``change.plot.waterfall()``."""
-        from attribution.plots import Plots
+    def plot(self) -> FactorPlots:
+        """The picture: ``change.plot.waterfall()``."""
+        from attribution.plots import FactorPlots
 
-        bridged: Any = self  # a waterfall asks for nothing but `bridge`
-        return Plots(bridged)
+        return FactorPlots(self)
 
     def summary(self) -> str:
         """Return the headline and the bridge as text."""

@@ -40,11 +40,12 @@ from attribution.privacy import protect
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from attribution.drivers import Factors
     from attribution.privacy import Privacy, Shown
     from attribution.result import Attribution
     from attribution.trends import Trend
 
-__all__ = ["Plots", "TrendPlots", "save"]
+__all__ = ["FactorPlots", "Plots", "TrendPlots", "save"]
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,19 @@ class TrendPlots:
         from attribution.plots.waterfall import waterfall
 
         return waterfall(self.trend.bridge(), ax, **options)
+
+
+@dataclass(frozen=True)
+class FactorPlots:
+    """The picture of factors, as ``change.plot``: a bridge, in which nobody has to be hidden."""
+
+    factors: Factors
+
+    def waterfall(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw what each factor contributed; see `attribution.plots.waterfall`."""
+        from attribution.plots.waterfall import waterfall
+
+        return waterfall(self.factors.bridge(), ax, **options)
 
 
 def _look(theme: Theme | None, style: str | None) -> Theme:
