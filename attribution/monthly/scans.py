@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from attribution.cube import Cube
 from attribution.errors import AttributionError
 from attribution.kpis import as_metric
 from attribution.metrics import Metric, renamed
-from attribution.source import files_of, open_database, repeated_rows
+from attribution.source import files_of, open_database, open_warehouse, repeated_rows
 
 __all__ = ["REPEATED", "Scan", "cube_of", "metric_of", "scans"]
 
@@ -76,6 +77,7 @@ class Scan:
             "volume": None if self.volume is None else resolved(self.volume, "volume"),
             "mapping": {d: m for d, m in mapping.items() if d in self.by} or None,
             "on_invalid": self.source.on_invalid,
+            "timeout": self.source.timeout,
         }
 
 
@@ -177,7 +179,7 @@ def cube_of(scan: Scan, config: ReviewConfig, cache: Path | None) -> tuple[Cube,
         cube = replace(cube, provenance=concealed(cube.provenance, config))
         if scan.source.key is not None:
             names = [scan.source.key] if isinstance(scan.source.key, str) else scan.source.key
-            cube = _with_repeated(cube, names, repeated_rows(data, names))
+            cube = _with_repeated(cube, names, repeated_rows(data, names, scan.source.timeout))
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         for stale in kept.parent.glob(f"{scan.name}-*.cube"):
@@ -188,11 +190,16 @@ def cube_of(scan: Scan, config: ReviewConfig, cache: Path | None) -> tuple[Cube,
 
 @contextmanager
 def _opened(source: Source) -> Iterator[object]:
+    query = None if source.query is None else resolved(source.query, "query")
     if source.data is not None:
         yield resolved(source.data, "data")
-    elif source.database is not None and source.query is not None:
-        with open_database(resolved(source.database, "database"), source.query) as relation:
+    elif source.database is not None and query is not None:
+        with open_database(resolved(source.database, "database"), query) as relation:
             yield relation
+    elif source.warehouse is not None:
+        address = resolved(source.warehouse, "warehouse")
+        with open_warehouse(address, source.table, query) as table:
+            yield table
 
 
 def _with_repeated(cube: Cube, key: Sequence[str], rows: int) -> Cube:
@@ -209,14 +216,22 @@ def _with_repeated(cube: Cube, key: Sequence[str], rows: int) -> Cube:
 
 
 def _key(scan: Scan, asked: Mapping[str, Any]) -> str | None:
-    """What a kept cube depends on: files by path, size and time, and all that was asked."""
+    """What a kept cube depends on: files by path, size and time, and all that was asked.
+
+    Where no time stamp tells that a source has changed (SQL, a warehouse), it depends on the day.
+    """
     source = scan.source
     place = source.data if source.data is not None else source.database
     files = files_of(resolved(place, "source")) if place is not None else None
-    wanted = source.cache if source.cache is not None else source.database is None
-    if not wanted or not files:
+    stamped = files is not None
+    wanted = source.cache if source.cache is not None else stamped and source.database is None
+    if not wanted or files == []:
         return None
-    read = [files, files_of(resolved(scan.volume, "volume")) if scan.volume else None]
-    question = [asked, source.query, source.key, scan.metrics]
+    read: list[Any] = [files if stamped else datetime.now(UTC).date().isoformat()]
+    read.append(files_of(resolved(scan.volume, "volume")) if scan.volume else None)
+    # As written: an address in a file's name could be guessed from its digest.
+    told = {k: v for k, v in asked.items() if k != "timeout"}
+    question = [told, place, source.warehouse, source.table, source.query, source.key]
+    question.append(scan.metrics)
     text = json.dumps([__version__, read, question], default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

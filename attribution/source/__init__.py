@@ -14,6 +14,7 @@ from attribution.source.planned import PlanTable, read_plan
 from attribution.source.records import read_records
 from attribution.source.request import Request
 from attribution.source.stored import files_of, open_database, repeated_rows
+from attribution.source.warehouse import open_warehouse
 
 __all__ = [
     "PlanTable",
@@ -24,6 +25,7 @@ __all__ = [
     "files_of",
     "group",
     "open_database",
+    "open_warehouse",
     "read_records",
     "repeated_rows",
 ]

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 from uuid import uuid4
 
-from attribution.errors import OptionError, SourceError
+from attribution.errors import OptionError, SourceError, listing, nearest
 from attribution.expressions import quote_identifier
 from attribution.source.secrets import redacted
 from attribution.source.stopping import stoppable
@@ -31,6 +32,8 @@ __all__ = [
     "from_spark",
     "is_ibis",
     "is_spark",
+    "one_select",
+    "open_warehouse",
     "translate",
 ]
 
@@ -265,21 +268,10 @@ def translate(sql: str, inner: str, dialect: str, types: dict[str, str]) -> str:
     SourceError
         `inner` is not exactly one SELECT, or changes data.
     """
-    try:
-        import sqlglot  # pyright: ignore[reportMissingImports]
-        from sqlglot import expressions as sx  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise SourceError(
-            "data: SQL for another engine is written by sqlglot. Install "
-            "'kpi-attribution[warehouse]' or 'kpi-attribution[spark]'."
-        ) from error
-    statements = sqlglot.parse(inner, read=dialect)
-    changes = (sx.Insert, sx.Update, sx.Delete, sx.Merge, sx.Create, sx.Drop, sx.Command)
-    if len(statements) != 1 or not isinstance(statements[0], sx.Query):
-        raise SourceError("data: the table is not exactly one SELECT statement.")
-    if statements[0].find(*changes):
-        raise SourceError("data: the table's SQL changes data; it must only read.")
-    source = statements[0]
+    source = one_select(inner, dialect, "data: the table")
+    import sqlglot  # pyright: ignore[reportMissingImports]
+    from sqlglot import expressions as sx  # pyright: ignore[reportMissingImports]
+
     number = sx.DataType.build("DOUBLE")
 
     def is_nan(value: Any) -> Any:
@@ -343,6 +335,109 @@ def translate(sql: str, inner: str, dialect: str, types: dict[str, str]) -> str:
         if isinstance(part.parent, sx.From | sx.Join) and not part.alias:
             part.set("alias", sx.TableAlias(this=sx.to_identifier(f"q{i}")))
     return query.sql(dialect=dialect, identify=True)
+
+
+def one_select(text: str, dialect: str, named: str) -> Any:
+    """Return the one statement of a text that reads and changes nothing.
+
+    Parameters
+    ----------
+    text : str
+        SQL of another engine.
+    dialect : str
+        The engine, by its name in sqlglot.
+    named : str
+        What the error calls it.
+
+    Returns
+    -------
+    sqlglot.expressions.Query
+
+    Raises
+    ------
+    SourceError
+        It is no SQL, not exactly one SELECT, or changes data.
+    """
+    try:
+        import sqlglot  # pyright: ignore[reportMissingImports]
+        from sqlglot import expressions as sx  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise SourceError(
+            "data: SQL for another engine is written by sqlglot. Install "
+            "'kpi-attribution[warehouse]' or 'kpi-attribution[spark]'."
+        ) from error
+    try:
+        statements = sqlglot.parse(text, read=dialect)
+    except sqlglot.errors.ParseError as error:
+        raise SourceError(f"{named}: the SQL cannot be parsed. {_line(error)}") from error
+    changes = (sx.Insert, sx.Update, sx.Delete, sx.Merge, sx.Create, sx.Drop, sx.Command)
+    if len(statements) != 1 or not isinstance(statements[0], sx.Query):
+        raise SourceError(f"{named} is not exactly one SELECT statement.")
+    if statements[0].find(*changes):
+        raise SourceError(f"{named}'s SQL changes data; it must only read.")
+    return statements[0]
+
+
+@contextmanager
+def open_warehouse(address: str, table: str | None, query: str | None) -> Iterator[Any]:
+    """Connect to a warehouse through Ibis and yield one of its tables, or a query over them.
+
+    Parameters
+    ----------
+    address : str
+        ``"postgresql://user:password@host/database"``, or another that ``ibis.connect`` takes.
+    table : str or None
+        Its name, with a schema in front where it needs one: "qa.reviews".
+    query : str or None
+        One SELECT statement in the warehouse's own SQL.
+
+    Yields
+    ------
+    ibis.Table
+
+    Raises
+    ------
+    SourceError
+        Ibis is not installed, the warehouse cannot be reached, has no such table, or the query is
+        not exactly one that reads.
+    """
+    try:
+        import ibis  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise SourceError(
+            "warehouse: it is read through Ibis. Install 'kpi-attribution[warehouse]', and Ibis "
+            "for your engine."
+        ) from error
+    try:
+        backend = ibis.connect(address)
+    except Exception as error:
+        raise SourceError(f"warehouse: it cannot be reached. {_line(error)}") from error
+    try:
+        yield _read_from(backend, table, query)
+    finally:
+        with suppress(Exception):  # the answer is there; a connection that is gone needs no end
+            backend.disconnect()
+
+
+def _read_from(backend: Any, table: str | None, query: str | None) -> Any:
+    if query is not None:
+        dialect = str(backend.dialect.__name__).lower()
+        # Before the engine sees it: to ask it for the columns would run all statements.
+        one_select(query, dialect, "query")
+    schema, _, name = (table or "").rpartition(".")
+    place = _place(backend)
+    try:
+        if query is not None:
+            return backend.sql(query)
+        known = backend.list_tables(database=schema or None)
+        if name in known:
+            return backend.table(name, database=schema or None)
+    except Exception as error:
+        raise SourceError(f"warehouse: {place} cannot answer. {_line(error)}") from error
+    raise SourceError(
+        f"warehouse: {place} has no table {table!r}.{nearest(name, known)} "
+        f"There: {listing(known, most=30)}."
+    )
 
 
 def _ibis_schema(kinds: dict[str, str]) -> dict[str, str]:
