@@ -253,8 +253,7 @@ def review(
         raise errors.OptionError("review: name a configuration and --period (or use --init).")
     if notify is not None:
         errors.check_option("notify", notify, ["markdown"])
-    from attribution.monthly.job import FAIL_ON, planned
-    from attribution.monthly.job import review as reviewed
+    from attribution.monthly.job import FAIL_ON, planned, reviews
 
     if fail_on is not None:
         errors.check_option("fail_on", fail_on, FAIL_ON)
@@ -263,17 +262,19 @@ def review(
         print(_as_json(plans) if as_json else "\n\n".join(_plan_text(plan) for plan in plans))
         return
     log = _say if verbose else None
-    work = (
-        reviewed(config, period=one, out=out, only=only or (), jobs=jobs, log=log) for one in period
-    )
-    done = list(progress(work, len(period), "periods"))
-    if as_json:
-        print(_as_json([one.to_dict() for one in done] if len(done) > 1 else done[0].to_dict()))
-    else:
-        print("\n\n".join(one.markdown() if notify else str(one) for one in done))
-    for one in done:
+    work = reviews(config, period, out=out, only=only or (), jobs=jobs, log=log)
+    code, values = 0, []
+    # A review holds every sum of its period: it is printed and let go.
+    for i, one in enumerate(progress(work, len(period), "periods")):
+        if as_json:
+            values.append(one.to_dict())
+        else:
+            print("\n" * bool(i) + (one.markdown() if notify else str(one)), flush=True)
         _say(f"Wrote {one.folder}/")
-    if code := max(one.exit_code(fail_on) for one in done):
+        code = max(code, one.exit_code(fail_on))
+    if as_json:
+        print(_as_json(values if len(values) > 1 else values[0]))
+    if code:
         raise typer.Exit(code)
 
 

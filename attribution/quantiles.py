@@ -30,6 +30,7 @@ from attribution.evidence import Evidence, Known
 from attribution.functions import FunctionOfSums, Total
 from attribution.infer import Support, Units, cluster_units, infer, row_units, std_errors
 from attribution.metrics import Metric, Quantile, above
+from attribution.products import Composite, ErrorTypes
 
 __all__ = [
     "exact",
@@ -223,6 +224,9 @@ def period_values(cube: Cube, metric: Metric) -> np.ndarray:
     -------
     ndarray
     """
+    if isinstance(metric, Composite):
+        factors = np.stack([period_values(cube, kpi) for kpi in metric.kpis.values()])
+        return 1 - factors.sum(axis=0) if isinstance(metric, ErrorTypes) else factors.prod(axis=0)
     D = cube.metric_sums(metric, "denominator").sum(axis=1)
     if isinstance(metric, Quantile):
         everyone, periods = np.ones((1, len(cube.codes))), range(len(cube.periods))

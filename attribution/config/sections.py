@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
@@ -18,7 +19,9 @@ from attribution.config.environment import VARIABLE, holds_secret
 from attribution.config.located import LocatedError
 from attribution.errors import AttributionError, OptionError, listing, nearest
 from attribution.kpis import as_metric, check_columns
+from attribution.metrics import Metric
 from attribution.plots import theme
+from attribution.products import ErrorTypes, Product
 
 __all__ = [
     "Breach",
@@ -146,7 +149,18 @@ class Kpi(_Section):
     """One KPI, what it is compared with and what is drilled into."""
 
     name: Text
-    metric: Text = Field(description='"correct / reviewed", "mean(x)", or a KPI of the dictionary.')
+    metric: Text | None = Field(
+        default=None,
+        description='"correct / reviewed", "mean(x)", or a KPI of the dictionary; or one of the '
+        "two below.",
+    )
+    factors: dict[str, Text] = Field(
+        default={}, description="A product of KPIs: the name and metric of each factor."
+    )
+    types: dict[str, Text] = Field(
+        default={},
+        description='Accuracy by error types: name and share of each, "over / reviewed".',
+    )
     source: Text | None = Field(default=None, description="Needed where there are several sources.")
     by: list[Text] = Field(min_length=1)
     better: Literal["higher", "lower"] | None = Field(
@@ -194,12 +208,43 @@ class Kpi(_Section):
 
     @field_validator("metric")
     @classmethod
-    def _readable(cls, given: str) -> str:
+    def _readable(cls, given: str | None) -> str | None:
         try:
-            as_metric(given)
+            if given is not None:
+                as_metric(given)
         except AttributionError as error:
             raise ValueError(str(error).removeprefix("metric: ")) from None
         return given
+
+    @model_validator(mode="after")
+    def _one_metric(self) -> Kpi:
+        parts = {n: getattr(self, n) for n in ("metric", "factors", "types")}
+        given = [name for name, part in parts.items() if part]
+        if len(given) != 1:
+            found = f"{' and '.join(given)} are given" if given else "none is given"
+            raise ValueError(f"exactly one of metric, factors and types is needed; {found}")
+        try:
+            self.measured({})
+        except AttributionError as error:
+            raise LocatedError((given[0],), str(error)) from None
+        return self
+
+    def measured(self, columns: Mapping[str, str]) -> Metric:
+        """Return the metric, or what is made of the factors or types.
+
+        Parameters
+        ----------
+        columns : mapping of str to str
+            What the source calls the columns of the KPI dictionary.
+
+        Returns
+        -------
+        Metric
+        """
+        if self.metric is not None:
+            return as_metric(self.metric, columns)
+        kind, parts = (Product, self.factors) if self.factors else (ErrorTypes, self.types)
+        return kind({name: as_metric(text, columns) for name, text in parts.items()})
 
     @model_validator(mode="after")
     def _planned(self) -> Kpi:

@@ -3,7 +3,8 @@
 | table | one row per |
 |---|---|
 | about | the version of these tables |
-| kpis | KPI and period: value, n, standard error of its change, digest of the sums |
+| kpis | KPI and period: value, n, digest of the sums |
+| changes | KPI, comparison and period: the change, its interval and verdict, the status |
 | effects | KPI, comparison, period and bar of the bridge |
 | levels | KPI, comparison, period, dimension and level |
 | causes | KPI, comparison, period and named cause |
@@ -25,15 +26,20 @@ from attribution.formatting import significant
 
 __all__ = ["History", "Restated"]
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS about (version INTEGER);
 CREATE TABLE IF NOT EXISTS kpis (
     kpi VARCHAR, period VARCHAR, value DOUBLE, n DOUBLE, digest VARCHAR,
     PRIMARY KEY (kpi, period));
+CREATE TABLE IF NOT EXISTS changes (
+    kpi VARCHAR, comparison VARCHAR, baseline VARCHAR, period VARCHAR, value_baseline DOUBLE,
+    value DOUBLE, change DOUBLE, std_error DOUBLE, conf_low DOUBLE, conf_high DOUBLE,
+    p_value DOUBLE, verdict VARCHAR, unit VARCHAR, better VARCHAR, status VARCHAR);
 CREATE TABLE IF NOT EXISTS effects (
     kpi VARCHAR, comparison VARCHAR, baseline VARCHAR, period VARCHAR, position INTEGER,
-    effect VARCHAR, dimension VARCHAR, segment VARCHAR, estimate DOUBLE, std_error DOUBLE,
+    factor VARCHAR, effect VARCHAR, dimension VARCHAR, segment VARCHAR, estimate DOUBLE,
+    std_error DOUBLE,
     conf_low DOUBLE, conf_high DOUBLE, p_adjusted DOUBLE);
 CREATE TABLE IF NOT EXISTS levels (
     kpi VARCHAR, comparison VARCHAR, baseline VARCHAR, period VARCHAR, dimension VARCHAR,
@@ -110,7 +116,8 @@ class History:
         elif rows[0][0] != _VERSION:
             self.close()
             raise SourceError(
-                f"history: {str(path)!r} has version {rows[0][0]}, this package writes {_VERSION}."
+                f"history: {str(path)!r} has version {rows[0][0]}, this package writes {_VERSION}. "
+                "Move it away and run the past periods again to fill a new one."
             )
 
     def __enter__(self) -> Self:
@@ -165,7 +172,7 @@ class History:
         digest : str
             Of the sums.
         tables : dict of str to DataFrame
-            "effects", "levels", "causes", with the columns of the tables of these names.
+            "changes", "effects", "levels", "causes", with the columns of these tables.
         """
         self._connection.begin()
         try:

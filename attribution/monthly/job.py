@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,10 +19,12 @@ from attribution.errors import AttributionError, OptionError, check_option
 from attribution.formatting import significant
 from attribution.monthly.actions import Action, followed_up, read_actions
 from attribution.monthly.history import History
+from attribution.monthly.output import planned_files, write_folder
 from attribution.monthly.runs import Failure, KpiReview, privacy_of, remembered, review_kpi
 from attribution.monthly.scans import Scan, cube_of, metric_of, scans
+from attribution.reports.pptx import new_deck
 
-__all__ = ["FAIL_ON", "Reviewed", "planned", "review"]
+__all__ = ["FAIL_ON", "Reviewed", "planned", "review", "reviews"]
 
 FAIL_ON = ("breach", "quality", "any")
 _HISTORY = "history.duckdb"
@@ -39,8 +42,8 @@ class Reviewed:
     kpis : tuple of KpiReview
         In the order of the configuration.
     actions : tuple of Action
-    folder : Path or None
-        What was written; None for a review that writes nothing.
+    folder : Path
+        What was written.
     inputs : tuple of dict
         Per scan: `source, rows, sha256, cached, periods, kpis`.
     """
@@ -49,7 +52,7 @@ class Reviewed:
     period: str
     kpis: tuple[KpiReview, ...]
     actions: tuple[Action, ...]
-    folder: Path | None
+    folder: Path
     inputs: tuple[dict[str, Any], ...]
 
     def __repr__(self) -> str:
@@ -178,34 +181,94 @@ def review(
     ...     at.review(config, period="2025-03", out=f"{folder}/out")
     <Reviewed KPI review 2025-03: 1 KPIs, 0 breached, 0 failed>
     """
-    from attribution.monthly.output import write_folder
+    return next(
+        reviews(config, [period], out=out, only=only, jobs=jobs, log=log),
+    )
 
+
+def reviews(
+    config: str | Path | Mapping[str, Any] | ReviewConfig,
+    periods: Sequence[str],
+    *,
+    out: str | Path | None = None,
+    only: Sequence[str] = (),
+    jobs: int = 1,
+    log: Callable[[str], None] | None = None,
+) -> Iterator[Reviewed]:
+    """Review several periods one after the other, from one scan of each source.
+
+    Parameters
+    ----------
+    config : path, mapping or ReviewConfig
+    periods : sequence of str
+        In time order: each sees the history that the ones before it left.
+    out, only, jobs, log
+        As in `review`.
+
+    Yields
+    ------
+    Reviewed
+        When its folder is written.
+
+    Raises
+    ------
+    AttributionError
+        As `review` does.
+    """
     config, say = load_config(config), log or _silent
     for name in only:
         check_option("only", name, [kpi.name for kpi in config.kpis])
     if jobs < 1:
         raise OptionError(f"jobs: {jobs} is below 1.")
     folder = Path(out if out is not None else config.review.folder)
-    started, timings = time.perf_counter(), []
-
-    def note(text: str) -> None:
-        timings.append(f"{time.perf_counter() - started:8.2f} s  {text}")
-        say(text)
-
-    privacy_of(config)  # a missing key is said before anything is read
+    # What can be known to fail is said before anything is read.
+    privacy_of(config)
+    if config.output.pptx and config.output.template is not None:
+        new_deck("", config.output.template)
     actions = [] if config.actions is None else read_actions(config.actions)
-    with History(folder / _HISTORY) as history:
-        cubes, inputs = _scanned(config, only, folder / _CACHE, note)
-        with _side_by_side(jobs) as each:
-            found = _reviewed(cubes, config, period, each, note)
-            kpis = tuple(k if k.failure else remembered(k, history, config) for k in found)
-            actions = tuple(followed_up(actions, kpis))
-            done = Reviewed(config, period, kpis, actions, folder / period, tuple(inputs))
-            write_folder(done, each, note)
-        note(f"Wrote {folder / period}/")
-        with (folder / "run.log").open("a", encoding="utf-8") as file:
-            file.write(f"{period}\n" + "".join(f"{line}\n" for line in timings))
-    return done
+    log_of = _Log(say)
+    with History(folder / _HISTORY) as history, _side_by_side(jobs) as each:
+        cubes, inputs = _scanned(config, only, folder / _CACHE, log_of.note)
+
+        def begun(i: int) -> Iterator[KpiReview]:
+            more = i < len(periods)
+            return _reviewed(cubes, config, periods[i], each) if more else iter(())
+
+        found = begun(0)
+        for i, period in enumerate(periods):
+            kpis = tuple(
+                k if k.failure else remembered(k, history, config)
+                for k in log_of.watched(found, _in_short)
+            )
+            followed = tuple(followed_up(actions, kpis))
+            done = Reviewed(config, period, kpis, followed, folder / period, tuple(inputs))
+            # Workers have the next period in hand while this one is put together.
+            found = write_folder(done, each, log_of.note, partial(begun, i + 1))
+            log_of.note(f"Wrote {folder / period}/")
+            log_of.write(folder / "run.log", period)
+            yield done
+
+
+class _Log:
+    """What was done and when: to whoever listens, and into a file beside the output."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say, self._lines = say, []
+        self._started = time.perf_counter()
+
+    def note(self, text: str) -> None:
+        self._lines.append(f"{time.perf_counter() - self._started:8.2f} s  {text}\n")
+        self._say(text)
+
+    def watched(self, results: Iterable, words: Callable[[Any], str]) -> Iterator:
+        for result in results:
+            self.note(words(result))
+            yield result
+
+    def write(self, path: Path, period: str) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{period}\n" + "".join(self._lines))
+        self._lines.clear()
 
 
 def planned(
@@ -230,8 +293,6 @@ def planned(
         `title, period, folder, files, scans`; each scan with `source, kpis, sql, rows` (of all
         periods), `n` (observations of the period) and `problem`.
     """
-    from attribution.monthly.output import planned_files
-
     config = load_config(config)
     for name in only:
         check_option("only", name, [kpi.name for kpi in config.kpis])
@@ -323,23 +384,25 @@ def _reviewed(
     config: ReviewConfig,
     period: str,
     each: Callable[..., Iterable],
-    note: Callable[[str], None],
-) -> list[KpiReview]:
-    """Review each KPI that has a cube."""
-    done: dict[str, KpiReview] = {}
-    ready = [(kpi, cube) for kpi, cube in cubes if isinstance(cube, Cube)]
-    for kpi, cube in cubes:
-        if isinstance(cube, Failure):
-            done[kpi.name] = KpiReview(kpi, metric_of(kpi, config.columns), period, failure=cube)
-    kpis, held = [kpi for kpi, _ in ready], [cube for _, cube in ready]
-    results = each(review_kpi, held, kpis, repeat(config), repeat(period))
-    for result in results:
-        done[result.kpi.name] = result
-        note(f"{result.kpi.name}: {_in_short(result)}")
-    return [done[kpi.name] for kpi, _ in cubes]
+) -> Iterator[KpiReview]:
+    """Review each KPI that has a cube; the others say why they have none."""
+    kpis = [kpi for kpi, cube in cubes if isinstance(cube, Cube)]
+    held = [cube for _, cube in cubes if isinstance(cube, Cube)]
+    results = iter(each(review_kpi, held, kpis, repeat(config), repeat(period)))
+
+    def in_order() -> Iterator[KpiReview]:
+        for kpi, cube in cubes:
+            if isinstance(cube, Failure):
+                metric = metric_of(kpi, config.columns)
+                yield KpiReview(kpi, metric, period, failure=cube)
+            else:
+                yield next(results)
+
+    return in_order()
 
 
 def _in_short(result: KpiReview) -> str:
+    name = f"{result.kpi.name}, {result.period}"
     if result.failure is not None:
-        return f"no answer. {result.failure.message}"
-    return f"{significant(result.value)}, {result.status}"
+        return f"{name}: no answer. {result.failure.message}"
+    return f"{name}: {significant(result.value)}, {result.status}"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attribution.config import Kpi, ReviewConfig, concealed
 from attribution.monthly.actions import Action, write_actions
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from attribution.monthly.job import Reviewed
 
 __all__ = ["planned_files", "slug", "write_folder"]
+
+Ahead = TypeVar("Ahead")
 
 _PICTURES = ("png", "svg")
 _ALWAYS = ("actions.csv", "index.html", "manifest.json", "review.json", "summary.md")
@@ -80,8 +82,11 @@ def planned_files(config: ReviewConfig, kpis: Sequence[Kpi]) -> list[str]:
 
 
 def write_folder(
-    done: Reviewed, each: Callable[..., Iterable], note: Callable[[str], None]
-) -> None:
+    done: Reviewed,
+    each: Callable[..., Iterable],
+    note: Callable[[str], None],
+    ahead: Callable[[], Ahead],
+) -> Ahead:
     """Write the folder of a period.
 
     Parameters
@@ -91,7 +96,14 @@ def write_folder(
         Maps a function over arguments, as `map` does.
     note : callable
         Gets a line of text per part.
+    ahead : callable
+        Called when the files of the KPIs are under way: it hands out the work that comes next.
+
+    Returns
+    -------
+    What `ahead` returned.
     """
+    begun: list[Ahead] = []
 
     def write(folder: Path) -> None:
         config = done.config
@@ -101,7 +113,9 @@ def write_folder(
             (folder / "charts").mkdir()
         slugs = [names[k.kpi.name] for k in answered]
         actions = [[a for a in done.actions if a.kpi in ("", k.kpi.name)] for k in answered]
-        for name in each(_write_kpi, answered, repeat(folder), slugs, actions, repeat(config)):
+        pending = each(_write_kpi, answered, repeat(folder), slugs, actions, repeat(config))
+        begun.append(ahead())
+        for name in pending:
             note(f"{name}: files written")
         with config.theme.drawn():
             if config.output.xlsx:
@@ -116,8 +130,8 @@ def write_folder(
             files = sorted(p.name for p in folder.iterdir() if p.is_file())
             (folder / "index.html").write_text(index_page(done, names, files), encoding="utf-8")
 
-    if done.folder is not None:
-        replace_folder(done.folder, write)
+    replace_folder(done.folder, write)
+    return begun[0]
 
 
 def _json(value: Any) -> str:

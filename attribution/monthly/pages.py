@@ -17,7 +17,7 @@ from attribution.reports.html import Beside, html_file
 __all__ = ["Page", "pages", "planned_pages", "write_pages"]
 
 # A drill-down of the review has a page of its own; within a page only the largest levels open.
-_MOST_DRILLS = 6
+_MOST_DRILLS, _MOST_PAIRS = 6, 3
 
 
 @dataclass(frozen=True)
@@ -116,5 +116,6 @@ def write_pages(k: KpiReview, folder: Path, slug: str, actions: Sequence[Action]
         links += [(p.title, up + p.path, p is page) for p in found]
         remarks = () if page.drill else tuple(beside(k, page.comparison, actions))
         past = None if page.drill else k.past
-        around = Beside(tuple(links), remarks, past, 0 if page.drill else _MOST_DRILLS)
+        within = (0, 0) if page.drill else (_MOST_DRILLS, _MOST_PAIRS)
+        around = Beside(tuple(links), remarks, past, *within)
         html_file(page.shown, folder / page.path, around)

@@ -15,7 +15,7 @@ from attribution.config import Comparison, Kpi, ReviewConfig, concealed, resolve
 from attribution.context import Context
 from attribution.cube import Cube
 from attribution.errors import AttributionError, DataContractError
-from attribution.formatting import Format
+from attribution.formatting import Format, significant
 from attribution.metrics import Metric
 from attribution.monthly.comparisons import compared, drill_names, drilled, until, up_to
 from attribution.monthly.history import History, Restated
@@ -38,8 +38,8 @@ __all__ = [
 ]
 
 _RECORDED = {
-    "effects": ["effect", "dimension", "segment", "estimate", "std_error", "conf_low", "conf_high",
-                "p_adjusted"],
+    "effects": ["factor", "effect", "dimension", "segment", "estimate", "std_error", "conf_low",
+                "conf_high", "p_adjusted"],
     "causes": ["segment", "contribution", "conf_low", "conf_high", "p_adjusted"],
     "levels": ["dimension", "segment", "n_baseline", "n_current", "rate_baseline", "rate_current",
                "mix", "rate", "total", "mix_p_adjusted", "rate_p_adjusted"],
@@ -420,7 +420,7 @@ def remembered(review: KpiReview, history: History, config: ReviewConfig) -> Kpi
     values = {p: every[p] for p in up_to(list(every), period)}
     answers = tuple(_with_context(answer, values) for answer in review.compared)
     review = replace(review, values=values, compared=answers)
-    tables: dict[str, list] = {table: [] for table in _RECORDED}
+    tables: dict[str, list] = {table: [] for table in ("changes", *_RECORDED)}
     digest = ""
     for answer in review.compared:
         if answer.change is None or answer.shown is None:
@@ -431,7 +431,8 @@ def remembered(review: KpiReview, history: History, config: ReviewConfig) -> Kpi
             "kpi": name, "comparison": answer.comparison.kind, "baseline": change.cube.periods[0],
             "period": period,
         }  # fmt: skip
-        effects = shown.effects[_RECORDED["effects"]]
+        tables["changes"].append(pd.DataFrame([_change(review, change) | of]))
+        effects = shown.effects.reindex(columns=_RECORDED["effects"])
         tables["effects"].append(effects.assign(position=range(len(effects)), **of))
         levels = [frame[_RECORDED["levels"]] for frame in shown.levels.values()]
         tables["levels"] += [frame.assign(**of) for frame in levels]
@@ -445,6 +446,16 @@ def remembered(review: KpiReview, history: History, config: ReviewConfig) -> Kpi
         restated=tuple(history.restated(name, period)),
         repeated=tuple(_repeated(review, history, 1 - config.review.conf_level)),
     )
+
+
+def _change(review: KpiReview, change: Attribution) -> dict[str, object]:
+    """A row of the table of changes."""
+    total = dict(vars(change.total))
+    ends = {"value_baseline": total.pop("baseline"), "value": total.pop("current")}
+    metric = review.metric
+    kind = {"unit": metric.display_unit, "better": metric.better}
+    numbers = {k: significant(v) for k, v in (ends | total).items()}
+    return numbers | {"verdict": change.verdict, "status": review.status} | kind
 
 
 def _repeated(review: KpiReview, history: History, alpha: float) -> list[Repeated]:

@@ -20,7 +20,6 @@ from attribution import __version__, hierarchy
 from attribution.config import Dimension, Kpi, ReviewConfig, Source, concealed, resolved
 from attribution.cube import Cube
 from attribution.errors import AttributionError
-from attribution.kpis import as_metric
 from attribution.metrics import Metric, renamed
 from attribution.source import files_of, open_database, open_warehouse, repeated_rows
 
@@ -99,8 +98,7 @@ def metric_of(kpi: Kpi, columns: Mapping[str, str]) -> Metric:
     >>> metric_of(Kpi(name="Speed", metric="aht", by=["queue"]), {"handle_seconds": "sec"})
     Mean(value='sec', name='Speed', better='lower', unit='s')
     """
-    metric = as_metric(kpi.metric, columns)
-    return renamed(metric, name=kpi.name, better=kpi.better, unit=kpi.unit)
+    return renamed(kpi.measured(columns), name=kpi.name, better=kpi.better, unit=kpi.unit)
 
 
 def scans(config: ReviewConfig, only: Sequence[str] = ()) -> list[Scan]:

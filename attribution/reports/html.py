@@ -55,14 +55,15 @@ class Beside:
         Sentences below the verdict.
     past : Past or None
         The KPI over its periods.
-    most_drills : int
-        Levels that can be opened within the page.
+    most_drills, most_pairs : int
+        Levels that can be opened within the page, and two-way tables.
     """
 
     links: tuple[tuple[str, str, bool], ...] = ()
     remarks: tuple[str, ...] = ()
     past: Past | None = None
     most_drills: int = _BUDGETS[0][1]
+    most_pairs: int = _MOST_PAIRS
 
 
 def write_html(change: Attribution, path: str | Path, *, privacy: Privacy | None = None) -> Path:
@@ -116,8 +117,10 @@ def _page(shown: Shown, beside: Beside) -> str:
     template = environment.get_template("report.html.j2")
     text = ""
     drills = _drills(shown, min(_BUDGETS[0][1], beside.most_drills))
+    heatmaps = _heatmaps(shown, beside.most_pairs)
     for rows, most in _BUDGETS:
-        text = template.render(_content(shown, rows, drills[:most]) | _around(beside))
+        content = _content(shown, rows, drills[:most], heatmaps)
+        text = template.render(content | _around(beside))
         if len(text.encode()) < _MOST_BYTES:
             break
     return text
@@ -136,7 +139,9 @@ def _around(beside: Beside) -> dict[str, Any]:
     }
 
 
-def _content(shown: Shown, rows: int, drills: list[Drill]) -> dict[str, Any]:
+def _content(
+    shown: Shown, rows: int, drills: list[Drill], heatmaps: list[dict[str, Any]]
+) -> dict[str, Any]:
     """Everything the template writes."""
     from markupsafe import Markup
 
@@ -154,7 +159,7 @@ def _content(shown: Shown, rows: int, drills: list[Drill]) -> dict[str, Any]:
         "bars": _bars(bridge, bridge.condensed(_MOST_BARS)),
         "levels": [_levels(shown, d, each, targets) for d in shown.dimensions],
         "drills": drills,
-        "heatmaps": _heatmaps(shown),
+        "heatmaps": heatmaps,
         "causes": shown.causes,
         "findings": shown.findings,
         "withheld": shown.withheld,
@@ -351,11 +356,11 @@ def _cell(text: str, key: Any, bridge: Bridge | None = None) -> dict[str, str]:
 # -- two-way tables -------------------------------------------------------------------------------
 
 
-def _heatmaps(shown: Shown) -> list[dict[str, Any]]:
+def _heatmaps(shown: Shown, most: int) -> list[dict[str, Any]]:
     """What each crossing of two dimensions moved: mix, rate, entry and exit of its segments."""
     if not shown.ratio:
         return []
-    return [_heatmap(shown.crossing(a, b)) for a, b in shown.pairs()[:_MOST_PAIRS]]
+    return [_heatmap(shown.crossing(a, b)) for a, b in shown.pairs()[:most]]
 
 
 def _heatmap(crossing: Crossing) -> dict[str, Any]:

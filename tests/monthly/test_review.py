@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import duckdb
@@ -18,6 +19,7 @@ import pytest
 
 import attribution as at
 from attribution.errors import LockedError, MissingFileError, OptionError
+from attribution.monthly.job import planned
 
 
 def run(config, period="2026-06", **options):
@@ -478,3 +480,225 @@ def test_the_past_comes_from_the_history_where_the_source_has_forgotten(config, 
     titles = [slide.shapes.title.text for slide in slides]
     assert titles[0].startswith("Quality, 2026-06: 2 KPIs: 1 breached")
     assert any(t.startswith("Accuracy went from ") and "in 2026-01 to" in t for t in titles)
+
+
+def test_products_and_error_types_are_kpis(config, table, tmp_path):
+    made = table.assign(over=(table["correct"] == 0) & (table["row"] % 2 == 0))
+    made = made.assign(
+        over=made["over"].astype(int), under=1 - table["correct"] - made["over"].astype(int)
+    )
+    made.to_parquet(tmp_path / "reviews.parquet")
+    base = {"by": ["queue"]}
+    config["kpis"] = [
+        base
+        | {
+            "name": "Hours",
+            "factors": {"volume": "total(1)", "AHT": "mean(seconds)"},
+            "better": "lower",
+        },
+        base
+        | {"name": "By type", "types": {"Over": "over / reviewed", "Under": "under / reviewed"}},
+    ]
+    config["output"] |= {"html": True, "xlsx": True, "pptx": True, "tidy": True, "charts": True}
+    done = run(config)
+    hours, types = done.kpis
+    assert [f.message for k in done.kpis for f in k.failures] == []
+    of_june = table[table["month"] == "2026-06"]
+    assert hours.value == pytest.approx(of_june["seconds"].sum())
+    assert types.value == pytest.approx(of_june["correct"].mean())
+    for k in done.kpis:
+        assert k.value == pytest.approx(k.main.total.current)
+        assert k.main.effects["estimate"].sum() == pytest.approx(k.main.total.change)
+        assert k.compared[0].context is not None
+    with duckdb.connect(str(tmp_path / "out" / "history.duckdb"), read_only=True) as history:
+        factors = history.sql("SELECT DISTINCT factor FROM effects WHERE kpi = 'Hours' ORDER BY 1")
+        assert factors.fetchall() == [("AHT",), ("volume",)]
+        ((verdict,),) = history.sql("SELECT verdict FROM changes WHERE kpi = 'By type'").fetchall()
+    assert verdict == types.main.verdict
+
+
+# -- every comparison is the question it stands for -------------------------------------------
+
+
+def test_each_comparison_equals_the_direct_question(config, make_reviews, tmp_path):
+    months = [f"{y}-{m:02d}" for y, last in ((2025, 12), (2026, 6)) for m in range(1, last + 1)]
+    table = make_reviews(months)
+    table.to_parquet(tmp_path / "reviews.parquet")
+    plan = pd.DataFrame(
+        {
+            "queue": ["Ads", "Feed", "Live"],
+            "planned_share": [0.3, 0.4, 0.3],
+            "target": [0.95, 0.95, 0.9],
+        }
+    )
+    plan.to_csv(tmp_path / "plan.csv", index=False)
+    asked = changed(
+        config,
+        by=["queue"],
+        compare=["previous", "year", "plan", "rolling 3"],
+        plan=str(tmp_path / "plan.csv"),
+    )
+    answers = {c.comparison.kind: c.change for c in run(asked).kpis[0].compared}
+    question = {"by": "queue", "period": "month", "cluster": "moderator_id", "rng": 0}
+    metric = at.Rate("correct", "reviewed", name="Accuracy")
+    direct = {
+        "previous": at.explain(table, metric, baseline="2026-05", current="2026-06", **question),
+        "year": at.explain(table, metric, baseline="2025-06", current="2026-06", **question),
+        "rolling": at.explain(
+            table, metric, baseline=["2026-03", "2026-04", "2026-05"], current="2026-06", **question
+        ),
+        "plan": at.compare_to_plan(table, plan, metric, current="2026-06", **question),
+    }
+    assert list(answers) == ["previous", "year", "plan", "rolling"]
+    for kind, expected in direct.items():
+        found = answers[kind]
+        assert vars(found.total) == pytest.approx(vars(expected.total), rel=1e-9, abs=1e-12), kind
+        pd.testing.assert_frame_equal(found.effects, expected.effects, rtol=1e-9, atol=1e-12)
+        pd.testing.assert_frame_equal(
+            found.levels("queue"), expected.levels("queue"), rtol=1e-9, atol=1e-12
+        )
+
+
+# -- what happens to sources ------------------------------------------------------------------
+
+
+def test_a_column_that_is_renamed_between_months_is_named(config, table, tmp_path):
+    for month in ("2026-05", "2026-06"):
+        of_month = table[table["month"] == month]
+        renamed = (
+            of_month.rename(columns={"queue": "work_queue"}) if month == "2026-06" else of_month
+        )
+        renamed.to_parquet(tmp_path / f"qa-{month}.parquet")
+    config["sources"]["qa"]["data"] = str(tmp_path / "qa-*.parquet")
+    failure = run(config).kpis[0]
+    said = " ".join(
+        [*(f["message"] for f in failure.findings), *(f.message for f in failure.failures)]
+    )
+    assert "queue" in said
+    assert "2026-06" in said
+
+
+def test_an_empty_denominator_in_one_month_is_that_kpis_own_failure(config, table, tmp_path):
+    empty = table.copy()
+    empty.loc[empty["month"] == "2026-06", ["correct", "reviewed"]] = 0
+    empty.to_parquet(tmp_path / "reviews.parquet")
+    config["kpis"][1]["metric"] = "mean(seconds)"
+    done = run(config)
+    assert done.kpis[0].main is None
+    assert "is 0 in '2026-06'" in " ".join(f.message for f in done.kpis[0].failures)
+    assert done.kpis[1].main is not None
+    assert "is 0 in" in (done.folder / "index.html").read_text()
+
+
+def test_a_folder_of_months_is_one_source_and_only_new_files_are_new(config, table, tmp_path):
+    for month, of_month in table.groupby("month"):
+        if month <= "2026-05":
+            of_month.to_parquet(tmp_path / f"qa-{month}.parquet")
+    config["sources"]["qa"]["data"] = str(tmp_path / "qa-*.parquet")
+    lines = []
+    assert run(config, "2026-05").kpis[0].n == 2_000
+    table[table["month"] == "2026-06"].to_parquet(tmp_path / "qa-2026-06.parquet")
+    done = run(config, "2026-06", log=lines.append)
+    assert done.kpis[0].n == 2_000
+    assert not any("(kept)" in line for line in lines)
+
+
+def test_a_database_is_read_by_its_query_and_kept_for_the_day_when_told(config, table, tmp_path):
+    path = tmp_path / "qa.duckdb"
+    with duckdb.connect(str(path)) as database:
+        database.register("rows", table)
+        database.execute("CREATE TABLE qa AS SELECT * FROM rows")
+    source = {"database": str(path), "query": "SELECT * FROM qa", "period": "month", "timeout": 60}
+    config["sources"] = {"qa": source | {"cluster": "moderator_id", "key": "row"}}
+    lines = []
+    expected = run(config, log=lines.append).kpis[0].value
+    run(config, log=lines.append)
+    assert not any("(kept)" in line for line in lines)
+    config["sources"]["qa"]["cache"] = True
+    run(config, log=lines.append)
+    assert run(config, log=lines.append).kpis[0].value == expected
+    assert any("(kept)" in line for line in lines)
+
+
+def test_a_statement_that_takes_too_long_is_stopped(config):
+    slow = "SELECT '2026-06' AS month, i % 7 AS queue, 1 AS correct, 1 AS reviewed FROM range(200000000000) t(i)"
+    config["sources"]["qa"] = {"data": slow, "period": "month", "timeout": 0.2}
+    config["kpis"] = [{"name": "Accuracy", "metric": "correct / reviewed", "by": ["queue"]}]
+    done = run(config)
+    assert "took longer than 0.2 s and was stopped" in done.kpis[0].failure.message
+    assert done.exit_code() == 3
+
+
+# -- secrets and people -----------------------------------------------------------------------
+
+
+def everything(folder):
+    """All bytes of all files below a folder, office files and databases unpacked."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix in (".xlsx", ".pptx"):
+            with zipfile.ZipFile(path) as package:
+                for name in package.namelist():
+                    yield f"{path}:{name}", package.read(name)
+        elif path.suffix == ".duckdb":
+            with duckdb.connect(str(path), read_only=True) as database:
+                for (name,) in database.sql("SELECT table_name FROM duckdb_tables()").fetchall():
+                    yield f"{path}:{name}", database.table(name).df().to_csv().encode()
+        elif path.suffix == ".parquet":
+            yield str(path), pd.read_parquet(path).to_csv().encode()
+        elif path.is_file() and path.suffix != ".cube":
+            yield str(path), path.read_bytes()
+
+
+def test_what_the_environment_holds_is_shown_nowhere(config, monkeypatch, tmp_path):
+    secret = "s3cr3t/hunter2"
+    (tmp_path / secret).mkdir(parents=True)
+    (tmp_path / "reviews.parquet").rename(tmp_path / secret / "reviews.parquet")
+    plan = "queue,planned_share,target\nAds,0.3,0.95\nFeed,0.4,0.95\nLive,0.3,0.9\n"
+    (tmp_path / secret / "plan.csv").write_text(plan)
+    monkeypatch.setenv("REVIEW_PLACE", secret)
+    config["sources"]["qa"]["data"] = str(tmp_path / "${REVIEW_PLACE}" / "reviews.parquet")
+    asked = changed(
+        config,
+        compare=["plan", "previous"],
+        plan=str(tmp_path / "${REVIEW_PLACE}" / "plan.csv"),
+        by=["queue"],
+    )
+    asked["kpis"].append(
+        asked["kpis"][0]
+        | {"name": "Broken", "plan": str(tmp_path / "${REVIEW_PLACE}" / "gone.csv")}
+    )
+    asked["output"] = {}
+    lines = []
+    done = run(asked, log=lines.append)
+    said = [
+        ("log", "\n".join(lines).encode()),
+        ("text", str(done).encode()),
+        *everything(tmp_path / "out"),
+    ]
+    shown = [name for name, content in said if b"hunter2" in content]
+    assert shown == []
+    assert "no file" in done.kpi("Broken").compared[0].failure.message
+    assert "${REVIEW_PLACE}" in (done.folder / "manifest.json").read_text()
+    plan = planned(asked, period="2026-06")
+    assert "hunter2" not in json.dumps(plan)
+    (tmp_path / secret / "reviews.parquet").unlink()
+    assert "hunter2" not in str(run(asked))
+
+
+@pytest.mark.parametrize(
+    "privacy", [{}, {"people": "pseudonyms", "key": "${REVIEW_KEY}"}, {"min_n": 30}]
+)
+def test_no_file_names_people_unless_it_is_told_to(config, table, monkeypatch, tmp_path, privacy):
+    monkeypatch.setenv("REVIEW_KEY", "correct-horse-battery")
+    named = table.assign(moderator_id="Ms Nobody " + table["moderator_id"])
+    named.to_parquet(tmp_path / "reviews.parquet")
+    del config["sources"]["qa"]["cluster"]
+    config["kpis"] = [config["kpis"][0] | {"by": ["queue", "moderator_id"], "drill": ["top 2"]}]
+    config["output"] = {}
+    config["privacy"] = privacy
+    done = run(config)
+    assert done.kpis[0].main is not None
+    assert [name for name, content in everything(tmp_path / "out") if b"Ms Nobody" in content] == []
+    if privacy.get("people") == "pseudonyms":
+        assert "p-" in (done.folder / "review.json").read_text()
+        assert "correct-horse" not in (done.folder / "manifest.json").read_text()
