@@ -105,9 +105,10 @@ def _write(shown: Shown, path: Path) -> None:
 
 def _write_sheets(book: Book) -> None:
     """Write all sheets, those a reader looks at first in front."""
-    change, fitted = book.change, book.change._parts.form != "saturated"
+    change = book.change
+    fitted = book.live and bool(change._ratio_parts.stages.rates.fits)
     sheets = [BRIDGE, *book.level_sheets.values(), *([CELLS] if book.live else [])]
-    sheets += [RATES] if book.live and fitted else []
+    sheets += [RATES] if fitted else []
     for name in [*sheets, FINDINGS, PROVENANCE, CHART]:
         sheet = book.file.add_worksheet(name)
         prepare(sheet)

@@ -482,6 +482,7 @@ def test_the_past_comes_from_the_history_where_the_source_has_forgotten(config, 
     assert any(t.startswith("Accuracy went from ") and "in 2026-01 to" in t for t in titles)
 
 
+@pytest.mark.slow
 def test_products_and_error_types_are_kpis(config, table, tmp_path):
     made = table.assign(over=(table["correct"] == 0) & (table["row"] % 2 == 0))
     made = made.assign(
@@ -649,6 +650,7 @@ def everything(folder):
             yield str(path), path.read_bytes()
 
 
+@pytest.mark.slow
 def test_what_the_environment_holds_is_shown_nowhere(config, monkeypatch, tmp_path):
     secret = "s3cr3t/hunter2"
     (tmp_path / secret).mkdir(parents=True)
@@ -685,6 +687,7 @@ def test_what_the_environment_holds_is_shown_nowhere(config, monkeypatch, tmp_pa
     assert "hunter2" not in str(run(asked))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "privacy", [{}, {"people": "pseudonyms", "key": "${REVIEW_KEY}"}, {"min_n": 30}]
 )

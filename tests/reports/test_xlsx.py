@@ -96,7 +96,10 @@ def variants(table):
     thin, by = moderation(rows=(2, 9), seed=3), ["queue", "market"]
     full = table.rename(columns={"reviewed": "count"})[["month", "queue", "market", "count"]]
     metric = "correct / reviewed"
+    plan = full.groupby(["queue", "market"], as_index=False).agg(planned_volume=("count", "sum"))
+    plan["target"] = 0.9
     return {
+        "plan": at.compare_to_plan(table, plan, metric, by=by, period="month", current=ASK["current"]),
         "threefold": at.explain(table, metric, by=by, method="threefold", **ASK),
         "current": at.explain(table, metric, by=by, method="current", rates="additive", **ASK),
         "thin": at.explain(thin, metric, by=by, rates="saturated", **ASK),

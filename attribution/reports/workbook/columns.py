@@ -68,7 +68,7 @@ def cell_columns(change: Attribution, alphas: dict[int, tuple[str, str]]) -> lis
         *_shares_and_rates(change),
         *_effects(change),
         *(_misfit(change, alphas) if change.options.mix == "adjusted" else _shifts(change)),
-        *(_left_over(change) if parts.form != "saturated" else []),
+        *(_left_over(change) if parts.stages.rates.fits else []),
     ]
 
 
@@ -116,7 +116,7 @@ def _shares_and_rates(change: Attribution) -> list[Column]:
     ]
     for t, when in enumerate(("baseline", "current")):
         title = f"rate r, {when}"
-        if parts.form == "saturated":
+        if not parts.stages.rates.fits:
             formula = _observed_rate(t)
         else:
             found.append(
