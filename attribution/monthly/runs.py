@@ -448,7 +448,7 @@ def remembered(review: KpiReview, history: History, config: ReviewConfig) -> Kpi
     )
 
 
-def _change(review: KpiReview, change: Attribution) -> dict[str, object]:
+def _change(review: KpiReview, change: Attribution) -> dict[str, float | str | None]:
     """A row of the table of changes."""
     total = dict(vars(change.total))
     ends = {"value_baseline": total.pop("baseline"), "value": total.pop("current")}
