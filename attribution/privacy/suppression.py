@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import sparse
+from scipy import linalg, sparse
 
 __all__ = ["suppressed"]
+
+# A table that is coarser than another, None for the total, and the group of each of its groups.
+_Coarser = tuple[int | None, np.ndarray]
 
 
 def suppressed(tables: Sequence[np.ndarray], n: np.ndarray, least: int) -> list[np.ndarray]:
@@ -31,9 +34,11 @@ def suppressed(tables: Sequence[np.ndarray], n: np.ndarray, least: int) -> list[
     Notes
     -----
     In every table the suppressed groups are at least two and together at least `least` rows, or
-    the total would show them. Across tables, a group can be worked out exactly when its indicator
-    over the cells is a linear combination of those that are shown; as long as a suppressed one
-    can, the smallest group that takes part in it is suppressed too.
+    the total would show them; so are those within a group of a coarser table that is shown, as the
+    cells in a row of a two-way table. That leaves little to find: across tables, a group can be
+    worked out exactly when its indicator over the cells is a linear combination of those that are
+    shown, and as long as a suppressed one can, the smallest group that takes part in it is
+    suppressed too.
 
     Examples
     --------
@@ -46,11 +51,13 @@ def suppressed(tables: Sequence[np.ndarray], n: np.ndarray, least: int) -> list[
     groups = [_members(codes) for codes in tables]
     counts = [np.stack([member @ row for row in n]) for member in groups]
     masks = [np.asarray(((k > 0) & (k < least)).any(axis=0)) for k in counts]
+    if not any(mask.any() for mask in masks):
+        return masks
+    within = _coarser(tables, [len(mask) for mask in masks])
     while True:
-        for mask, count in zip(masks, counts, strict=True):
-            _complement(mask, count, least)
+        _complement(masks, counts, within, least)
         # Two groups of one table cannot be told apart by what else it shows.
-        if not any(mask.any() for mask in masks) or len(tables) == 1:
+        if len(tables) == 1:
             return masks
         given_away = _worked_out(groups, masks)
         if not given_away:
@@ -66,35 +73,89 @@ def _members(codes: np.ndarray) -> sparse.csr_array:
     return sparse.csr_array((np.ones(S), (codes, np.arange(S))))
 
 
-def _complement(mask: np.ndarray, count: np.ndarray, least: int) -> None:
-    """Suppress the smallest shown groups until what is suppressed is no small group itself."""
-    if not mask.any():
-        return
-    for g in np.argsort(count.sum(axis=0), kind="stable"):
-        together = count[:, mask].sum(axis=1)
-        enough = ((together == 0) | (together >= least)).all()
-        if (mask & (count.sum(axis=0) > 0)).sum() >= 2 and enough:
-            return
-        if count[:, g].sum() > 0:
-            mask[g] = True
+def _coarser(tables: Sequence[np.ndarray], sizes: Sequence[int]) -> list[list[_Coarser]]:
+    """For each table the coarser ones, whose groups are sums of its own; the total is the last."""
+    found = []
+    for t, (codes, size) in enumerate(zip(tables, sizes, strict=True)):
+        known: list[_Coarser] = []
+        for u, above in enumerate(tables):
+            parent = np.zeros(size, dtype=int)
+            parent[codes] = above
+            if u != t and (parent[codes] == above).all():
+                known.append((u, parent))
+        found.append([*known, (None, np.zeros(size, dtype=int))])
+    return found
+
+
+def _complement(
+    masks: Sequence[np.ndarray],
+    counts: Sequence[np.ndarray],
+    within: Sequence[Sequence[_Coarser]],
+    least: int,
+) -> None:
+    """Suppress more groups until what is suppressed in a shown sum is no small group itself."""
+    again = True
+    while again:
+        again = False
+        for t, (mask, count) in enumerate(zip(masks, counts, strict=True)):
+            there = count.sum(axis=0) > 0
+            for u, parent in within[t]:
+                shown = np.zeros(1, bool) if u is None else masks[u]
+                width = len(shown)
+                hidden = np.bincount(parent[mask & there], minlength=width)
+                sums = [np.bincount(parent[mask], row[mask], width) for row in count]
+                alone = hidden == 1
+                small = np.any([(k > 0) & (k < least) for k in sums], axis=0)
+                for line in np.flatnonzero(~shown & (hidden > 0) & (alone | small)):
+                    free = np.flatnonzero((parent == line) & there & ~mask)
+                    if len(free):
+                        mask[_cheapest(free, mask, count, within[t], (u, line))] = True
+                        again = True
+
+
+def _cheapest(
+    free: np.ndarray,
+    mask: np.ndarray,
+    count: np.ndarray,
+    within: Sequence[_Coarser],
+    line: tuple[int | None, int],
+) -> int:
+    """The group to suppress: where it leaves no other sum with one only, then the smallest."""
+    opened = np.zeros(len(free), dtype=int)
+    for u, parent in within:
+        if u != line[0]:
+            opened += np.bincount(parent[mask], minlength=parent.max() + 1)[parent[free]] == 0
+    return int(free[np.lexsort((free, count.sum(axis=0)[free], opened))[0]])
 
 
 def _worked_out(
     groups: Sequence[sparse.csr_array], masks: Sequence[np.ndarray]
 ) -> list[list[tuple[int, int]]]:
-    """For each suppressed group that can be worked out, the shown ones that take part in it."""
-    shown = [(t, int(g)) for t, mask in enumerate(masks) for g in np.flatnonzero(~mask)]
+    """For each suppressed group that can be worked out, the shown ones that take part in it.
+
+    Notes
+    -----
+    With rows A of what is shown and the pivoted Cholesky factor L of A A', a group h is a
+    combination of rows if ``y = L^-1 A h`` is as long as h; the shortest weights of the
+    combination are ``L (L'L)^-1 y``.
+    """
+    pairs = list(zip(groups, masks, strict=True))
+    seen = [np.flatnonzero(~mask & (np.diff(member.indptr) > 0)) for member, mask in pairs]
+    shown = [(t, int(g)) for t, places in enumerate(seen) for g in places]
     total = sparse.csr_array(np.ones((1, groups[0].shape[1])))
-    rows = [member[np.flatnonzero(~mask)] for member, mask in zip(groups, masks, strict=True)]
-    hidden = [member[np.flatnonzero(mask)] for member, mask in zip(groups, masks, strict=True)]
+    rows = [member[places] for (member, _), places in zip(pairs, seen, strict=True)]
+    hidden = [member[np.flatnonzero(mask)] for member, mask in pairs]
     A = sparse.csr_array(sparse.vstack([total, *rows]))
     H = sparse.csr_array(sparse.vstack(hidden))
-    across = (A @ H.T).toarray()
-    weights = np.linalg.pinv((A @ A.T).toarray(), hermitian=True) @ across
-    size = np.asarray(H.sum(axis=1)).ravel()
-    residual = size - (across * weights).sum(axis=0)
-    found = []
-    for h in np.flatnonzero((residual < 1e-9 * size) & (size > 0)):
-        used = np.flatnonzero(np.abs(weights[1:, h]) > 1e-9)
-        found += [[shown[i] for i in used]] if len(used) else []
-    return found
+    gram, size = (A @ A.T).toarray(), np.asarray(H.sum(axis=1)).ravel()
+    L, order, rank, _ = linalg.lapack.dpstrf(gram, lower=1, tol=1e-9 * gram.max())
+    L, order = np.tril(L)[:, :rank], order - 1
+    across = (A[order[:rank]] @ H.T).toarray()
+    y = linalg.solve_triangular(L[:rank], across, lower=True, check_finite=False)
+    away = np.flatnonzero((size - (y**2).sum(axis=0) < 1e-9 * size) & (size > 0))
+    if not len(away):
+        return []
+    weights = np.empty((len(shown) + 1, len(away)))
+    weights[order] = L @ linalg.solve(L.T @ L, y[:, away], assume_a="pos", check_finite=False)
+    used = [np.flatnonzero(np.abs(column) > 1e-9) for column in weights[1:].T]
+    return [[shown[i] for i in places] for places in used if len(places)]
