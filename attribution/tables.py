@@ -225,7 +225,7 @@ def segments_table(
     member = sparse.csr_array(entries, shape=(len(crossed), len(of)))
     within = member[:, stayed]
     estimates = {
-        part: (within @ x, parts.segment_gradient(part).combine(within))
+        part: (within @ x, parts.segments_gradient(part, within))
         for part, x in parts.segment_parts.items()
     }
     # A segment outside S holds a part of its turnover line, not the line.

@@ -235,14 +235,9 @@ class Decomposition:
         members = rows @ self._by_level.design.matrix.T
         return self.stages.to_sums(self._within(part).combine(members))
 
-    def segment_gradient(self, part: str) -> Gradient:
-        """The gradient of one part per segment of S."""
-        return self._segment_gradients[part]
-
-    @cached_property
-    def _segment_gradients(self) -> dict[str, Gradient]:
-        """Kept: every crossing of a report sums them otherwise."""
-        return {part: self.stages.to_sums(self._within(part)) for part in self.segment_parts}
+    def segments_gradient(self, part: str, rows: Any) -> Gradient:
+        """The gradient of ``rows @ segment_parts[part]``; rows of shape (K, segments in S)."""
+        return self.stages.to_sums(self._within(part).combine(rows))
 
     def under(self, method: str) -> tuple[float, float]:
         """Return total mix and total rate under another method, at the same rates in use."""

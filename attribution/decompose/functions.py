@@ -274,9 +274,9 @@ class FunctionDecomposition:
             return self._level_mix(rows)
         return self._segment_rate().combine(rows @ self._by_level.design.matrix.T)
 
-    def segment_gradient(self, part: str) -> Gradient:
-        """The gradient of one part per segment of S."""
-        return self._segment_mix() if part == "mix" else self._segment_rate()
+    def segments_gradient(self, part: str, rows: Any) -> Gradient:
+        """The gradient of ``rows @ segment_parts[part]``; rows of shape (K, segments in S)."""
+        return (self._segment_mix() if part == "mix" else self._segment_rate()).combine(rows)
 
     @property
     def blocks(self) -> int:

@@ -140,7 +140,8 @@ def test_many_lines_have_the_errors_of_the_same_lines_one_by_one():
     change = at.explain(
         rows, "correct / 1", cluster="moderator", **{**ASK, "by": ["queue", "market", "policy"]}
     )
-    gradient = change._parts.segment_gradient("mix")
+    segments = sparse.eye_array(len(change._parts.segment_parts["mix"]), format="csr")
+    gradient = change._parts.segments_gradient("mix", segments)
     assert gradient.shape[0] > 64
     units = change._units.ways[0]
     psi = gradient.dot(units.sums)
