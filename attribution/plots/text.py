@@ -39,7 +39,7 @@ class Pen:
 
     def width(self, text: str, size: float, bold: bool = False) -> float:
         """Return the width of a line in points."""
-        return measure(text, size, bold, self.families)
+        return measure(text, size, bold, needed(text, self.families))
 
     def wrap(
         self, text: str, limit: float, most: int, size: float, bold: bool = False
@@ -75,6 +75,8 @@ class Pen:
         rotation: str = "horizontal",
     ) -> None:
         """Write text beside a point; `role` is the artist's label, `ground` what it hides."""
+        # A patch behind a text is laid out and drawn with it: only where it hides something.
+        hides = {"bbox": {"facecolor": ground, "edgecolor": "none", "pad": 0.8}}
         ax.annotate(
             text,
             at,
@@ -89,7 +91,8 @@ class Pen:
             linespacing=1.15,
             annotation_clip=False,
             rotation=rotation,
-            bbox={"facecolor": ground, "edgecolor": "none", "pad": 0.8},
+            family=list(needed(text, self.families)),
+            **(hides if ground != "none" else {}),
             # Labels are data: a dollar sign is a dollar sign.
             parse_math=False,
             # An underscore keeps the artist out of the caller's legend.
@@ -117,6 +120,21 @@ def _characters(family: str) -> frozenset[int]:
     from matplotlib import font_manager
 
     return frozenset(font_manager.get_font(font_manager.findfont(family)).get_charmap())
+
+
+@lru_cache(maxsize=4096)
+def needed(text: str, families: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the families that the characters of a text come from.
+
+    Matplotlib looks up every family that a text names, each time it is measured or drawn.
+    """
+    missing, found = {ord(c) for c in text}, []
+    for family in families:
+        here = missing & _characters(family)
+        if here:
+            found.append(family)
+            missing -= here
+    return tuple(found) or families[-1:]
 
 
 @lru_cache(maxsize=4096)

@@ -52,6 +52,28 @@ def change(table) -> at.Attribution:
 
 
 @pytest.fixture(scope="session")
+def caused() -> at.Attribution:
+    """Thirty moderators, all of whom got worse at one policy."""
+    rows = [
+        (month, f"m{g}", queue, policy, 40, 36 - (month == 2 and policy == "minors") * (2 + g % 3))
+        for month in (1, 2)
+        for g in range(30)
+        for queue in "AB"
+        for policy in ("minors", "spam", "hate", "fraud")
+    ]
+    names = ["month", "moderator", "queue", "policy", "reviewed", "correct"]
+    return at.explain(
+        pd.DataFrame(rows, columns=names),
+        at.Rate("correct", "reviewed", name="Accuracy"),
+        by=["queue", "policy"],
+        period="month",
+        baseline=1,
+        current=2,
+        cluster="moderator",
+    )
+
+
+@pytest.fixture(scope="session")
 def demo() -> at.Attribution:
     """A real change of four dimensions: the wave of new hires in the simulated operation."""
     reviews = at.datasets.simulate_moderation("small", months=4).qa_reviews

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pandas as pd
 import pytest
+from pptx import Presentation
 
 import attribution as at
 from attribution.errors import OptionError
@@ -121,6 +123,112 @@ def test_it_is_complete_without_javascript(report, browser):
         assert not browser.find_element(By.CSS_SELECTOR, ".filter").is_displayed()
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_the_words_are_those_of_the_narrative(report, change):
+    text = html.unescape(report.read_text(encoding="utf-8"))
+    told = change.narrative("page").sections
+    assert [section.title for section in told[1:-1]] == [
+        "What moved",
+        "Where the rates moved",
+        "What to check first",
+        "What cannot be said",
+    ]
+    assert all(s.text in text for section in told for s in section.sentences)
+
+
+def test_two_way_tables_are_the_crossings(report, change):
+    made = change.crossing("queue", "market").condensed(12, 12)
+    table = next(
+        t for t in pd.read_html(report, flavor="lxml") if t.columns[0] == "queue" and "*" in t
+    )
+    shown = table.set_index("queue").fillna("")
+    for row, cells in zip(made.rows, made.cells, strict=True):
+        for column, part in zip(made.columns, cells, strict=True):
+            assert shown.loc[row, column] == ("" if part is None else made.text(part))
+
+
+def test_causes_are_in_page_and_deck_where_there_are_clusters(caused, change, tmp_path):
+    (row,) = caused.causes().rows()
+    page = caused.to_html(tmp_path / "caused.html").read_text(encoding="utf-8")
+    section = page.partition('<section id="causes">')[2].partition("</section>")[0]
+    assert row["segment"] == "policy = minors"
+    assert row["segment"] in section
+    deck = Presentation(str(caused.to_pptx(tmp_path / "caused.pptx")))
+    (slide,) = [s for s in deck.slides if "rate effect is largest in" in s.shapes.title.text]
+    assert row["segment"] in slide.shapes.title.text
+    told = caused.narrative("page").sections
+    notes = deck.slides[0].notes_slide.notes_text_frame.text
+    assert all(s.text in notes for section in told[1:-1] for s in section.sentences)
+    without = change.to_html(tmp_path / "a.html").read_text(encoding="utf-8")
+    assert '<section id="causes">' not in without
+
+
+# The contrast that WCAG 2.2 AA asks of text against what is painted behind it.
+AUDIT = """
+const parse = text => {
+  const n = text.match(/-?[\\d.]+(?:e-?\\d+)?/g).map(Number);
+  const scale = text.startsWith("color(") ? 255 : 1;
+  return [n[0] * scale, n[1] * scale, n[2] * scale, n.length > 3 ? n[3] : 1];
+};
+const light = c => {
+  const [r, g, b] = c.slice(0, 3).map(v => {
+    v /= 255;
+    return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const over = (top, below) => [0, 1, 2].map(i => top[3] * top[i] + (1 - top[3]) * below[i]);
+const ground = element => {
+  const layers = [];
+  for (let e = element; e; e = e.parentElement)
+    layers.push(parse(getComputedStyle(e).backgroundColor));
+  return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255]);
+};
+document.querySelectorAll("[hidden]").forEach(e => e.removeAttribute("hidden"));
+document.querySelectorAll("details").forEach(e => { e.open = true; });
+const found = [];
+let seen = 0;
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walker.nextNode()) {
+  const element = walker.currentNode.parentElement, text = walker.currentNode.data.trim();
+  if (!text || element.closest("script, style, title, desc")) continue;
+  const style = getComputedStyle(element);
+  // The letters of a drawing have an edge of paper around them.
+  const inPicture = element.closest("svg");
+  const paper = inPicture ? parse(style.stroke) : [...ground(element), 1];
+  const color = over(parse(inPicture ? style.fill : style.color), paper);
+  const [low, high] = [light(color), light(paper)].sort((a, b) => a - b);
+  const size = parseFloat(style.fontSize), bold = Number(style.fontWeight) >= 700;
+  const least = size >= 24 || (bold && size >= 18.66) ? 3 : 4.5;
+  const ratio = (high + 0.05) / (low + 0.05);
+  seen += 1;
+  if (ratio < least) found.push(`${text.slice(0, 40)}: ${ratio.toFixed(2)}`);
+}
+return [seen, found];
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read_on_its_ground(report, browser, scheme):
+    feature = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": feature})
+    try:
+        browser.get(report.as_uri())
+        paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+        seen, found = browser.execute_script(AUDIT)
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert seen > 300
+    assert found == []
+
+
+def test_the_audit_sees_text_that_is_too_pale(change, browser, tmp_path):
+    with at.Theme(quiet="#aaaaaa"):
+        page = change.to_html(tmp_path / "pale.html")
+    browser.get(page.as_uri())
+    assert browser.execute_script(AUDIT)[1]
 
 
 def test_same_input_gives_the_same_bytes(report, change, tmp_path):
