@@ -6,9 +6,22 @@ import datetime as dt
 import re
 from typing import Any
 
-__all__ = ["MISSING", "is_null", "label_of", "natural_key", "plural", "shortened"]
+__all__ = [
+    "LEFT_TO_RIGHT",
+    "MISSING",
+    "is_null",
+    "label_of",
+    "natural_key",
+    "plural",
+    "runs_left",
+    "shortened",
+]
 
 MISSING = "(missing)"
+
+# Ends a run of Arabic or Hebrew, in which a sign would stand behind the number that follows.
+LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
+_TURNED = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 
 
 def is_null(value: object) -> bool:
@@ -83,4 +96,10 @@ def shortened(label: str, most: int = 60) -> str:
     'Safety > …ooming'
     """
     tail = most // 3 + 1
-    return label if len(label) <= most else f"{label[: most - tail - 1]}…{label[-tail:]}"
+    kept = label if len(label) <= most else f"{label[: most - tail - 1]}…{label[-tail:]}"
+    return kept + LEFT_TO_RIGHT if runs_left(kept) else kept
+
+
+def runs_left(text: str) -> bool:
+    """Return whether a text has letters that are written from right to left."""
+    return _TURNED.search(text) is not None

@@ -211,7 +211,7 @@ def _name(ax: Axes, shown: Funnel, pen: Pen) -> None:
         pen.write(
             ax, text, (float(shown.n[i]), float(shown.value[i])), (GAP if right else -GAP, 0),
             size=theme.size, color=theme.ink, ha="left" if right else "right", va="center",
-            role="name",
+            role="name", ground=theme.paper,
         )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from attribution.labels import LEFT_TO_RIGHT, runs_left
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -23,6 +25,9 @@ SCREEN = 100
 # Lines break after spaces and after the joints of technical names, not inside a date or between
 # a number and its unit.
 _BREAKS = re.compile(r"(?<=[_/])|(?<=-)(?!\d)|(?<= )(?<!\d )|(?<=\d )(?!%|pp\b)")
+
+# A number with its sign behind a word: its sign stays in front of it.
+_SIGNED = re.compile(r"(?<=\s)(?=\(?[+\u2212]\d)")
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,8 @@ class Pen:
         rotation: str = "horizontal",
     ) -> None:
         """Write text beside a point; `role` is the artist's label, `ground` what it hides."""
+        if runs_left(text):
+            text = _SIGNED.sub(LEFT_TO_RIGHT, text)
         # A patch behind a text is laid out and drawn with it: only where it hides something.
         hides = {"bbox": {"facecolor": ground, "edgecolor": "none", "pad": 0.8}}
         ax.annotate(
