@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 import attribution as at
 from attribution.decompose import PRODUCT as TIMES
@@ -133,7 +134,10 @@ def test_the_gradient_is_that_of_the_estimates():
     assert found.estimate.sum() == pytest.approx(np.diff(found.R)[0], abs=1e-12)
     exact, step = found.scores.toarray(), 1e-5
     levels = {part: found.level_gradient(part, 0, 5).toarray() for part in found.level_parts}
-    segments = {part: found.segment_gradient(part).toarray() for part in found.segment_parts}
+    segments = {
+        part: found.segments_gradient(part, sparse.eye_array(len(x), format="csr")).toarray()
+        for part, x in found.segment_parts.items()
+    }
     everyone = found.everywhere[:, :6]
     rate = found.group_rates(everyone, 1)[1].toarray()
     for i in np.flatnonzero(flat):

@@ -198,11 +198,11 @@ class Composition:
         values = [rows @ one.level_parts[part] for one in self.parts]
         return self._through([one.levels_gradient(part, rows) for one in self.parts], values)
 
-    def segment_gradient(self, part: str) -> Gradient:
-        """The gradient of one part per segment that stayed for any KPI."""
-        lifts, own = self._lifts, [one.segment_gradient(part) for one in self.parts]
-        values = [x @ one.segment_parts[part] for x, one in zip(lifts, self.parts, strict=True)]
-        return self._through([g.combine(x) for g, x in zip(own, lifts, strict=True)], values)
+    def segments_gradient(self, part: str, rows: Any) -> Gradient:
+        """The gradient of ``rows @ segment_parts[part]``: segments that stayed for any KPI."""
+        pairs = [(rows @ x, one) for x, one in zip(self._lifts, self.parts, strict=True)]
+        values = [x @ one.segment_parts[part] for x, one in pairs]
+        return self._through([one.segments_gradient(part, x) for x, one in pairs], values)
 
     @property
     def _lifts(self) -> list[sparse.csr_array]:

@@ -106,7 +106,7 @@ def _complement(
                 sums = [np.bincount(parent[mask], row[mask], width) for row in count]
                 alone = hidden == 1
                 small = np.any([(k > 0) & (k < least) for k in sums], axis=0)
-                for line in np.flatnonzero(~shown & (hidden > 0) & (alone | small)):
+                for line in np.flatnonzero(~shown & (hidden > 0) & (alone | small)).tolist():
                     free = np.flatnonzero((parent == line) & there & ~mask)
                     if len(free):
                         mask[_cheapest(free, mask, count, within[t], (u, line))] = True
