@@ -103,7 +103,10 @@ _COMPARISON = {
 }  # fmt: skip
 # Far above what anyone writes by hand, far below what the engine's parser and Python's stack allow.
 _MOST_LEVELS = 100
-_GRAMMAR = "Allowed: column names, numbers, strings, None, + - * /, comparisons, and, or, not, in."
+_GRAMMAR = (
+    "Allowed: column names (in `backticks` where they hold spaces or signs), numbers, strings, "
+    "None, + - * /, comparisons, and, or, not, in."
+)
 
 
 def parse(text: str, columns: Sequence[str], parameter: str = "expression") -> Expression:

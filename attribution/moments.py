@@ -18,6 +18,11 @@ __all__ = [
     "sum_moments",
 ]
 
+# Sums with names of their own begin with "#". A column may too ("# Audited"): only one that is
+# called exactly as one of ours needs backticks, which are part of an expression's text.
+_OWN = ("#rows", "#weight", "#weight^2", "#volume")
+_DERIVED = ("#above ", "#influence on ")
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -32,14 +37,14 @@ class Moment:
 
     @property
     def key(self) -> str:
-        """The name the sum has in a cube; "#" is in no expression, so it is never a column's."""
+        """The name the sum has in a cube."""
         weight = {0: (), 1: ("#weight",), 2: ("#weight^2",)}[self.power]
         return " * ".join([*weight, *sorted(self.factors)]) or "#rows"
 
     @property
     def derived(self) -> bool:
         """Whether it is worked out after the scan, from the sketch of a distribution."""
-        return any(f.startswith("#") for f in self.factors)
+        return any(f.startswith(_DERIVED) for f in self.factors)
 
 
 @dataclass(frozen=True)
@@ -191,6 +196,11 @@ def check_metric(metric: object, **parts: object) -> None:
             raise ColumnTypeError(
                 f"{kind}: {part!r} is not a column name or an expression (text), as {parameter} "
                 "must be."
+            )
+        if part is not None and (part.strip() in _OWN or part.strip().startswith(_DERIVED)):
+            raise ColumnTypeError(
+                f"{kind}: {parameter} {part!r} is the name of a sum of ours; a column of that name "
+                f"is written in backticks, '`{part.strip()}`'."
             )
     for parameter in ("name", "unit"):
         given = getattr(metric, parameter)

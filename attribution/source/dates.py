@@ -118,7 +118,9 @@ class PeriodColumn:
             value, row = found[0]
             raise ColumnTypeError(
                 f"period: {self.column!r} holds {value!r} in row {row} (counted from 0), which is "
-                f"{wanted}. Dates are written 2026-03-09, with or without a time."
+                f"{wanted}. Dates are written 2026-03-09, with or without a time. For others hand "
+                'over a SELECT that says how they are written: "SELECT * FROM '
+                "read_csv('file.csv', dateformat='%d/%m/%Y')\"."
             )
 
     def findings(self, table: Table) -> list[dict[str, Any]]:

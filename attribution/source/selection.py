@@ -21,6 +21,7 @@ from attribution.source.types import FLOATS, NUMBERS, described, readings, typed
 __all__ = ["WEIGHT", "Selection"]
 
 WEIGHT = "#weight"
+_PERCENT = " Its values are percentages."
 _NUMBERS_AS_TEXT = " Its values are numbers written as text; convert the column."
 
 
@@ -103,8 +104,15 @@ class Selection:
             return f"({sql})::INTEGER", "INTEGER"
         if kind not in NUMBERS:
             example = self.first_text(text) if kind == "VARCHAR" else ""
-            as_numbers = example == _NUMBERS_AS_TEXT or parameter == "weight"
-            hint = "" if as_numbers else f" A text can be counted: \"{text} == 'yes'\"."
+            name = text if text.isidentifier() else f"`{text}`"
+            hint = f" A text can be counted: \"{name} == 'yes'\"."
+            if example == _NUMBERS_AS_TEXT or parameter == "weight":
+                hint = ""
+            elif example.startswith(_PERCENT):
+                hint = (
+                    " A mean of percentages is not the percentage of all: name the counts behind "
+                    'them ("correct / reviewed").'
+                )
             raise ColumnTypeError(
                 f"{parameter}: {text!r} is {described(kind)}, not a number.{example}{hint}"
             )
@@ -120,7 +128,8 @@ class Selection:
         if not found:
             return _NUMBERS_AS_TEXT
         value, row = found[0]
-        return f" First: {value!r} in row {row} (counted from 0)."
+        percent = _PERCENT if str(value).rstrip().endswith("%") else ""
+        return f"{percent} First: {value!r} in row {row} (counted from 0)."
 
     def translated(self, text: str, parameter: str) -> tuple[str, str]:
         """Write an expression in SQL; return it with its type."""

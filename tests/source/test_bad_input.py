@@ -569,3 +569,53 @@ def test_ctrl_c_stops_the_engine_and_leaves_it_usable() -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+# -- a table as a spreadsheet exports it --------------------------------------------------------
+
+EXPORTED = pd.DataFrame(
+    {
+        "Review Date": ["31/08/2026", "01/09/2026"] * 4,
+        "Queue / Policy": ["live", "live", "ads", "ads"] * 2,
+        "# Audited": [10] * 8,
+        "# Correct": [9, 8, 9, 9, 8, 9, 9, 7],
+        "Accuracy %": ["90.0%", "80.0%"] * 4,
+    }
+)
+
+
+def test_columns_may_begin_with_a_number_sign() -> None:
+    for metric in ("# Correct / # Audited", at.Rate("# Correct", "# Audited")):
+        total = explain(
+            EXPORTED, metric=metric, by="Queue / Policy", period="Review Date",
+            baseline="31/08/2026", current="01/09/2026",
+        ).total  # fmt: skip
+        assert (total.baseline, total.current) == (35 / 40, 33 / 40)
+
+
+def test_a_column_called_as_a_sum_of_ours_is_written_in_backticks() -> None:
+    with pytest.raises(errors.ColumnTypeError, match=r"successes '#rows'.*'`#rows`'"):
+        at.Rate("#rows", "reviewed")
+    rows = ROWS.rename(columns={"correct": "#rows"})
+    change = explain(rows, metric=at.Rate("`#rows`", "reviewed"))
+    assert change.total.change == explain().total.change
+
+
+def test_percentages_as_text_are_told_from_other_texts() -> None:
+    says(errors.ColumnTypeError, "'Accuracy %' is text", "Its values are percentages.",
+         "name the counts behind them", data=EXPORTED, metric="mean(Accuracy %)",
+         by="Queue / Policy", period="Review Date", baseline="31/08/2026",
+         current="01/09/2026")  # fmt: skip
+
+
+def test_dates_in_another_order_say_how_they_are_read() -> None:
+    message = says(errors.ColumnTypeError, "'31/08/2026' in row 0", "read_csv('file.csv', dateformat=",
+                   data=EXPORTED, metric="# Correct / # Audited", by="Queue / Policy",
+                   period="month of Review Date")  # fmt: skip
+    assert "2026-03-09" in message
+
+
+def test_an_odd_name_in_a_condition_is_told_of_backticks() -> None:
+    says(errors.ExpressionError, "in `backticks`", data=EXPORTED, metric="# Correct / # Audited",
+         by="Queue / Policy", where="Accuracy % == 'x'", period="Review Date",
+         baseline="31/08/2026", current="01/09/2026")  # fmt: skip
