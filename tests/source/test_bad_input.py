@@ -246,7 +246,7 @@ def test_too_many_levels_warn_and_are_refused(monkeypatch: pytest.MonkeyPatch) -
     with pytest.warns(errors.DataQualityWarning, match="by: 'id' has 5,001 levels") as caught:
         cube = at.Cube.from_data(ids, at.Rate("ok"), "id", period="month")
     assert "did you mean it as cluster" in str(caught[0].message)
-    monkeypatch.setattr("attribution.analysis._MOST_OF_ONE", 5_000)
+    monkeypatch.setattr("attribution.preparation._MOST_OF_ONE", 5_000)
     with pytest.raises(errors.OptionError, match=r"by: 'id' has 5,001 levels.*5,000.*cluster"):
         cube.explain(baseline=1, current=2)
 
