@@ -68,40 +68,49 @@ def exact_match(counts: np.ndarray) -> tuple[float, float]:
     return 2 * hits / max(2 * hits + errors, 1), float(np.sqrt((n - 1) * without.var()))
 
 
-def measure(form: str, instances: int, null: bool) -> dict:
-    """Search `instances` worlds of a form."""
-    counts, named = [], 0
-    seconds, errors, false_parts, orders = [], [], [], []
-    for seed in range(instances):
-        world = make_world(7_000_000 + seed, null=null, **FORMS[form])
-        change = cube_of(world).explain(baseline="before", current="after")
-        started = time.process_time()
-        causes = change.causes()
-        seconds.append(time.process_time() - started)
-        found = {}
-        for row in causes.rows():
-            found[frozenset((d, row[d]) for d in world.names if isinstance(row[d], str))] = row
-        truth = planted(world)
-        wrong, missed = found.keys() - truth, truth - found.keys()
-        counts.append((len(truth & found.keys()), len(wrong) + len(missed)))
-        named += bool(found)
-        false_parts.append(len(found.keys() - truth) / max(len(found), 1))
-        orders += [len(c) for c in found]
-        for cause, true in zip(world.causes, world.truth, strict=True):
-            row = found.get(frozenset((d, f"{d}{i}") for d, i in cause.items()))
-            if row is not None:
-                errors.append(abs(row["contribution"] / true - 1))
-    f1, f1_error = exact_match(np.array(counts))
-    share = named / instances
+def one_world(form: str, seed: int, null: bool) -> dict:
+    """Search one world: hits, errors, the false part of what was named, errors of contribution."""
+    world = make_world(7_000_000 + seed, null=null, **FORMS[form])
+    change = cube_of(world).explain(baseline="before", current="after")
+    started = time.process_time()
+    causes = change.causes()
+    seconds = time.process_time() - started
+    found = {}
+    for row in causes.rows():
+        found[frozenset((d, row[d]) for d in world.names if isinstance(row[d], str))] = row
+    truth = planted(world)
+    errors = []
+    for cause, true in zip(world.causes, world.truth, strict=True):
+        row = found.get(frozenset((d, f"{d}{i}") for d, i in cause.items()))
+        if row is not None:
+            errors.append(abs(row["contribution"] / true - 1))
     return {
-        "f1": f1,
-        "f1_error": f1_error,
-        "named": share,
-        "named_error": float(np.sqrt(share * (1 - share) / instances)),
-        "false": float(np.mean(false_parts)),
-        "error": float(np.median(errors)) if errors else float("nan"),
-        "seconds": float(np.median(seconds)),
+        "hits": len(truth & found.keys()),
+        "wrong": len(truth ^ found.keys()),
+        "named": bool(found),
+        "false": len(found.keys() - truth) / max(len(found), 1),
+        "errors": errors,
+        "seconds": seconds,
     }
+
+
+def table_row(form: str, worlds: list[dict], nulls: list[dict]) -> str:
+    """Return a row of the table, ± one Monte-Carlo standard error."""
+    cells = [""] * 5
+    if worlds:
+        f1, error = exact_match(np.array([(w["hits"], w["wrong"]) for w in worlds]))
+        off = [e for w in worlds for e in w["errors"]]
+        cells = [
+            str(len(worlds)),
+            f"{f1:.3f} ± {error:.3f}",
+            f"{100 * np.mean([w['false'] for w in worlds]):.1f} %",
+            f"{100 * np.median(off):.1f} %",
+            f"{np.median([w['seconds'] for w in worlds]):.2f}",
+        ]
+    share = np.mean([w["named"] for w in nulls]) if nulls else 0.0
+    error = np.sqrt(share * (1 - share) / max(len(nulls), 1))
+    cells.append(f"{100 * share:.1f} ± {100 * error:.1f} % of {len(nulls)}" if nulls else "")
+    return f"| {form} | {' | '.join(cells)} |"
 
 
 def peers(instances: int) -> None:
@@ -134,21 +143,12 @@ def main() -> int:
     if asked.peers:
         peers(asked.peers)
         return 0
-    print("| form | exact-match F1 | false part | error of contribution | CPU s | null names |")
-    print("|---|---|---|---|---|---|", flush=True)
+    print("| form | instances | exact-match F1 | false part | error of contribution | CPU s "
+          "| nulls naming something |\n|---|---|---|---|---|---|---|", flush=True)  # fmt: skip
     for form in asked.forms.split(","):
-        x = measure(form, asked.instances, null=False) if asked.instances else {}
-        y = measure(form, asked.nulls, null=True) if asked.nulls else {}
-        cells = [""] * 4
-        if x:
-            cells = [
-                f"{x['f1']:.3f} ± {x['f1_error']:.3f}",
-                f"{100 * x['false']:.1f} %",
-                f"{100 * x['error']:.1f} %",
-                f"{x['seconds']:.2f}",
-            ]
-        cells.append(f"{100 * y['named']:.1f} ± {100 * y['named_error']:.1f} %" if y else "")
-        print(f"| {form} | {' | '.join(cells)} |", flush=True)
+        worlds = [one_world(form, seed, null=False) for seed in range(asked.instances)]
+        nulls = [one_world(form, seed, null=True) for seed in range(asked.nulls)]
+        print(table_row(form, worlds, nulls), flush=True)
     return 0
 
 

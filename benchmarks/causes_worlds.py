@@ -227,7 +227,6 @@ def _truth(X, effects, cell, n, p) -> np.ndarray:
 
     share = (n / n.sum(axis=1, keepdims=True)).mean(axis=0)
     weight = np.bincount(cell, share, len(X))
-    eta = X @ effects
     logit = np.bincount(cell, share * np.log(p / (1 - p)), len(X)) / np.maximum(weight, 1e-12)
-    middle = 1 / (1 + np.exp(-(logit + eta / 2)))
-    return rate_contributions(X, effects, weight, middle, "odds")
+    before, after = (1 / (1 + np.exp(-e)) for e in (logit, logit + X @ effects))
+    return rate_contributions(X, effects, weight, (before + after) / 2, "odds")

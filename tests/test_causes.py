@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import pickle
+import sys
+import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -192,6 +196,138 @@ def test_a_ratio_is_searched_by_differences():
     share = data.loc[data["queue"] == "q1", "n"].sum() / data["n"].sum()
     moved = (row["rate_current"] - row["rate_baseline"]) * share
     assert row["contribution"] == pytest.approx(moved, rel=0.15)
+
+
+def test_counted_beforehand_or_not_is_the_same(change, causes):
+    data = reviews(3, PLANTED)
+    each = data.loc[data.index.repeat(data["n"])]
+    place = each.groupby(level=0).cumcount()
+    again = explained(each.assign(right=place < each["ok"]), metric=at.Rate("right")).causes()
+    columns = ["segment", "n_baseline", "n_current", "contribution", "conf_low", "p_adjusted"]
+    pd.testing.assert_frame_equal(again.frame[columns], causes.frame[columns], rtol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def timed() -> pd.DataFrame:
+    """Rows of a few decisions, of which those of q1 take longer in the second month."""
+    data = reviews(3)
+    slower = 1 + 0.4 * ((data["month"] == 2) & (data["queue"] == "q1"))
+    seconds = np.random.default_rng(0).gamma(8.0, 8.0 * slower)
+    return data.assign(seconds=seconds, handled=seconds * data["n"])
+
+
+@pytest.mark.parametrize("cluster", ["person", None])
+@pytest.mark.parametrize("metric", [at.Mean("seconds"), at.Ratio("handled", "n", unit="s")])
+@pytest.mark.filterwarnings("ignore::attribution.errors.DataQualityWarning")
+def test_means_and_ratios_with_and_without_clusters(timed, metric, cluster):
+    found = explained(timed, metric=metric, cluster=cluster).causes()
+    assert found.frame["segment"][0] == "queue = q1"
+    assert found.frame["contribution"][0] > 0.8 * found.effect > 0
+
+
+def test_a_cause_of_order_four_takes_max_order_four():
+    deep = (("queue", 1), ("policy", 2), ("market", 3), ("tenure", 1))
+    data = reviews(3)
+    rows = np.logical_and.reduce([data[d] == f"{d[0]}{x}" for d, x in deep])
+    # Where nobody of that market and band works in that queue there is no such segment.
+    assert rows.any()
+    fallen = rows & (data["month"] == 2)
+    data["n"] = np.where(rows, 10 * data["n"], data["n"])
+    data["ok"] = np.where(rows, np.where(fallen, data["n"] // 3, 9 * data["n"] // 10), data["ok"])
+    change = explained(data)
+    found = change.causes(max_order=4, max_causes=1)
+    assert found.provenance["max_order"] == 4
+    assert found.provenance["segments"] > change.causes(max_causes=1).provenance["segments"]
+
+
+def actual(effect: float, people: int = 80) -> pd.DataFrame:
+    """One month of people who differ, at a target of 85 % but for policy p1."""
+    rng = np.random.default_rng(6)
+    frame = pd.MultiIndex.from_product(
+        [range(people), range(4), ["p0", "p1", "p2"]], names=["person", "queue", "policy"]
+    ).to_frame(index=False)
+    eta = np.log(0.85 / 0.15) + rng.normal(0, 0.2, people)[frame["person"]]
+    p = 1 / (1 + np.exp(-eta - effect * (frame["policy"] == "p1")))
+    n = 10 + rng.poisson(30, len(frame))
+    return frame.assign(queue="q" + frame["queue"].astype(str), n=n, ok=rng.binomial(n, p))
+
+
+def against_plan(data: pd.DataFrame, **options) -> at.Attribution:
+    by = ["queue", "policy"]
+    segments = pd.MultiIndex.from_product([["q0", "q1", "q2", "q3"], ["p0", "p1", "p2"]], names=by)
+    plan = pd.DataFrame({"planned_share": 1 / 12, "target": 0.85}, index=segments).reset_index()
+    asked = {"metric": "ok / n", "by": by, "cluster": "person"} | options
+    if asked["metric"] != "ok / n":
+        plan["target"] = 40.0
+    return at.compare_to_plan(data, plan, **asked)
+
+
+def test_against_plan_the_segment_below_its_target_is_named():
+    change = against_plan(actual(-0.5))
+    found = change.causes()
+    assert list(found.frame["segment"]) == ["policy = p1"]
+    assert found.frame["odds_ratio"][0] == pytest.approx(np.exp(-0.5), rel=0.1)
+    assert any("targets are taken as known" in note for note in found.notes)
+    rate = change.effects.set_index("effect").loc["rate", "estimate"]
+    parts = found.frame["contribution"].sum() + found.everywhere["contribution"]
+    assert parts + found.remainder == pytest.approx(rate, rel=1e-12)
+    bridge = change.bridge(causes=True)
+    assert sum(bar.value for bar in bridge.bars) == pytest.approx(bridge.change, rel=1e-12)
+
+
+def test_against_plan_nothing_is_named_where_all_are_on_target():
+    found = against_plan(actual(0.0)).causes()
+    assert found.frame.empty
+    assert "No segment stands out" in found.none
+
+
+@pytest.mark.parametrize("cluster", ["person", None])
+@pytest.mark.filterwarnings("ignore::attribution.errors.DataQualityWarning")
+def test_against_plan_ratios_and_rows_without_clusters(cluster):
+    data = actual(0.0)
+    seconds = np.random.default_rng(1).gamma(4.0 * data["n"], 10 + 3.0 * (data["queue"] == "q2"))
+    data = data.assign(seconds=seconds)
+    slow = against_plan(data, metric=at.Ratio("seconds", "n", unit="s"), cluster=cluster).causes()
+    assert list(slow.frame["segment"]) == ["queue = q2"]
+    assert slow.frame["contribution"][0] == pytest.approx(3.0, rel=0.25)
+    low = against_plan(actual(-0.5), cluster=cluster).causes()
+    assert low.frame["segment"][0] == "policy = p1"
+
+
+def test_a_target_of_every_decision_has_no_odds_and_judges_nothing():
+    data = actual(-0.5)
+    plan = pd.DataFrame({"policy": ["p0", "p1", "p2"], "planned_share": 1 / 3, "target": 1.0})
+    change = at.compare_to_plan(data, plan, "ok / n", by="policy", cluster="person")
+    assert "No segment can be judged" in change.causes().none
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_on_a_terminal_and_an_interrupt_leaves_nothing(change, monkeypatch):
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr("attribution.progress._SECONDS", 0.0)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    before = threading.active_count()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("attribution.search.select._backward", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        change.causes()
+    shown = stream.getvalue()
+    assert "causes" in shown
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert threading.active_count() == before
+    monkeypatch.undo()
+    assert not change.causes().frame.empty
 
 
 def test_weights_are_used():

@@ -224,12 +224,6 @@ def test_a_part_of_a_comparison_is_the_comparison_of_that_part(cluster):
     assert "unplanned" not in set(part.check()["code"])
 
 
-def test_a_plan_has_nothing_that_a_search_for_causes_could_compare():
-    change = at.compare_to_plan(actual(), plan(), **ASKED, cluster="moderator_id")
-    with pytest.raises(OptionError, match="causes: a plan has target rates and no rows"):
-        change.causes()
-
-
 def test_a_plan_that_covers_nothing_and_levels_said_to_be_undelivered():
     nothing = pd.DataFrame({"queue": ["Z"], "share": [1.0], "target": [0.9]})
     with pytest.raises(DataContractError, match="covers nothing"):

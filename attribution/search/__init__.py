@@ -17,6 +17,8 @@ from attribution.search.strata import (
     counted_strata,
     dispersed,
     paired_strata,
+    planned_strata,
+    shrunk,
     standardized,
 )
 
@@ -30,8 +32,10 @@ __all__ = [
     "dispersed",
     "mix_contributions",
     "paired_strata",
+    "planned_strata",
     "rate_contributions",
     "search",
     "segments_up_to",
+    "shrunk",
     "standardized",
 ]

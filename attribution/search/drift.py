@@ -26,6 +26,7 @@ _CAP_OF_COUNTS = 6.0**2
 # A single unit is never taken to be more than this many standard deviations from the others.
 _WILDEST = 3.0
 _FEWEST = 6
+_ROUNDS = 8
 # Draws of signs for what one grain's drift does to another's squares, and rows times draws.
 _DRAWS = 32
 _MOST_DRAWN = 1_000_000
@@ -131,19 +132,35 @@ class Grains:
         self.levels: np.ndarray | None = (
             _level_columns(codes) if sum(sizes) <= _MOST_LEVELS else None
         )
-        self._expected: np.ndarray | None = None
+        self._expected: list[np.ndarray] | None = None
+        self._pairs: list[tuple[np.ndarray, ...]] | None = None
 
-    def expected(self, work: Working, information: list[np.ndarray], rows: bool) -> np.ndarray:
-        """The excess of each grain's squares per unit of variance at each, worked out once.
+    def pairs(self, work: Working) -> list[tuple[np.ndarray, ...]]:
+        """Per grain: rows with a unit, which group and unit they meet in, and those two."""
+        if self._pairs is None:
+            units = max(len(work.g), 1)
+            row = np.flatnonzero(work.strata.unit >= 0)
+            cell, unit = work.strata.cell[row], work.strata.unit[row].astype(np.int64)
+            self._pairs = []
+            for group in self.groups:
+                key, meet = np.unique(group[cell] * units + unit, return_inverse=True)
+                self._pairs.append((row, meet.ravel(), *np.divmod(key, units)))
+        return self._pairs
 
-        It is a matter of who works where, and hardly of the rates. A block's drift is mostly taken
-        for that of its people in finer cells, so no closed form per cell serves: signs are drawn
-        for the blocks and sent through the same M⁻¹ as the scores.
+    def expected(
+        self, work: Working, information: list[np.ndarray], rows: bool
+    ) -> list[np.ndarray]:
+        """What a unit of variance at each grain adds to each square, worked out once.
+
+        `[i]` are the standardized squares of grain i, shape (grains, groups of i). It is a
+        matter of who works where, and hardly of the rates. A block's drift is mostly taken for
+        that of its people in finer cells, so no closed form per cell serves: signs are drawn for
+        the blocks and sent through the same M⁻¹ as the scores.
         """
         if self._expected is None:
             grain = [*self.groups, *([None] if rows else [])]
             columns = [_expected(work, self, outer, information, rows) for outer in grain]
-            self._expected = np.column_stack(columns)
+            self._expected = [np.array(row) for row in zip(*columns, strict=True)]
         return self._expected
 
 
@@ -167,39 +184,92 @@ def grain_drift(work: Working, grains: Grains, evident: float) -> Drift | None:
         gone[own] = (row.z * (work.g * work.unit_score)[unit])[own]
         pull = np.divide(row.z**2, row.v, out=np.zeros_like(row.v), where=row.v > 0)
         left[own] = (1 - pull * work.g[unit])[own]
-    i_row = row.v * left
     u = _without_levels(work, grains.levels, work.u)
     information = [
-        _group_information(work, group) * _freedom(group, fitted, grains.levels is not None)
-        for group, fitted in zip(grains.groups, grains.fitted, strict=True)
+        _group_information(work, group, pairs) * _freedom(group, fitted, grains.levels is not None)
+        for group, pairs, fitted in zip(
+            grains.groups, grains.pairs(work), grains.fitted, strict=True
+        )
     ]
-    caps = [*[_CAP] * (len(grains.groups) - 1), _CAP_OF_COUNTS]
-    found = [
-        _excess(np.bincount(group, u), known, cap)
-        for group, known, cap in zip(grains.groups, information, caps, strict=True)
-    ]
+    scores: list[np.ndarray] = [np.bincount(group, u) for group in grains.groups]
+    caps, fitted = [*[_CAP] * (len(grains.groups) - 1), _CAP_OF_COUNTS], [*grains.fitted]
     rows = len(cell) > 1.05 * len(work.v)
     if rows:
-        information.append(i_row)
-        found.append(_excess(row.u - gone, i_row, _CAP_OF_COUNTS))
-    excess, count, noise = (np.array(x) for x in zip(*found, strict=True))
-    fitted = np.array([*grains.fitted, *([0] if rows else [])])
-    taken = 0 if grains.levels is None else fitted
-    usable = count - taken >= np.maximum(_FEWEST, 0.2 * count)
-    if not usable.any() or (excess[usable] / noise[usable]).max() < evident:
+        information.append(row.v * left)
+        scores.append(row.u - gone)
+        caps.append(_CAP_OF_COUNTS)
+        fitted.append(0)
+    squares = [
+        _Squares(score, known, cap)
+        for score, known, cap in zip(scores, information, caps, strict=True)
+    ]
+    count = np.array([one.count for one in squares])
+    taken = np.zeros(len(fitted)) if grains.levels is None else np.array(fitted)
+    usable = np.flatnonzero(count - taken >= np.maximum(_FEWEST, 0.2 * count))
+    if max((squares[i].excess()[0] for i in usable), default=0.0) < evident:
         return None
     expected = grains.expected(work, information, rows)
-    A = expected[np.ix_(usable, usable)] / noise[usable, None]
-    variances = np.zeros(len(found))
-    variances[usable], _ = optimize.nnls(A, excess[usable] / noise[usable])
-    share = np.zeros(len(found))
-    share[usable] = (A * variances[usable]).max(axis=0)
-    kept = [j for j in range(len(found)) if share[j] > 1.0]
+    judged = [squares[i] for i in usable]
+    found = _variances(
+        judged,
+        [
+            a[usable] if a.shape[1] == 1 else a[np.ix_(usable, one.there)]
+            for one, a in zip(judged, (expected[i] for i in usable), strict=True)
+        ],
+    )
+    variances = np.zeros(len(squares))
+    variances[usable] = found
     at = len(grains.groups) - 1
-    blocks = tuple(Block(grains.groups[j], float(variances[j])) for j in kept if j < at)
-    whole = float(variances[at]) if at in kept else 0.0
-    by_row = float(variances[-1]) if rows and len(found) - 1 in kept else 0.0
-    return Drift(work.drift.unit, by_row, whole, blocks)
+    blocks = tuple(
+        Block(group, float(variance))
+        for group, variance in zip(grains.groups[:at], variances, strict=False)
+        if variance
+    )
+    by_row = float(variances[-1]) if rows else 0.0
+    return Drift(work.drift.unit, by_row, float(variances[at]), blocks)
+
+
+class _Squares:
+    """The standardized squared scores of a grain's groups, winsorized under what is expected."""
+
+    def __init__(self, score: np.ndarray, information: np.ndarray, cap: float) -> None:
+        self.there = information > 1e-9
+        self.plain = score[self.there] ** 2 / information[self.there]
+        self.count = int(self.there.sum())
+        self.cap = cap
+
+    def excess(self, whole: np.ndarray | float = 1.0) -> tuple[float, float]:
+        """By how many standard errors their mean exceeds that of noise, and how large one is.
+
+        `whole` is what they are expected to be, against which they are winsorized.
+        """
+        usual = _winsorized_mean(self.cap)
+        squares = np.minimum(self.plain / whole, self.cap) / usual
+        spread = max(float(squares.var()) if self.count else 0.0, _variance_of_square(self.cap))
+        error = float(np.sqrt(spread / max(self.count, 1)))
+        return float((squares - 1 / whole).mean()) / error, error
+
+
+def _variances(squares: list[_Squares], expected: list[np.ndarray]) -> np.ndarray:
+    """Solve for the variances under which all winsorized squares have their expected mean.
+
+    `expected[i]` are the squares of grain i per unit of variance at each grain, (grains, groups).
+    """
+    variances = np.zeros(len(squares))
+    for _ in range(_ROUNDS):
+        excess, slopes = [], []
+        for one, a in zip(squares, expected, strict=True):
+            whole = 1 + variances @ a
+            beyond, error = one.excess(whole)
+            excess.append(beyond)
+            slopes.append((a / whole).mean(axis=1) / error)
+        before, A = variances, np.array(slopes)
+        variances, _ = optimize.nnls(A, np.array(excess))
+        # What explains less than a standard error of any grain's excess is left out.
+        variances = np.where((A * variances).max(axis=0) > 1.0, variances, 0.0)
+        if np.allclose(variances, before, rtol=0.02, atol=1e-6):
+            break
+    return variances
 
 
 def _level_columns(codes: np.ndarray) -> np.ndarray:
@@ -231,19 +301,16 @@ def _variance_of_square(cap: float) -> float:
     return float(second - _winsorized_mean(cap) ** 2)
 
 
-def _excess(u: np.ndarray, information: np.ndarray, cap: float) -> tuple[float, int, float]:
-    """By how much winsorized squares exceed their mean, of how many, and its standard error."""
-    there = information > 1e-9
-    squares = np.minimum(u[there] ** 2 / information[there], cap)
-    count = int(there.sum())
-    spread = max(float(squares.var()) if count else 0.0, _variance_of_square(cap))
-    return float((squares - _winsorized_mean(cap)).sum()), count, np.sqrt(max(count, 1) * spread)
-
-
-def _group_information(work: Working, group: np.ndarray) -> np.ndarray:
-    S, width = len(group), int(group.max()) + 1
-    members = sparse.csr_array((np.ones(S), (np.arange(S), group)), shape=(S, width))
-    return work.information(members)
+def _group_information(
+    work: Working, group: np.ndarray, pairs: tuple[np.ndarray, ...]
+) -> np.ndarray:
+    """The information about each group, its units' drifts taken out."""
+    width = int(group.max()) + 1
+    row, of_unit, at, unit = pairs
+    reach = np.bincount(of_unit, work.row.z[row], len(at))
+    return np.maximum(
+        np.bincount(group, work.v, width) - np.bincount(at, reach**2 * work.g[unit], width), 0.0
+    )
 
 
 def _expected(
@@ -252,8 +319,8 @@ def _expected(
     outer: np.ndarray | None,
     information: list[np.ndarray],
     rows: bool,
-) -> np.ndarray:
-    """The excess of squares over every grain's groups per unit of variance at `outer`."""
+) -> list[np.ndarray]:
+    """What a unit of variance at `outer` adds to the squares of every grain's groups."""
     row, cell, unit = work.row, work.strata.cell, work.strata.unit
     S, R, own = len(work.v), len(cell), unit >= 0
     draws = int(np.clip(_MOST_DRAWN // max(R, 1), _FEWEST, _DRAWS))
@@ -273,8 +340,10 @@ def _expected(
         summed = sparse.csr_array(members, shape=(len(known), S)) @ scores
         found.append(_per_information(summed, known))
     if rows:
-        found.append(_per_information(u, information[-1]))
-    return np.array(found)
+        # One figure for all: a row's own square hardly moves, and there are many.
+        there = information[-1] > 1e-9
+        found.append(np.array([_per_information(u, information[-1])[there].mean()]))
+    return found
 
 
 def _in_order(work: Working) -> np.ndarray:
@@ -288,6 +357,7 @@ def _in_order(work: Working) -> np.ndarray:
     return place
 
 
-def _per_information(scores: np.ndarray, information: np.ndarray) -> float:
+def _per_information(scores: np.ndarray, information: np.ndarray) -> np.ndarray:
     there = information > 1e-9
-    return float(((scores[there] ** 2).mean(axis=1) / information[there]).sum())
+    squares = (scores**2).mean(axis=1)
+    return np.divide(squares, information, out=np.zeros_like(squares), where=there)

@@ -28,6 +28,10 @@ __all__ = ["Found", "search"]
 _RIDGE = 1 / 16
 _TIE = 1e-6
 _SETTLED = 1e-3
+# How many segments are tried that the drift of blocks may hide.
+_TRIED = 3
+# What part of the blocks' variance may be left then.
+_LEFT = 0.4
 # Fisher scoring that has not settled after so many steps goes on with half steps, then gives up.
 _WHOLE_STEPS = 8
 _MOST_STEPS = 40
@@ -155,17 +159,19 @@ def _steps(
     threshold = by_chance.threshold(alpha)
     best = float(model.criteria(state)[0].max())
     yield None
-    tried = set()
+    tried: set[frozenset[int]] = set()
     while len(state.chosen) < max_causes:
         criterion, shift = model.criteria(state)
         j = _pick(criterion, state.theta[0] - shift)
         # What was dropped beside the same others is not taken up again.
-        if criterion[j] <= threshold or (chosen := frozenset((*state.chosen, j))) in tried:
+        if criterion[j] > threshold and (chosen := frozenset((*state.chosen, j))) not in tried:
+            tried.add(chosen)
+            longer = model.with_one_more(state, j, rounds=1)
+        else:
+            longer = _unhidden(model, state, threshold, tried)
+        if longer is None:
             break
-        tried.add(chosen)
-        drift, theta = state.work.drift, np.append(state.theta, 0.0)
-        state = _swapped(model, model.estimated((*state.chosen, j), drift, theta, rounds=1))
-        state = _backward(model, state, threshold)
+        state = _backward(model, _swapped(model, longer), threshold)
         yield None
     yield _found(model, state, information, by_chance, alpha, best)
 
@@ -270,6 +276,11 @@ class _Model:
         alone = working(self.strata, plain, Drift(variance), self.cells)
         return grain_drift(alone, self.grains, self.evident) or Drift(variance)
 
+    def with_one_more(self, state: _State, j: int, rounds: int) -> _State:
+        """Return the model with one more segment."""
+        theta = np.append(state.theta, 0.0)
+        return self.estimated((*state.chosen, j), state.work.drift, theta, rounds)
+
     def criteria(self, state: _State, without: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return each segment's criterion given the chosen ones, and how far it would move
         everywhere; `without` leaves the effect of one of them out.
@@ -305,6 +316,33 @@ def _pick(criterion: np.ndarray, everywhere: np.ndarray) -> int:
     return int(ties[np.argmin(np.abs(everywhere[ties]))])
 
 
+def _unhidden(
+    model: _Model, state: _State, threshold: float, tried: set[frozenset[int]]
+) -> _State | None:
+    """Return a model with one more segment that only the drift of blocks had hidden.
+
+    A cause that is not in the model yet passes for drift of all blocks like it, and so large a
+    drift hides the cause. What would stand out without blocks is tried: it stays if most of the
+    drift is gone once it is in the model, and it passes beside what is left.
+    """
+    drift = state.work.drift
+    if not drift.blocks:
+        return None
+    criterion, _ = model.criteria(
+        model.estimated(state.chosen, replace(drift, blocks=()), state.theta, rounds=0)
+    )
+    for j in np.argsort(-criterion, kind="stable")[:_TRIED]:
+        chosen = frozenset((*state.chosen, int(j)))
+        if criterion[j] <= threshold or chosen in tried:
+            continue
+        tried.add(chosen)
+        longer = model.with_one_more(state, int(j), rounds=2)
+        explained = longer.work.drift.of_blocks < _LEFT * drift.of_blocks
+        if explained and model.criteria(longer, without=len(chosen))[0][j] > threshold:
+            return longer
+    return None
+
+
 def _swapped(model: _Model, state: _State) -> _State:
     """Choose every segment again given the others, until nothing changes."""
     for _ in range(4):
@@ -317,7 +355,10 @@ def _swapped(model: _Model, state: _State) -> _State:
             if j != now and criterion[j] > criterion[now] + 1e-3:
                 chosen = (*state.chosen[:i], j, *state.chosen[i + 1 :])
                 theta = np.where(np.arange(len(state.theta)) == i + 1, 0.0, state.theta)
-                state = model.estimated(chosen, state.work.drift, theta, rounds=1)
+                other = model.estimated(chosen, state.work.drift, theta, rounds=1)
+                # It has to be better with the drift that is left beside it, too.
+                if model.criteria(other, without=i + 1)[0][j] > criterion[now]:
+                    state = other
         if state.chosen == before:
             break
     return state

@@ -8,7 +8,8 @@ only are compared with each other, one stratum per cell, and are then drawn from
     its noise  v = (1 - λ)² n_1 w_1 + λ² n_0 w_0                  E[u] = v (effect beyond η)
 
 with (p_0, p_1) the fitted rates of the stratum, its margins held and a log odds ratio (or, for
-ratios, a difference) η between them, and w = p (1 - p), or a dispersion.
+ratios, a difference) η between them, and w = p (1 - p), or a dispersion. Against a plan p_0 is the
+target and known: λ = 0, and a unit is drawn from people who differ in their distance from it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,16 @@ from functools import cached_property
 import numpy as np
 from scipy import special
 
-__all__ = ["Scores", "Strata", "counted_strata", "dispersed", "paired_strata", "standardized"]
+__all__ = [
+    "Scores",
+    "Strata",
+    "counted_strata",
+    "dispersed",
+    "paired_strata",
+    "planned_strata",
+    "shrunk",
+    "standardized",
+]
 
 # The dispersion of a cell is drawn towards that of all cells with the weight of so many rows.
 _ROWS_OF_ALL = 10.0
@@ -74,6 +84,8 @@ class Strata:
         the pooled rate itself would be pulled along by the unit.
     size : float
         The size of one unit of effect, in units of k / n.
+    target : ndarray, shape (S,), optional
+        The planned rate of each cell, with which its rows of the current period are compared.
     """
 
     n: np.ndarray
@@ -87,6 +99,7 @@ class Strata:
     scale: np.ndarray
     smooth: np.ndarray
     size: float = 1.0
+    target: np.ndarray | None = None
 
     @cached_property
     def _few(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
@@ -110,10 +123,22 @@ class Strata:
         """Return the scores at an effect per cell, shape (S,)."""
         if self.link == "volume":
             found = _volume_scores(self.n, effect[self.cell])
+        elif self.target is not None:
+            found = self._planned_scores(self.target[self.cell], effect[self.cell])
         else:
             found = self._rate_scores(effect)
         parts = (found.u, found.v, found.z, found.own)
         return Scores(*(x / self.scale for x in parts))
+
+    def _planned_scores(self, target: np.ndarray, eta: np.ndarray) -> Scores:
+        n, k = self.n[1], self.k[1]
+        if self.link == "odds":
+            p = special.expit(special.logit(target) + eta)
+            v = n * p * (1 - p)
+        else:
+            p, v = target + eta, n
+        u = np.where(v > 0, k - n * p, 0.0)
+        return Scores(u, v, v, u)
 
     def _rate_scores(self, effect: np.ndarray) -> Scores:
         paired = self.paired
@@ -253,6 +278,34 @@ def paired_strata(
     return Strata(n, k, cell, cell, both, drift, kind, link, np.ones(len(cell)), smooth)
 
 
+def planned_strata(
+    n: np.ndarray,
+    k: np.ndarray,
+    cell: np.ndarray,
+    unit: np.ndarray | None,
+    link: str,
+    target: np.ndarray,
+) -> Strata:
+    """Arrange rows of the current period for the comparison with planned rates.
+
+    Parameters
+    ----------
+    n, k, cell, unit, link
+        As in `paired_strata`; only the current period counts.
+    target : ndarray, shape (S,)
+        A target of 0 or 1 has no odds: its cells are not judged.
+
+    Returns
+    -------
+    Strata
+    """
+    R, cells = len(cell), len(target)
+    unit = np.full(R, -1) if unit is None else unit
+    kind, one = np.zeros(int(unit.max(initial=-1)) + 1, dtype=int), np.ones(R)
+    alone, smooth = np.ones(R, dtype=bool), np.zeros(cells)
+    return Strata(n, k, cell, cell, alone, unit, kind, link, one, smooth, target=target)
+
+
 def _smoothed(n: np.ndarray, k: np.ndarray, codes: np.ndarray, link: str) -> np.ndarray:
     """The rate of each cell by main effects of its levels, shape (S,)."""
     rate = np.divide(k, n, out=np.zeros_like(n), where=n > 0)
@@ -320,9 +373,32 @@ def dispersed(strata: Strata, cells: int, *, alike: bool) -> Strata:
     overall = squares.sum() / max(left.sum(), 1.0)
     if alike:
         return replace(strata, scale=np.full(len(strata.cell), max(overall, 1.0)))
-    own = np.bincount(cell, squares, cells) + _ROWS_OF_ALL * overall
-    scale = own / (np.bincount(cell, left, cells) + _ROWS_OF_ALL)
+    scale = shrunk(np.bincount(cell, squares, cells), np.bincount(cell, left, cells))
     return replace(strata, scale=scale[strata.cell])
+
+
+def shrunk(squares: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+    """Return the dispersion of each cell, drawn towards that of all cells.
+
+    A cell of two rows shows next to nothing of its own noise.
+
+    Parameters
+    ----------
+    squares, freedom : ndarray, shape (S,)
+        Sums of squared residuals and their degrees of freedom.
+
+    Returns
+    -------
+    ndarray, shape (S,)
+
+    Examples
+    --------
+    >>> shrunk(np.array([0.0, 90.0]), np.array([1.0, 29.0])).round(2)
+    array([2.73, 3.08])
+    """
+    overall = squares.sum() / max(freedom.sum(), 1.0)
+    own = squares + _ROWS_OF_ALL * overall
+    return np.where(overall > 0, own / (freedom + _ROWS_OF_ALL), 1.0)
 
 
 def standardized(strata: Strata) -> Strata:
@@ -336,6 +412,7 @@ def standardized(strata: Strata) -> Strata:
         strata,
         k=strata.k / size,
         smooth=strata.smooth / size,
+        target=None if strata.target is None else strata.target / size,
         scale=strata.scale / usual,
         size=float(size),
     )

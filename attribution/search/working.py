@@ -54,6 +54,11 @@ class Drift:
     cell: float = 0.0
     blocks: tuple[Block, ...] = ()
 
+    @property
+    def of_blocks(self) -> float:
+        """The variance of a cell by all its blocks."""
+        return sum(block.variance for block in self.blocks)
+
 
 @dataclass(frozen=True, eq=False)
 class Working:
