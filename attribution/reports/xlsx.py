@@ -14,7 +14,7 @@ from attribution.reports.workbook.about import (
     write_findings,
     write_provenance,
 )
-from attribution.reports.workbook.cells import live, write_cells
+from attribution.reports.workbook.cells import why_values, write_cells
 from attribution.reports.workbook.chart import CHART, write_chart
 from attribution.reports.workbook.levels import alpha_ranges, effect_total, write_levels
 from attribution.reports.workbook.rates import write_rates
@@ -99,7 +99,7 @@ def _write(shown: Shown, path: Path) -> None:
         fixed = [BRIDGE, CHART, FINDINGS, PROVENANCE, CELLS, RATES]
         names = sheet_names("Levels ", shown.dimensions, fixed)
         level_sheets = dict(zip(shown.dimensions, names, strict=True))
-        book = Book(file, shown, live(shown), Formats(file), level_sheets)
+        book = Book(file, shown, not why_values(shown), Formats(file), level_sheets)
         _write_sheets(book)
 
 
@@ -129,7 +129,8 @@ def _bridge(book: Book, cells: CellSheet | None) -> None:
     format, bold = bridge.format, book.formats(bold=True)
     put(sheet, 0, 0, bridge.message, book.formats(bold=True, font_size=14))
     put(sheet, 1, 0, verdict_text(book.change), book.formats())
-    for i, line in enumerate([*bridge.notes, *book.shown.withheld][: _TOP - 4]):
+    said = [f"Effects are {_effects_are(book)}.", *bridge.notes, *book.shown.withheld]
+    for i, line in enumerate(said[: _TOP - 3]):
         put(sheet, 2 + i, 0, line, book.quiet)
     unit = f" ({format.change_unit})" if format.change_unit else ""
     for j, title in enumerate(["bar", f"shown{unit}", f"effect{unit}", "in KPI units", *_TITLES]):
@@ -215,9 +216,13 @@ def _effect(book: Book, bar: Bar, cells: CellSheet | None) -> str:
 
 
 def _provenance(book: Book) -> list[tuple[str, Any]]:
-    effects = "live formulas over the cells" if book.live else "values: the cells are not shown"
     return [
-        ("effects in this workbook", effects),
+        ("effects in this workbook", _effects_are(book)),
         *book.shown.provenance.items(),
         *(("not shown", x) for x in book.shown.withheld),
     ]
+
+
+def _effects_are(book: Book) -> str:
+    reason = why_values(book.shown)
+    return f"values, no formulas: {reason}" if reason else "live formulas over the cells"

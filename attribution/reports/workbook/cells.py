@@ -15,20 +15,27 @@ if TYPE_CHECKING:
     from attribution.reports.workbook.sheets import Formats
     from attribution.result import Attribution
 
-__all__ = ["live", "write_cells"]
+__all__ = ["why_values", "write_cells"]
 
 # Beyond this, opening the workbook would take minutes.
 _MOST_CELLS, _MOST_LOOKUPS = 50_000, 50_000_000
 _HEAD = 12
 
 
-def live(shown: Shown) -> bool:
-    """Whether a workbook can recompute the effects from the cells, in reasonable time."""
-    if not (shown.whole and shown.ratio):
-        return False
+def why_values(shown: Shown) -> str:
+    """Return why a workbook cannot recompute the effects from the cells; "" where it can."""
     change = shown.change
+    if not shown.ratio:
+        kind = type(change.metric).__name__
+        return f"the effects of a {kind} are worked out from several sums of each cell together"
+    if shown.hidden:
+        return f"the cells tell the levels of {', '.join(shown.hidden)} apart, who are people"
+    if shown.privacy.min_n:
+        return "the cells hold groups that are too small to be shown"
     cells, levels = len(change.cube.codes), change._ratio_parts.design.width
-    return cells <= _MOST_CELLS and cells * levels <= _MOST_LOOKUPS
+    if cells > _MOST_CELLS or cells * levels > _MOST_LOOKUPS:
+        return f"opening formulas over {cells:,} cells would take minutes"
+    return ""
 
 
 def write_cells(
