@@ -10,6 +10,7 @@ import pytest
 
 import attribution as at
 from attribution.labels import LEFT_TO_RIGHT, runs_left
+from attribution.plots import save
 from attribution.plots.causes import causes_plot
 from attribution.plots.theme import THEME
 
@@ -152,6 +153,17 @@ def test_words_stay_inside_and_apart(chart, count, look, kind, assert_readable):
 @pytest.mark.parametrize("chart", CHARTS)
 def test_words_stay_inside_and_apart_whatever_they_are(chart, count, look, kind, assert_readable):
     assert_readable(CHARTS[chart](kind, count, LOOKS[look]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chart", CHARTS)
+def test_the_same_chart_gives_the_same_bytes(chart, tmp_path):
+    for ending in ("png", "svg"):
+        first, second = (
+            save(CHARTS[chart]("mixed", 9, THEME), tmp_path / f"{i}.{ending}").read_bytes()
+            for i in range(2)
+        )
+        assert first == second
 
 
 def test_a_number_behind_arabic_keeps_its_sign_in_front():
