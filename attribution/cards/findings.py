@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -55,12 +56,20 @@ def findings(card: Scorecard) -> Iterator[dict[str, Any]]:
             yield _finding(code, severity, message, entities=named)
     partly = (s.compared < 1 - 1e-9) & (found.volume > 0)
     if partly.any():
-        least = f"{100 * s.compared[partly].min():.0f} %"
+        # Rounded down: part of the work is never all of it.
+        least = f"{math.floor(1000 * s.compared[partly].min()) / 10:g} %"
         message = (
             f"{listing(names[partly], most=8)}: part of the work is in cells without any other "
             f"entity and is not compared (down to {least} of the volume is)."
         )
         yield _finding("partly_compared", "warning", message, entities=list(names[partly]))
+    adjusted = frame["adjusted"]
+    if card.metric.of_trials and (beyond := int(((adjusted < 0) | (adjusted > 1)).sum())):
+        message = (
+            f"{beyond:,} adjusted rates lie beyond 0 to 100 %: R_ref plus the difference from the "
+            "expectation, not a rate of their own."
+        )
+        yield _finding("beyond_bounds", "info", message, count=beyond)
     share = found.total / found.total.sum()
     if len(names) > 1 and (large := share > _LARGE_SHARE).any():
         message = (

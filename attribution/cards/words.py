@@ -147,9 +147,10 @@ def display_rows(card: Scorecard, most: int) -> list[tuple[str, ...]]:
 
 
 def least_expected_first(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a card's rows: those who are judged, the least expected first, then the others."""
-    order = {"too few": 1, "n/a": 2}
-    last, far = frame["signal"].map(order).fillna(0), -frame["z"].abs()
+    """Return a card's rows: those outside the limits, the least expected first, then the others."""
+    order = {"as expected": 2, "too few": 3, "n/a": 4}
+    last = [order.get(x, 0 if "99.8" in x else 1) for x in frame["signal"]]
+    far = -frame["z"].abs()
     keys = frame.assign(_last=last, _far=far).sort_values(["_last", "_far"], kind="stable")
     return frame.reindex(keys.index)
 

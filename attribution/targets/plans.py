@@ -315,7 +315,8 @@ class Targets(Filed):
         when = "" if last.effective is None else f", from {last.effective}"
         return (
             f"{self.metric.label}: {len(last.labels)} targets roll up to "
-            f"{form.level(last.overall)}{when}; {asked} ask for a change"
+            f"{form.level(last.overall)}{when}; {asked} "
+            f"{'asks' if asked == 1 else 'ask'} for a change"
         )
 
     @property

@@ -316,6 +316,20 @@ def test_all_right_is_never_outside_the_limits_of_a_few_rows():
     assert row["signal"] == "as expected"
 
 
+def test_adjusted_rates_beyond_all_are_said():
+    """Everything right in work that others get wrong in half of the cases."""
+    rows = [(f"S{i}", "hard", 100, 50) for i in range(6)] + [
+        (f"S{i}", "easy", 900, 880) for i in range(6)
+    ]
+    data = pd.DataFrame([*rows, ("best", "hard", 200, 199)], columns=["site", "queue", "n", "ok"])
+    card = at.scorecard(data, "ok / n", "site", adjust_for="queue")
+    assert card.frame.set_index("entity").loc["best", "adjusted"] > 1
+    assert card.display_rows()[1][0] == "best"
+    assert "beyond_bounds" in set(card.check()["code"])
+    plain = at.scorecard(data, "ok / n", "site")
+    assert "beyond_bounds" not in set(plain.check()["code"])
+
+
 def test_a_kpi_that_never_varies_is_known_for_certain():
     data = reviews().assign(seconds=lambda x: 50.0 * x.n)
     card = at.scorecard(data, at.Ratio("seconds", "n"), "site", adjust_for="queue", target=50)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from attribution.bridge import Bridge
-from attribution.formatting import Format, largest_remainder
+from attribution.formatting import MINUS, Format, largest_remainder
 from attribution.plots.funnel import Funnel
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def written(column: Column, row: dict[str, Any], format: Format) -> Tile:
         "percent": lambda: f"{100 * number:.1f}",
         "number": lambda: f"{number:,.2f}",
     }[column.kind]()
-    return Tile(text, "", number)
+    return Tile(text.replace("-", MINUS), "", number)
 
 
 def _tone(text: str) -> str:

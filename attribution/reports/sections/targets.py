@@ -166,6 +166,8 @@ def _why(done: Completion, form: Format, joined: bool) -> Table:
     rows = [
         row | {"interval": (row["conf_low"], row["conf_high"]), "p": p_text(row["p_value"])}
         for row in _rows(done.effects)
+        # All segments have a target and data: nothing entered, nothing left.
+        if row["effect"] in ("performance", "mix") or row["estimate"] != 0
     ]
     if joined:
         rest = sum(row["estimate"] for row in rows[1:])
