@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, sparse, special
 
-from attribution.search.incidence import groups
+from attribution.search.incidence import groups, level_columns
 from attribution.search.working import Block, Drift, Working
 
 __all__ = ["Grains", "bounded", "grain_drift", "unit_variance"]
@@ -30,6 +30,8 @@ _ROUNDS = 8
 # Draws of signs for what one grain's drift does to another's squares, and rows times draws.
 _DRAWS = 32
 _MOST_DRAWN = 1_000_000
+# Blocks are a dense system: no grain has more of them than keeps blocks² x cells below this.
+_MOST_WORK = 1e11
 # More levels than this are not taken out before cells' drift is measured.
 _MOST_LEVELS = 300
 
@@ -112,7 +114,7 @@ class Grains:
         The block of each cell; the last are the cells themselves.
     fitted : list of int
         The levels of the dimensions that a grain names, less their redundancies.
-    levels : ndarray, shape (S, q), optional
+    levels : csr_array, shape (S, q), optional
         1 where a cell has a level; None where there are too many.
     """
 
@@ -124,14 +126,13 @@ class Grains:
         for order in range(2, min(deepest, D - 1) + 1):
             for dimensions in itertools.combinations(range(D), order):
                 group = groups(codes, dimensions)
-                if _FEWEST <= int(group.max(initial=0)) + 1 < S:
+                blocks = int(group.max(initial=0)) + 1
+                if _FEWEST <= blocks < S and blocks**2 * S <= _MOST_WORK:
                     self.groups.append(group)
                     self.fitted.append(1 + sum(sizes[d] - 1 for d in dimensions))
         self.groups.append(np.arange(S))
         self.fitted.append(1 + sum(size - 1 for size in sizes))
-        self.levels: np.ndarray | None = (
-            _level_columns(codes) if sum(sizes) <= _MOST_LEVELS else None
-        )
+        self.levels = level_columns(codes) if sum(sizes) <= _MOST_LEVELS else None
         self._expected: list[np.ndarray] | None = None
         self._pairs: list[tuple[np.ndarray, ...]] | None = None
 
@@ -184,7 +185,7 @@ def grain_drift(work: Working, grains: Grains, evident: float) -> Drift | None:
         gone[own] = (row.z * (work.g * work.unit_score)[unit])[own]
         pull = np.divide(row.z**2, row.v, out=np.zeros_like(row.v), where=row.v > 0)
         left[own] = (1 - pull * work.g[unit])[own]
-    u = _without_levels(work, grains.levels, work.u)
+    u = _without_levels(work, grains.levels, work.u[:, None])[:, 0]
     information = [
         _group_information(work, group, pairs) * _freedom(group, fitted, grains.levels is not None)
         for group, pairs, fitted in zip(
@@ -272,21 +273,18 @@ def _variances(squares: list[_Squares], expected: list[np.ndarray]) -> np.ndarra
     return variances
 
 
-def _level_columns(codes: np.ndarray) -> np.ndarray:
-    return np.hstack([codes[:, [d]] == np.unique(codes[:, d]) for d in range(codes.shape[1])]) * 1.0
-
-
-def _without_levels(work: Working, levels: np.ndarray | None, u: np.ndarray) -> np.ndarray:
-    """Scores with an effect of every level taken out.
+def _without_levels(work: Working, levels: sparse.csr_array | None, u: np.ndarray) -> np.ndarray:
+    """Scores with an effect of every level taken out, for u of shape (S, k).
 
     A cause that holds many blocks would otherwise pass for drift of all of them and hide behind it.
     """
     if levels is None:
         return u
-    through = work.times(levels)
-    system = levels.T @ through
+    own = (levels.T @ sparse.csr_array(levels.multiply(work.v[:, None]))).toarray()
+    reach = (levels.T @ work.z).toarray()
+    system = own - (reach * work.g) @ reach.T
     system[np.diag_indices_from(system)] += 1e-6 * np.trace(system) / len(system) + 1e-12
-    return u - through @ np.linalg.solve(system, levels.T @ u)
+    return u - work.through_units(levels @ np.linalg.solve(system, levels.T @ u))
 
 
 def _freedom(group: np.ndarray, fitted: int, taken: bool) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-__all__ = ["Segments", "groups", "segments_up_to"]
+__all__ = ["Segments", "groups", "level_columns", "segments_up_to"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +62,23 @@ def groups(codes: np.ndarray, dimensions: Sequence[int]) -> np.ndarray:
         key = key * (int(codes[:, d].max(initial=0)) + 1) + codes[:, d]
         key = np.unique(key, return_inverse=True)[1].ravel()
     return key
+
+
+def level_columns(codes: np.ndarray) -> sparse.csr_array:
+    """Return which levels each cell has, one column per level that occurs, shape (S, q).
+
+    Examples
+    --------
+    >>> level_columns(np.array([[0, 5], [3, 5]])).toarray()
+    array([[1., 0., 1.],
+           [0., 1., 1.]])
+    """
+    S, D = codes.shape
+    level = [groups(codes, [d]) for d in range(D)]
+    start = np.cumsum([0, *(int(own.max(initial=-1)) + 1 for own in level)])
+    column = np.stack(level, axis=1) + start[:-1]
+    entries = (np.ones(S * D), (np.repeat(np.arange(S), D), column.ravel()))
+    return sparse.csr_array(entries, shape=(S, int(start[-1])))
 
 
 def segments_up_to(

@@ -18,7 +18,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy import special
+from scipy import sparse, special
+
+from attribution.search.incidence import level_columns
 
 __all__ = [
     "Scores",
@@ -312,20 +314,23 @@ def _smoothed(n: np.ndarray, k: np.ndarray, codes: np.ndarray, link: str) -> np.
     sizes = [len(np.unique(codes[:, d])) for d in range(codes.shape[1])]
     if sum(sizes) > _MOST_LEVELS:
         return rate
-    columns = [codes[:, [d]] == np.unique(codes[:, d]) for d in range(codes.shape[1])]
-    X = np.hstack([np.ones((len(n), 1)), *columns]).astype(float)
+    X = sparse.csr_array(sparse.hstack([np.ones((len(n), 1)), level_columns(codes)]))
     overall = k.sum() / n.sum()
     # A weak pull of every level to the mean makes the solution unique.
     ridge = np.diag(np.r_[0.0, np.ones(X.shape[1] - 1)])
     if link == "difference":
-        return X @ np.linalg.solve((X.T * n) @ X + ridge, X.T @ (n * rate))
+        return X @ np.linalg.solve(_crossed(X, n) + ridge, X.T @ (n * rate))
     start = np.clip(overall, 1e-4, 1 - 1e-4)
     beta = np.r_[np.log(start / (1 - start)), np.zeros(X.shape[1] - 1)]
     for _ in range(_ROUNDS):
         p = 1 / (1 + np.exp(-np.clip(X @ beta, -9, 9)))
-        system = (X.T * (n * p * (1 - p))) @ X + ridge + 1e-6 * np.eye(X.shape[1])
+        system = _crossed(X, n * p * (1 - p)) + ridge + 1e-6 * np.eye(X.shape[1])
         beta = beta + np.linalg.solve(system, X.T @ (k - n * p) - np.diag(ridge) * beta)
     return 1 / (1 + np.exp(-np.clip(X @ beta, -9, 9)))
+
+
+def _crossed(X: sparse.csr_array, w: np.ndarray) -> np.ndarray:
+    return (X.T @ sparse.csr_array(X.multiply(w[:, None]))).toarray()
 
 
 def counted_strata(n: np.ndarray) -> Strata:

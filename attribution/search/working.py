@@ -21,6 +21,9 @@ from attribution.search.strata import Scores, Strata
 
 __all__ = ["Block", "Drift", "Working", "working"]
 
+# Segments whose reach into blocks is held in memory at once.
+_AT_ONCE = 2048
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
@@ -143,9 +146,12 @@ class Working:
             total = total - inner @ self.g
         if self._blocks is not None:
             _, through, factor = self._blocks
-            reached = sparse.csr_array(through.T @ members).toarray()
-            solved = linalg.solve_triangular(factor, reached, lower=True)
-            total = total - np.einsum("kj,kj->j", solved, solved)
+            columns, wide = sparse.csr_array(members.T), sparse.csr_array(through)
+            for start in range(0, columns.shape[0], _AT_ONCE):
+                own = slice(start, start + _AT_ONCE)
+                reached = sparse.csr_array(columns[own] @ wide).toarray().T
+                solved = linalg.solve_triangular(factor, reached, lower=True)
+                total[own] -= np.einsum("kj,kj->j", solved, solved)
         return np.maximum(total, 0.0)
 
 
