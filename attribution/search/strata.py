@@ -314,7 +314,9 @@ def _smoothed(n: np.ndarray, k: np.ndarray, codes: np.ndarray, link: str) -> np.
     sizes = [len(np.unique(codes[:, d])) for d in range(codes.shape[1])]
     if sum(sizes) > _MOST_LEVELS:
         return rate
-    X = sparse.csr_array(sparse.hstack([np.ones((len(n), 1)), level_columns(codes)]))
+    X = sparse.csr_array(
+        sparse.hstack([sparse.csr_array(np.ones((len(n), 1))), level_columns(codes)])
+    )
     overall = k.sum() / n.sum()
     # A weak pull of every level to the mean makes the solution unique.
     ridge = np.diag(np.r_[0.0, np.ones(X.shape[1] - 1)])
