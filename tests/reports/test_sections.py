@@ -260,6 +260,8 @@ def test_a_suppressed_entity_cannot_be_worked_out(tmp_path):
     privacy = at.Privacy(min_n=50)
     text = texts_of(tmp_path, card, privacy=privacy)
     assert "Odd" not in text
+    # Guesses at what is hidden could be checked against it.
+    assert card.provenance["sha256"] not in text
     book = load_workbook(tmp_path / "a.xlsx", data_only=True)
     sheet = book["Scorecard"]
     head = {c.value: c.column for c in sheet[6]}

@@ -159,8 +159,10 @@ class _Shown:
         if self.kept.hidden:
             known["not shown"] = list(self.card.entity)
         if self.kept.hidden or self.kept.renamed or self.kept.mask.any():
-            # What was renamed or merged is the very secret.
-            known = {k: v for k, v in known.items() if k not in ("mapping", "part")}
+            # What was renamed or merged is the very secret; and by a digest of the sums a few
+            # thousand guesses at two unknown groups of known sum can be told right from wrong.
+            secret = ("mapping", "part", "sha256")
+            known = {k: v for k, v in known.items() if k not in secret}
         return known
 
     @cached_property
