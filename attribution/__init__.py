@@ -2,30 +2,39 @@
 
 >>> import attribution as at
 
+Ask why:
     explain         why a KPI changed between two periods           -> Attribution
-    Cube            the sums behind it, to scan once and ask often
-    Rate, Ratio, Mean, Quantile, Total      what a KPI is
-    FunctionOfSums  any smooth function of sums; cohen_kappa and f_score are two
-    Product         a product of KPIs: cost = volume x AHT x wage
-    error_types     accuracy by its error types, each with its mix and rate
-    kpis            the moderation KPIs by name, bound to your columns: at.kpis.table()
-    Dimension       a dimension within another one: market within region
-    composite_scorecard   several KPIs of each, gates first
-    scorecard       sites or moderators compared fairly, with noise, ranks and targets
-    compare_to_plan             actual against plan: mix, performance, unplanned work
     trend           every change over many periods, adding up       -> Trend
-    targets         plan, cascade, completion, whatif: targets that roll up
+    compare_to_plan             actual against plan: mix, performance, unplanned work
+    error_types     accuracy by its error types, each with its mix and rate
     standardize     many groups at the same mix, pairwise effects transitive
     oaxaca          regression decomposition of a difference of means
     factors         any function of named factors, attributed to them
     Tree            a KPI tree written as formulas; capacity_tree is one
+    Cube            the sums behind an answer, to scan once and ask often
     Bootstrap       how to bootstrap, for `explain(inference=...)`
-    review          the scripted monthly review: a configuration in, a folder of files out
+
+Say what a KPI is:
+    Rate, Ratio, Mean, Total, Quantile
+    FunctionOfSums  any smooth function of sums; cohen_kappa and f_score are two
+    Product         a product of KPIs: cost = volume x AHT x wage
+    Dimension       a dimension within another one: market within region
+    kpis            the moderation KPIs by name, bound to your columns: at.kpis.table()
+
+Set targets and keep them:
+    scorecard       sites or moderators compared fairly, with noise, ranks and targets
+    composite_scorecard         several KPIs of each, gates first
+    targets         plan, cascade, completion, whatif: targets that roll up
     minimum_detectable_change   how small a change a sample can show
+
+Show it:
+    review          the scripted monthly review: a configuration in, a folder of files out
     Theme           fonts and colors of pictures, for a company to set once
     Privacy         who may be seen in a file, and which groups are too small for one
+
     datasets        example data with known causes; real open data
     errors          everything that can be raised or warned
+    testing         checks that a decomposition of your own has to pass
 
 The path of every answer: any table --source--> Cube --decompose--> lines and their gradient
 --infer--> Attribution --> Bridge --> summary, plots, files.
