@@ -474,12 +474,16 @@ class TreeChange:
 
 
 def _written(node: TreeNode) -> tuple[str, str, str]:
-    """Baseline, current and change of a node; nothing for an array."""
+    """Baseline, current and change of a node; nothing for an array.
+
+    The change is that of the two numbers beside it as they are shown, as in a bridge.
+    """
     if node.total is None:
         return "", "", ""
     own = Format.fitting(node.unit, node.total.change)
-    ends = own.number(node.total.baseline), own.number(node.total.current)
-    return *ends, own.number(node.total.change, signed=True)
+    ends = node.total.baseline, node.total.current
+    first, last = (round(x * own.factor, own.decimals) / own.factor for x in ends)
+    return own.number(first), own.number(last), own.number(last - first, signed=True)
 
 
 def _check_cycles(children: Mapping[str, Sequence[str]]) -> None:
