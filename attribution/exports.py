@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+    from great_tables import GT
 
     from attribution.causes import Causes
     from attribution.privacy import Privacy
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "narrative",
     "summary",
+    "table",
     "to_dict",
     "to_excel",
     "to_frame",
@@ -105,6 +107,44 @@ def to_prompt(self: Attribution, *, privacy: Privacy | None = None) -> str:
     from attribution.reports.prompt import to_prompt
 
     return to_prompt(protect(self, privacy))
+
+
+def table(
+    self: Attribution,
+    dimension: str | None = None,
+    *,
+    max_rows: int = 12,
+    privacy: Privacy | None = None,
+) -> GT:
+    """Return a table for a notebook or a page: the bridge, or the levels of a dimension.
+
+    Parameters
+    ----------
+    dimension : str, optional
+        None is the bridge.
+    max_rows : int
+        The smallest bars or levels are summed into "other" beyond this number.
+    privacy : Privacy, optional
+        Who may be seen; levels that are people are hidden by default.
+
+    Returns
+    -------
+    great_tables.GT
+        It shows itself in a notebook; ``as_raw_html()`` goes into any page. Displayed numbers add
+        up; labels are escaped.
+
+    Raises
+    ------
+    ColumnNotFoundError, OptionError
+        No such dimension, or its levels are people; `max_rows` below 2.
+    """
+    from attribution.privacy import protect
+    from attribution.reports.table import breakdown_table, bridge_table
+
+    shown = protect(self, privacy)
+    if dimension is None:
+        return bridge_table(shown, max_rows)
+    return breakdown_table(shown, shown.breakdown(dimension).condensed(max_rows))
 
 
 def to_frame(self: Attribution) -> pd.DataFrame:

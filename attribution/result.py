@@ -374,6 +374,7 @@ class Attribution:
 
         return Plots(self)
 
+    table = exports.table
     to_frame = exports.to_frame
     to_dict = exports.to_dict
     to_json = exports.to_json

@@ -13,7 +13,7 @@ import numpy as np
 from attribution.breakdown import Part
 from attribution.bridge import Bridge
 from attribution.crossing import Crossing
-from attribution.formatting import largest_remainder, p_text
+from attribution.formatting import Format, largest_remainder, p_text
 from attribution.plots.theme import Theme
 from attribution.privacy import Privacy, Shown, protect
 from attribution.reports.columns import stacked
@@ -281,7 +281,14 @@ def _levels(
         "interval of total",
         "p, adjusted",
     ]
-    columns = {part: _adding_up(shown, dimension, frame[part], part) for part in parts}
+    rounded = {part: _adding_up(shown, dimension, frame[part], part) for part in parts}
+    columns = {part: [_moved(f, x) for x in values] for part, values in rounded.items()}
+    # A row's total is the sum of what is displayed beside it; of a new level there is nothing else.
+    totals = []
+    for of_parts, total in zip(zip(*rounded.values(), strict=True), frame["total"], strict=True):
+        known = [x for x in of_parts if not _null(x)]
+        apart = math.nan if _null(total) else float(total) * f.factor
+        totals.append(_moved(f, sum(known) if known else apart))
     rows = []
     for i, row in enumerate(frame.to_dict(orient="records")):
         share = [row[f"share_{when}"] for when in ("baseline", "current")]
@@ -295,10 +302,7 @@ def _levels(
         for part in parts:
             text = columns[part][i]
             cells.append(_cell(text, row[part], shown.bridge))
-        total = row["total"]
-        cells.append(
-            _cell("–" if _null(total) else f.number(total, signed=True), total, shown.bridge)
-        )
+        cells.append(_cell(totals[i], row["total"], shown.bridge))
         low, high = (_number(row.get(f"total_conf_{end}")) for end in ("low", "high"))
         cells.append(_cell(f.interval(low, high), high - low))
         p = _number(row.get("total_p_adjusted"))
@@ -332,18 +336,22 @@ def _shown_sum(shown: Shown, dimension: str, values: Any, part: str) -> float:
     return round(float(np.nansum(values)) * f.factor, f.decimals)
 
 
-def _adding_up(shown: Shown, dimension: str, values: Any, part: str) -> list[str]:
-    """A column as text whose displayed numbers add up to the displayed sum."""
+def _moved(f: Format, shown: float) -> str:
+    return "–" if _null(shown) else f.number(shown / f.factor, signed=True)
+
+
+def _adding_up(shown: Shown, dimension: str, values: Any, part: str) -> list[float]:
+    """A column rounded so that its displayed numbers add up to the displayed sum; NaN is none."""
     f = shown.bridge.format
     known = [i for i, x in enumerate(values) if not _null(x)]
     total = _shown_sum(shown, dimension, values, part)
     rounded = largest_remainder(
         [float(values.iloc[i]) * f.factor for i in known], total, f.decimals
     )
-    texts = ["–"] * len(values)
+    found = [math.nan] * len(values)
     for i, x in zip(known, rounded, strict=True):
-        texts[i] = f.number(x / f.factor, signed=True)
-    return texts
+        found[i] = x
+    return found
 
 
 def _cell(text: str, key: Any, bridge: Bridge | None = None) -> dict[str, str]:

@@ -254,3 +254,27 @@ def test_many_levels_are_the_largest_and_the_rest(tmp_path):
     assert page.stat().st_size < 1_000_000
     levels = pd.read_html(page, flavor="lxml")[1]
     assert "other (501)" in set(levels.iloc[:, 0])
+
+
+def test_the_total_of_a_level_is_the_sum_of_what_stands_beside_it(demo, tmp_path):
+    table = next(
+        t
+        for t in pd.read_html(demo.to_html(tmp_path / "a.html"), flavor="lxml")
+        if t.columns[0] == "tenure" and "n before" in t
+    )
+    deck = Presentation(str(demo.to_pptx(tmp_path / "a.pptx")))
+    texts = [x.text for slide in deck.slides for x in slide._element.iter("{*}t")]
+    shown = table.iloc[:-1].set_index("tenure").astype(str)
+    for level, row in shown.iterrows():
+        mix, rate, total = (
+            float(row[c].replace("−", "-")) for c in ("mix (pp)", "rate (pp)", "total (pp)")
+        )
+        assert mix + rate == pytest.approx(total, abs=1e-9), level
+    largest = demo.breakdown("tenure").by_size().levels[0]
+    written = demo.breakdown("tenure").text(largest.parts[-1])
+    # A note may stand behind the name of a level.
+    (row,) = shown[shown.index.str.split(" (", regex=False).str[0] == largest.label].to_dict(
+        "records"
+    )
+    assert row["total (pp)"] == written
+    assert written in texts

@@ -103,19 +103,17 @@ def mix_slides(deck: Deck, shown: Shown) -> None:
 def _levels_slide(deck: Deck, shown: Shown, dimension: str) -> None:
     """The levels of one dimension: mix and rate as bars, shares and rates as a table."""
     bridge, f = shown.bridge, shown.bridge.format
-    frame = shown.largest(dimension, _MOST_LEVELS)
-    frame = frame[frame["total"].notna()]
-    ordered = frame.sort_values("total", key=abs, ascending=False, kind="stable")
-    rows = ordered.to_dict(orient="records")
-    if not rows:
+    made = shown.breakdown(dimension).condensed(_MOST_LEVELS)
+    levels = sorted(made.levels, key=lambda x: (len(x.rows) > 1, -abs(x.parts[-1].value)))
+    if not levels:
         return
     alpha = 1 - shown.change.options.conf_level
-    named = [r for r in rows if _number(r.get("total_p_adjusted")) < alpha]
+    named = [x for x in levels if x.parts[-1].p_adjusted < alpha]
     message = f"No {dimension} stands out from noise by itself"
     if named:
         message = (
-            f"{dimension} {named[0]['segment']} moved {bridge.metric} most: "
-            f"{f.change(named[0]['total'])} in mix and rate together"
+            f"{dimension} {named[0].label} moved {bridge.metric} most: "
+            f"{f.change(named[0].parts[-1].shown / f.factor)} in mix and rate together"
         )
     unit = f" in {f.change_unit}" if f.change_unit else ""
     note = "Levels of one dimension are one view of the change; views of several do not add up."
@@ -125,24 +123,22 @@ def _levels_slide(deck: Deck, shown: Shown, dimension: str) -> None:
     theme = Theme.in_use()
     series = {}
     for part in ("mix", "rate"):
-        values = [0.0 if _null(r[part]) else r[part] * f.factor for r in rows]
-        series[part] = (
-            values,
-            ["" if _null(r[part]) else f.number(r[part], signed=True) for r in rows],
-        )
-    labels = [str(r["segment"]) for r in rows]
-    said = "; ".join(f"{r['segment']}: {f.change(r['total'])}" for r in rows)
+        cells = [x.parts[made.parts.index(part)] for x in levels]
+        values = [0.0 if _null(c.value) else c.value * f.factor for c in cells]
+        series[part] = values, [made.text(c) for c in cells]
+    labels = [x.label for x in levels]
+    said = "; ".join(f"{x.label}: {f.change(x.parts[-1].shown / f.factor)}" for x in levels)
     bar_chart(slide, left, labels, series, palette=[theme.baseline, theme.current],
               alternative=f"Mix and rate effect of each {dimension}. Together: {said}")  # fmt: skip
     grid = [
         [
-            str(r["segment"]),
-            _arrow(_percent(r["share_baseline"]), _percent(r["share_current"])),
-            _arrow(*(bridge.rate_format.number(r[f"rate_{t}"]) for t in ("baseline", "current"))),
-            "" if _null(r["total"]) else f.number(r["total"], signed=True),
-            f.interval(_number(r.get("total_conf_low")), _number(r.get("total_conf_high"))),
+            x.label,
+            _arrow(*map(_percent, x.share)),
+            _arrow(*map(bridge.rate_format.number, x.rate)),
+            made.text(x.parts[-1]),
+            f.interval(x.parts[-1].conf_low, x.parts[-1].conf_high),
         ]
-        for r in rows
+        for x in levels
     ]
     header = [
         dimension,
