@@ -148,10 +148,11 @@ def units_of(cube: Cube, metric: Metric) -> Units:
     if clusters is not None:
         sums = [clusters.sums[moments[role].key] for role in roles]
         where = clusters.codes, clusters.period, clusters.segment
+        bounds = clusters.bounds
         if is_ratio(metric):
             D, N = sums
-            return cluster_units(*where, D, N, len(cube.codes))
-        return cluster_sum_units(*where, sums, len(cube.codes))
+            return cluster_units(*where, D, N, len(cube.codes), bounds)
+        return cluster_sum_units(*where, sums, len(cube.codes), bounds)
     n = cube.metric_sums(metric, "count")
     sums = [cube.metric_sums(metric, role) for role in roles]
     if is_ratio(metric):

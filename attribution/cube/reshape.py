@@ -114,7 +114,8 @@ def pool(cube: Cube, groups: Mapping[str, Sequence[str]]) -> Cube:
     if clusters is not None:
         keep = target[clusters.period] >= 0
         clusters = clusters if keep.all() else clusters.take(keep)
-        clusters = replace(clusters, period=target[clusters.period].astype(np.int32))
+        if not np.array_equal(target, np.arange(len(target))):
+            clusters = replace(clusters, period=target[clusters.period].astype(np.int32))
         if any(len(members) > 1 for members in groups.values()):
             clusters = clusters.summed()
     S = len(cube.codes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from attribution.kpis import as_metric
 from attribution.metrics import Metric, quantiles_of
 from attribution.sketch import Sketch
 from attribution.source import Grouped, Request, group
+from attribution.spill import let_go
 
 if TYPE_CHECKING:
     from attribution.hierarchy import Dimension
@@ -97,19 +99,23 @@ def _from_grouped(grouped: Grouped, request: Request) -> Cube:
         )
         for value, x in grouped.distributions.items()
     }
-    cell = grouped.period.astype(np.int64) * S + grouped.segment
-    sums = {
-        key: np.bincount(cell, weights=values, minlength=P * S).reshape(P, S)
-        for key, values in grouped.moments.items()
-    }
+    sums = {key: np.zeros(P * S) for key in grouped.moments}
+    for start, stop in itertools.pairwise(grouped.bounds):
+        here = slice(start, stop)
+        cell = grouped.period[here].astype(np.int64) * S + grouped.segment[here]
+        for key, values in grouped.moments.items():
+            sums[key] += np.bincount(cell, weights=values[here], minlength=P * S)
+        let_go(grouped.period, grouped.segment, *grouped.moments.values())
+    sums = {key: values.reshape(P, S) for key, values in sums.items()}
     clusters = None
     if request.clusters:
         clusters = ClusterSums(
             names=request.clusters,
             codes=grouped.clusters,
-            period=grouped.period.astype(np.int32),
-            segment=grouped.segment.astype(np.int32),
+            period=grouped.period.astype(np.int32, copy=False),
+            segment=grouped.segment.astype(np.int32, copy=False),
             sums=grouped.moments,
+            bounds=tuple(grouped.bounds),
         )
     provenance = {
         "source": grouped.kind,

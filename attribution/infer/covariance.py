@@ -14,19 +14,23 @@ from attribution.infer.units import Units, UnitSums
 
 __all__ = ["MOST_ROWS", "covariance", "psi", "std_errors"]
 
-# The psi rows of more lines than this are not held: they would fill the memory.
+# The psi rows of more lines than this are not held, nor more numbers: they would fill the memory.
 MOST_ROWS = 500
+_MOST_NUMBERS = 2**27
 
 
 def psi(gradient: Gradient, units: Units) -> list[np.ndarray] | None:
     """Return what each unit adds to each line, centred, an array (rows, K) for each kind of unit.
 
-    One per cluster column and one for their crossing; None for more than 500 lines. Rows that
-    stand for several units (independent rows, by the root of their Gram) are centred where they
-    hold a 1 of every unit; two per cell need it not: their sum is 0 for every line that does not
-    change when all sums double.
+    One per cluster column and one for their crossing; None for more than 500 lines, or a gigabyte.
+    Rows that stand for several units (independent rows, by the root of their Gram) are centred
+    where they hold a 1 of every unit; two per cell need it not: their sum is 0 for every line that
+    does not change when all sums double.
     """
-    if gradient.shape[0] > MOST_ROWS or units.count < 2:
+    lines = gradient.shape[0]
+    if lines > MOST_ROWS or units.count < 2:
+        return None
+    if max(lines * kind.sums.shape[0] for kind in units.kinds) > _MOST_NUMBERS:
         return None
     return [_centred(gradient, way) for way in units.kinds]
 
@@ -107,13 +111,14 @@ def std_errors(
 
 def _one_way(gradient: Gradient, units: UnitSums) -> np.ndarray:
     G = units.count
-    rows = gradient.dot(units.sums)
     mean = gradient.times(units.totals) / G
-    return G / (G - 1) * (rows.T @ rows - G * np.outer(mean, mean))
+    # Block by block: psi'psi of clusters in files adds up without all of them in memory.
+    squares = np.sum([psi.T @ psi for psi in map(gradient.dot, units.blocks)], axis=0)
+    return G / (G - 1) * (squares - G * np.outer(mean, mean))
 
 
 def _variances(gradient: Gradient, units: UnitSums) -> np.ndarray:
     G = units.count
     mean = gradient.times(units.totals) / G
-    spread = gradient.squares(units.sums) - G * mean**2
+    spread = np.sum(list(map(gradient.squares, units.blocks)), axis=0) - G * mean**2
     return np.maximum(G / (G - 1) * spread, 0.0)

@@ -10,6 +10,7 @@ from scipy import sparse
 from attribution.errors import OptionError
 from attribution.gradient import Gradient
 from attribution.infer.units import UnitSums
+from attribution.spill import Stacked
 
 __all__ = ["Population", "Spread", "cluster_strata", "of_clusters", "of_trials"]
 
@@ -42,6 +43,7 @@ class Population:
 
 
 def of_clusters(units: UnitSums, strata: np.ndarray | None) -> Population:
+    _check_held(units)
     G = units.count
     codes = np.zeros(G, dtype=int) if strata is None else np.asarray(strata)
     if codes.shape != (G,):
@@ -54,6 +56,14 @@ def of_clusters(units: UnitSums, strata: np.ndarray | None) -> Population:
         )
     members = np.split(np.argsort(code, kind="stable"), np.cumsum(size)[:-1])
     return Population(units.sums, np.ones(G), members)
+
+
+def _check_held(units: UnitSums) -> None:
+    if isinstance(units.sums, Stacked):
+        raise OptionError(
+            f"inference: 'bootstrap' holds the sums of all {units.count:,} clusters at once, and "
+            "they are too many. Use inference='analytic', or fewer dimensions."
+        )
 
 
 def of_trials(units: UnitSums) -> Population:
@@ -109,6 +119,7 @@ def cluster_strata(units: UnitSums, level: np.ndarray, name: str) -> np.ndarray:
     """
     if not units.clustered:
         raise OptionError(f"strata: {name!r} holds no clusters; name cluster=... too.")
+    _check_held(units)
     S = len(level)
     found = level[units.sums.indices % S]
     starts = units.sums.indptr[:-1]

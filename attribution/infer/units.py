@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy import sparse
+
+from attribution.spill import Stacked, let_go
 
 __all__ = [
     "Support",
@@ -29,7 +32,7 @@ class UnitSums:
 
     Attributes
     ----------
-    sums : csr_array, shape (rows, 4 S)
+    sums : csr_array or Stacked, shape (rows, 4 S)
         One row per cluster; for independent rows, two per cell whose cross-product is the Gram.
     totals : ndarray, shape (4 S,)
         The column sums over units.
@@ -44,12 +47,26 @@ class UnitSums:
         root of the Gram with a 1 beside the sums. Without it lines have no mean to take away.
     """
 
-    sums: sparse.csr_array
+    sums: Any
     totals: np.ndarray
     count: int
     clustered: bool
     in_cell: np.ndarray
     ones: np.ndarray | None = None
+
+    @property
+    def blocks(self) -> Iterator[sparse.csr_array]:
+        """The rows in as many blocks as they are kept in."""
+        return self.sums.blocks() if isinstance(self.sums, Stacked) else iter([self.sums])
+
+    def mapped(self, change: Callable[[sparse.csr_array], sparse.csr_array]) -> UnitSums:
+        """Return the units with a function of each block of their rows, and its totals."""
+        if isinstance(self.sums, Stacked):
+            changed = replace(self, sums=self.sums.mapped(change))
+        else:
+            changed = replace(self, sums=change(self.sums))
+        totals = np.sum([np.asarray(x.sum(axis=0)).ravel() for x in changed.blocks], axis=0)
+        return replace(changed, totals=totals if self.clustered else self.totals)
 
     def support(self, members: Any) -> Support:
         """Count the units that lines rest on.
@@ -66,10 +83,15 @@ class UnitSums:
                 [members[:, t * S : (t + 1) * S] @ self.in_cell[t] for t in (0, 1)], axis=1
             )
             return Support(n, n.sum(axis=1))
-        seen = _seen(self.sums, 2 * S)
-        blocks = [seen[:, t * S : (t + 1) * S] @ members[:, t * S : (t + 1) * S].T for t in (0, 1)]
-        per_period = np.stack([_nonzero_rows(block) for block in blocks], axis=1)
-        return Support(per_period, _nonzero_rows(blocks[0] + blocks[1]))
+        per_period, either = np.zeros((members.shape[0], 2)), np.zeros(members.shape[0])
+        for sums in self.blocks:
+            seen = _seen(sums, 2 * S)
+            parts = [
+                seen[:, t * S : (t + 1) * S] @ members[:, t * S : (t + 1) * S].T for t in (0, 1)
+            ]
+            per_period += np.stack([_nonzero_rows(part) for part in parts], axis=1)
+            either += _nonzero_rows(parts[0] + parts[1])
+        return Support(per_period, either)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,13 +245,16 @@ class Units:
         # Not 0: a unit that leaves no doubt is still there to be counted.
         scale = np.tile(np.sqrt(np.maximum(1 - part, 1e-30)).ravel(), 2)
 
-        def shrunk(way: UnitSums) -> UnitSums:
-            sums = way.sums.copy()
+        def shrunk(sums: sparse.csr_array) -> sparse.csr_array:
+            sums = sums.copy()
             sums.data = sums.data * scale[sums.indices]
-            return replace(way, sums=sums, totals=way.totals * scale)
+            return sums
 
-        overlap = None if self.overlap is None else shrunk(self.overlap)
-        return Units(tuple(shrunk(way) for way in self.ways), overlap)
+        def of(way: UnitSums) -> UnitSums:
+            return replace(way.mapped(shrunk), totals=way.totals * scale)
+
+        overlap = None if self.overlap is None else of(self.overlap)
+        return Units(tuple(of(way) for way in self.ways), overlap)
 
 
 def cluster_units(
@@ -239,6 +264,7 @@ def cluster_units(
     D: np.ndarray,
     N: np.ndarray,
     segments: int,
+    bounds: Sequence[int] | None = None,
 ) -> Units:
     """Arrange cluster sums as one row per cluster, for one or two cluster columns.
 
@@ -252,13 +278,16 @@ def cluster_units(
         Its denominator and numerator.
     segments : int
         The number S of segments.
+    bounds : sequence of int, optional
+        Where parts of whole clusters of the first column begin and end; the sums are then arranged
+        part by part, in files.
 
     Returns
     -------
     Units
     """
 
-    return cluster_sum_units(cluster, period, segment, [D, N], segments)
+    return cluster_sum_units(cluster, period, segment, [D, N], segments, bounds)
 
 
 def cluster_sum_units(
@@ -267,6 +296,7 @@ def cluster_sum_units(
     segment: np.ndarray,
     sums: Sequence[np.ndarray],
     segments: int,
+    bounds: Sequence[int] | None = None,
 ) -> Units:
     """Arrange several cluster sums as one row per cluster, for one or two cluster columns.
 
@@ -280,38 +310,65 @@ def cluster_sum_units(
         What they hold, block after block.
     segments : int
         The number S of segments.
+    bounds : sequence of int, optional
+        Where parts of whole clusters of the first column begin and end; the sums are then arranged
+        part by part, in files.
 
     Returns
     -------
     Units
     """
 
+    if len(cluster) == 1:
+        return Units((_one_way(cluster[0], period, segment, sums, segments, bounds),))
+
     def one_way(codes: np.ndarray) -> UnitSums:
         return _one_way(codes, period, segment, sums, segments)
 
     ways = tuple(one_way(codes) for codes in cluster)
-    if len(ways) == 1:
-        return Units(ways)
     crossed = cluster[0].astype(np.int64) * (int(cluster[1].max()) + 1) + cluster[1]
     return Units(ways, one_way(np.unique(crossed, return_inverse=True)[1].ravel()))
 
 
-def _one_way(cluster, period, segment, sums: Sequence[np.ndarray], segments: int) -> UnitSums:
-    seen = np.bincount(cluster) > 0
-    row = (np.cumsum(seen) - 1)[cluster]
-    count, blocks, cells = int(seen.sum()), len(sums), 2 * segments
-    column = period.astype(np.int64) * segments + segment
-    columns = np.concatenate([column + j * cells for j in range(blocks)])
-    placed = sparse.csr_array(
-        (np.concatenate(sums), (np.tile(row, blocks), columns)), shape=(count, blocks * cells)
-    )
-    # An order of their own, so that what is drawn for a unit does not depend on its label.
-    size = np.repeat([np.abs(x).sum() or 1.0 for x in sums], cells)
-    mark = placed @ (np.random.default_rng(0).random(blocks * cells) / size)
-    placed = sparse.csr_array(placed[np.argsort(mark, kind="stable")])
-    totals = np.asarray(placed.sum(axis=0)).ravel()
-    in_cell = _nonzero_rows(_seen(placed, cells)).reshape(2, segments)
-    return UnitSums(placed, totals, count, clustered=True, in_cell=in_cell)
+def _one_way(
+    cluster: np.ndarray,
+    period: np.ndarray,
+    segment: np.ndarray,
+    sums: Sequence[np.ndarray],
+    segments: int,
+    bounds: Sequence[int] | None = None,
+) -> UnitSums:
+    blocks, cells = len(sums), 2 * segments
+    ends = [0, len(period)] if bounds is None else bounds
+    parts = [slice(start, stop) for start, stop in itertools.pairwise(ends)]
+    size = [sum(float(np.abs(x[part]).sum()) for part in parts) or 1.0 for x in sums]
+    chance = np.random.default_rng(0).random(blocks * cells) / np.repeat(size, cells)
+    totals, in_cell, marks = np.zeros(blocks * cells), np.zeros(cells), []
+
+    def placed(part: slice) -> sparse.csr_array:
+        codes = cluster[part] - cluster[part].min(initial=0)
+        row = (np.cumsum(np.bincount(codes) > 0) - 1)[codes]
+        column = period[part].astype(np.int64) * segments + segment[part]
+        columns = np.concatenate([column + j * cells for j in range(blocks)])
+        values = np.concatenate([x[part] for x in sums])
+        shape = (int(row.max(initial=-1)) + 1, blocks * cells)
+        found = sparse.csr_array((values, (np.tile(row, blocks), columns)), shape=shape)
+        let_go(cluster, period, segment, *sums)
+        # An order of their own, so that what is drawn for a unit does not depend on its label.
+        marks.append(found @ chance)
+        nonlocal totals, in_cell
+        totals = totals + np.asarray(found.sum(axis=0)).ravel()
+        in_cell = in_cell + _nonzero_rows(_seen(found, cells))
+        return found
+
+    def order() -> np.ndarray:
+        return np.argsort(np.concatenate(marks), kind="stable")
+
+    if len(parts) == 1:
+        held: Any = sparse.csr_array(placed(parts[0])[order()])
+    else:
+        held = Stacked.of(map(placed, parts), order)
+    return UnitSums(held, totals, held.shape[0], True, in_cell.reshape(2, segments))
 
 
 def row_units(
@@ -406,22 +463,24 @@ def _delete_one(units: UnitSums, power: np.ndarray, of: Sequence[int]) -> UnitSu
         D, N = units.totals[:width], units.totals[width:]
         r = np.divide(N, D, out=np.zeros(width), where=D != 0)
         return replace(units, sums=_delete_one_row(units, r, power))
-    blocks = [
-        _delete_one_block(units, power, j, base) if j != base else _block(units, j, width)
-        for j, base in enumerate(of)
-    ]
-    sums = sparse.csr_array(sparse.hstack(blocks, format="csr"))
-    totals = np.asarray(sums.sum(axis=0)).ravel() if units.clustered else units.totals
-    return replace(units, sums=sums, totals=totals)
+
+    def changed(sums: sparse.csr_array) -> sparse.csr_array:
+        blocks = [
+            _delete_one_block(units, sums, power, j, base)
+            if j != base
+            else sums[:, j * width : (j + 1) * width]
+            for j, base in enumerate(of)
+        ]
+        return sparse.csr_array(sparse.hstack(blocks, format="csr"))
+
+    return units.mapped(changed)
 
 
-def _block(units: UnitSums, j: int, width: int) -> sparse.csr_array:
-    return units.sums[:, j * width : (j + 1) * width]
-
-
-def _delete_one_block(units: UnitSums, power: np.ndarray, j: int, base: int) -> sparse.csr_array:
+def _delete_one_block(
+    units: UnitSums, sums: sparse.csr_array, power: np.ndarray, j: int, base: int
+) -> sparse.csr_array:
     width = len(power)
-    in_D, in_N = _block(units, base, width), _block(units, j, width).copy()
+    in_D, in_N = (sums[:, i * width : (i + 1) * width].copy() for i in (base, j))
     D, N = (units.totals[i * width : (i + 1) * width] for i in (base, j))
     r = np.divide(N, D, out=np.zeros(width), where=D != 0)
     if not units.clustered:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from attribution.errors import DataQualityWarning
 from attribution.labels import label_of, natural_key
-from attribution.source.distributions import Distribution, Grid, counted
+from attribution.source.distributions import Cells, Distribution
 from attribution.source.selection import Selection
 
 __all__ = ["Grouped", "coded", "level_codes"]
-
-_MANY_LEVELS = 10_000
 
 
 @dataclass(frozen=True)
@@ -49,10 +45,13 @@ class Grouped:
         The GROUP BY.
     distributions : dict of str to Distribution
         Those of the values whose quantiles are asked for.
+    cells : Cells or None
+        Where the cells are that `distributions` are counted in.
+    bounds : list of int
+        Where parts of whole clusters begin and end, among the groups.
     """
 
     periods: list[str]
-    resolved: dict[str, str]
     levels: list[list[str]]
     codes: np.ndarray
     period: np.ndarray
@@ -62,18 +61,19 @@ class Grouped:
     rows: int
     kind: str
     name: str
+    resolved: dict[str, str] = field(default_factory=dict)
     findings: list[dict[str, Any]] = field(default_factory=list)
     sql: str = ""
     distributions: dict[str, Distribution] = field(default_factory=dict)
+    cells: Cells | None = None
+    bounds: list[int] = field(default_factory=list)
 
 
 def coded(
     workspace: Any,
     selection: Selection,
     sums: Sequence[str],
-    resolved: dict[str, str],
-    findings: list[dict[str, Any]],
-    spread: dict[str, tuple[Grid, dict[str, np.ndarray]]],
+    located: bool,
 ) -> Grouped:
     """Replace the labels in `grouped` by integer codes and fetch it."""
     table, request, when = selection.table, selection.request, selection.when
@@ -101,17 +101,8 @@ def coded(
     ).reshape(len(request.clusters), len(segment))
     # Threads return groups in any order; sums over them must not depend on it.
     order = np.lexsort((*clusters[::-1], segment, coded[0]))
-    for dimension, found in zip(request.dimensions, labels[1:], strict=True):
-        if len(found) > _MANY_LEVELS:
-            warnings.warn(
-                f"by: {dimension!r} has {len(found):,} levels. A dimension of identifiers explains "
-                "nothing; did you mean it as cluster?",
-                DataQualityWarning,
-                stacklevel=2,
-            )
     return Grouped(
         periods=labels[0],
-        resolved={v: when.label(_value(workspace, sql)) for v, sql in resolved.items()},
         levels=list(labels[1:]),
         codes=codes,
         period=coded[0][order],
@@ -121,11 +112,8 @@ def coded(
         rows=int(fetched["row_count"].sum()),
         kind=table.kind,
         name=table.name,
-        findings=findings,
-        distributions={
-            value: counted(grid, found, fetched["cell"], coded[0], segment)
-            for value, (grid, found) in spread.items()
-        },
+        cells=Cells.of(fetched["cell"], coded[0], segment) if located else None,
+        bounds=[0, len(segment)],
     )
 
 
@@ -160,7 +148,3 @@ def _segments(
         key = key * size + code
     _, first, segment = np.unique(key, return_index=True, return_inverse=True)
     return np.stack([c[first] for c in dimension_codes], axis=1).astype(np.int32), segment
-
-
-def _value(workspace: Any, literal: str) -> object:
-    return workspace.execute(f"SELECT {literal}").fetchall()[0][0]

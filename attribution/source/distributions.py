@@ -20,7 +20,7 @@ from attribution.errors import SourceError
 from attribution.metrics import above
 from attribution.source.tables import Table
 
-__all__ = ["Distribution", "Grid", "count_buckets", "counted", "find_grid"]
+__all__ = ["Cells", "Distribution", "Grid", "count_buckets", "counted", "find_grid"]
 
 # Buckets are at most this much wider than their smallest value.
 WIDTH = 0.04
@@ -69,6 +69,37 @@ class Grid:
                 heft = " * ".join([f"{weight}::DOUBLE"] * power)
                 summed = f"fsum(CASE WHEN {over} THEN {heft} ELSE 0 END)" if power else ""
                 found[above(text, rung, power)] = summed or f"count_if({over})::DOUBLE"
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The cells, period by segment, by the hash of their labels.
+
+    Attributes
+    ----------
+    hashes : ndarray, shape (cells,)
+        Sorted.
+    period, segment : ndarray of int, shape (cells,)
+    """
+
+    hashes: np.ndarray
+    period: np.ndarray
+    segment: np.ndarray
+
+    @classmethod
+    def of(cls, hashes: np.ndarray, period: np.ndarray, segment: np.ndarray) -> Cells:
+        """Return the cells of groups.
+
+        Raises
+        ------
+        SourceError
+            Two cells have one hash (one table in ten million, with a million cells).
+        """
+        unique, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+        found = cls(unique, period[first], segment[first])
+        if (found.period[inverse] != period).any() or (found.segment[inverse] != segment).any():
+            raise SourceError("data: two segments share a hash; rename a level and ask again.")
         return found
 
 
@@ -178,13 +209,7 @@ def count_buckets(
     return {name: np.asarray(column) for name, column in found.items()}
 
 
-def counted(
-    grid: Grid,
-    found: dict[str, np.ndarray],
-    cell: np.ndarray,
-    period: np.ndarray,
-    segment: np.ndarray,
-) -> Distribution:
+def counted(grid: Grid, found: dict[str, np.ndarray], cells: Cells) -> Distribution:
     """Put counts by the hash of their cell where they belong.
 
     Parameters
@@ -192,18 +217,8 @@ def counted(
     grid : Grid
     found : dict of str to ndarray
         As `count_buckets` returns them.
-    cell, period, segment : ndarray, shape (groups,)
-        The hash of each group of the scan, and where it belongs.
-
-    Raises
-    ------
-    SourceError
-        Two cells have one hash (one table in ten million, with a million cells).
+    cells : Cells
     """
-    hashes, first, inverse = np.unique(cell, return_index=True, return_inverse=True)
-    period_of, segment_of = period[first], segment[first]
-    if (period_of[inverse] != period).any() or (segment_of[inverse] != segment).any():
-        raise SourceError("data: two segments share a hash; rename a level and ask again.")
-    at = np.searchsorted(hashes, found["cell"])
+    at = np.searchsorted(cells.hashes, found["cell"])
     bucket = np.searchsorted(grid.key, found["key"])
-    return Distribution(grid, period_of[at], segment_of[at], bucket, found["weight"])
+    return Distribution(grid, cells.period[at], cells.segment[at], bucket, found["weight"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attribution.errors import (
@@ -20,13 +21,23 @@ from attribution.source.tables import Table
 if TYPE_CHECKING:
     from attribution.source.selection import Selection
 
-__all__ = ["absent", "dropped_rows", "light_weights", "nothing_found", "unselected"]
+__all__ = [
+    "Tally",
+    "absent",
+    "dropped_rows",
+    "light_weights",
+    "many_levels",
+    "nothing_found",
+    "unselected",
+]
+
+_MANY_LEVELS = 10_000
 
 
 def unselected(selection: Selection, resolved: dict[str, str]) -> list[dict[str, Any]]:
     """Findings on rows that a filter leaves out because it cannot decide about them."""
     findings = selection.when.findings(selection.table)
-    no_period = _count(selection.table, f"{selection.period()} IS NULL")
+    no_period = selection.size.without_period
     if no_period:
         findings.append(
             {
@@ -115,11 +126,42 @@ def dropped_rows(count: int, broken: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def light_weights(workspace: Any, weight: str) -> list[dict[str, Any]]:
+@dataclass
+class Tally:
+    """What the parts of a GROUP BY counted together."""
+
+    groups: int = 0
+    broken: int = 0
+    rows: int = 0
+    light: int = 0
+    heft: float = 0.0
+    sql: str = ""
+
+    def add(self, other: Tally) -> None:
+        """Add the counts of another part."""
+        self.groups += other.groups
+        self.broken += other.broken
+        self.rows += other.rows
+        self.light += other.light
+        self.heft += other.heft
+        self.sql = self.sql or other.sql
+
+
+def many_levels(dimensions: Sequence[str], levels: Sequence[Sequence[str]]) -> None:
+    """Warn of dimensions of more levels than anyone reads."""
+    for dimension, found in zip(dimensions, levels, strict=True):
+        if len(found) > _MANY_LEVELS:
+            warnings.warn(
+                f"by: {dimension!r} has {len(found):,} levels. A dimension of identifiers explains "
+                "nothing; did you mean it as cluster?",
+                DataQualityWarning,
+                stacklevel=2,
+            )
+
+
+def light_weights(tally: Tally, weight: str) -> list[dict[str, Any]]:
     """Weights below 1 are no 1 / inclusion probability; scaled to a mean of 1 they are usual."""
-    light, heft, rows = workspace.execute(
-        "SELECT sum(light), sum(heft), sum(row_count) FROM grouped"
-    ).fetchall()[0]
+    light, heft, rows = tally.light, tally.heft, tally.rows
     if not light:
         return []
     scaled = abs(heft / rows - 1) < 1e-6
@@ -133,6 +175,6 @@ def light_weights(workspace: Any, weight: str) -> list[dict[str, Any]]:
             "code": "weights_below_1",
             "severity": "info" if scaled else "warning",
             "message": message,
-            "facts": {"column": weight, "rows": int(light), "mean": heft / rows},
+            "facts": {"column": weight, "rows": light, "mean": heft / rows},
         }
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,14 +12,17 @@ from attribution.errors import SourceError
 from attribution.metrics import Moment, quantiles_of
 from attribution.source import contract
 from attribution.source.coding import Grouped, coded
-from attribution.source.distributions import count_buckets, find_grid
+from attribution.source.distributions import count_buckets, counted, find_grid
 from attribution.source.findings import (
+    Tally,
     absent,
     dropped_rows,
     light_weights,
+    many_levels,
     nothing_found,
     unselected,
 )
+from attribution.source.partitions import merged, partitions
 from attribution.source.request import Request, columns_read
 from attribution.source.selection import WEIGHT, Selection
 from attribution.source.tables import ArrowOnly, connect, open_table, reading_problem
@@ -95,31 +99,59 @@ def _grouped(asked: Selection) -> Grouped:
     for value, grid in grids.items():
         sums |= grid.sums_above(value, weight, powers)
     selection = asked.rows(measures, asked.compared(resolved))
+    findings = unselected(asked, resolved)
+    holds = contract.all_hold(rules)
+    parts = partitions(asked, selection)
+    grouped, tally = _fetched(asked, selection, parts, sums, weight, holds, bool(grids))
+    if dropped := tally.broken:
+        numbered = asked.rows(measures, resolved, numbered=True)
+        broken = contract.broken_rules(asked.table, numbered, rules)
+        if asked.request.on_invalid == "raise":
+            raise contract.contract_error(broken)
+        selection = f"SELECT * FROM ({selection}) WHERE {holds}"
+        grouped, tally = _fetched(asked, selection, parts, sums, weight, "true", bool(grids))
+        findings.append(dropped_rows(dropped, broken))
+    if grouped is None:
+        raise nothing_found(asked, resolved, dropped)
+    if asked.request.weight is not None:
+        findings += light_weights(tally, asked.request.weight)
+    many_levels(asked.request.dimensions, grouped.levels)
     with connect() as workspace:
-        found = _collect(asked, workspace, selection, sums, weight, contract.all_hold(rules))
-        findings = unselected(asked, resolved)
-        dropped = found["broken"]
-        if dropped:
-            numbered = asked.rows(measures, resolved, numbered=True)
-            broken = contract.broken_rules(asked.table, numbered, rules)
-            if asked.request.on_invalid == "raise":
-                raise contract.contract_error(broken)
-            selection = f"SELECT * FROM ({selection}) WHERE {contract.all_hold(rules)}"
-            found = _collect(asked, workspace, selection, sums, weight, "true")
-            findings.append(dropped_rows(dropped, broken))
-        if not found["groups"]:
-            raise nothing_found(asked, resolved, dropped)
-        if asked.request.weight is not None:
-            findings += light_weights(workspace, asked.request.weight)
-        spread = {
-            value: (grid, count_buckets(asked.table, selection, asked.cell_keys, grid, weight))
-            for value, grid in grids.items()
-        }
-        grouped = coded(workspace, asked, list(sums), resolved, findings, spread)
-        grouped = replace(grouped, sql=found["sql"])
-    if missing := [v for v, label in grouped.resolved.items() if label not in grouped.periods]:
+        values = {v: workspace.execute(f"SELECT {x}").fetchall() for v, x in resolved.items()}
+    labels = {v: asked.when.label(found[0][0]) for v, found in values.items()}
+    if missing := [v for v, label in labels.items() if label not in grouped.periods]:
         raise absent(asked, missing, resolved)
-    return grouped
+    spread = {}
+    if grouped.cells is not None:
+        for value, grid in grids.items():
+            found = count_buckets(asked.table, selection, asked.cell_keys, grid, weight)
+            spread[value] = counted(grid, found, grouped.cells)
+    return replace(grouped, sql=tally.sql, resolved=labels, findings=findings, distributions=spread)
+
+
+def _fetched(
+    asked: Selection,
+    selection: str,
+    parts: list[str],
+    sums: dict[str, str],
+    weight: str | None,
+    holds: str,
+    located: bool,
+) -> tuple[Grouped | None, Tally]:
+    """Run the GROUP BY, part by part, and code its result; None if there is none, or rows break."""
+    tally = Tally()
+
+    def coded_parts() -> Iterator[Grouped]:
+        for part in parts:
+            rows = f"SELECT * FROM ({selection}) WHERE {part}" if len(parts) > 1 else selection
+            with connect() as workspace:
+                found = _collect(asked, workspace, rows, sums, weight, holds)
+                tally.add(found)
+                if found.groups and not tally.broken:
+                    yield coded(workspace, asked, list(sums), located)
+
+    grouped = next(coded_parts(), None) if len(parts) == 1 else merged(coded_parts())
+    return grouped, tally
 
 
 def _collect(
@@ -129,7 +161,7 @@ def _collect(
     sums: dict[str, str],
     weight: str | None,
     holds: str,
-) -> dict[str, Any]:
+) -> Tally:
     """Run the GROUP BY and keep its result as the table `grouped` of `workspace`."""
     keys = [*asked.cell_keys, *(f"k{i}" for i in range(len(asked.request.clusters)))]
     summed = [f"{sql} AS m{i}" for i, sql in enumerate(sums.values())]
@@ -149,10 +181,12 @@ def _collect(
         f"CREATE OR REPLACE TEMP TABLE grouped AS SELECT *, {cell} AS cell FROM stream"
     )
     workspace.unregister("stream")
-    groups, broken_rows = workspace.execute(
-        "SELECT count(*), coalesce(sum(broken), 0) FROM grouped"
+    weighing = "sum(light), sum(heft)" if weight is not None else "0, 0"
+    found = workspace.execute(
+        f"SELECT count(*), coalesce(sum(broken), 0), sum(row_count), {weighing} FROM grouped"
     ).fetchall()[0]
-    return {"groups": int(groups), "broken": int(broken_rows), "sql": sql}
+    groups, broken_rows, rows, light, heft = (x or 0 for x in found)
+    return Tally(int(groups), int(broken_rows), int(rows), int(light), float(heft), sql)
 
 
 def _sum(moment: Moment, alias: dict[str, str], kinds: dict[str, str]) -> str:

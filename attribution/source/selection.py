@@ -26,6 +26,14 @@ _NUMBERS_AS_TEXT = " Its values are numbers written as text; convert the column.
 
 
 @dataclass(frozen=True)
+class Size:
+    """The rows of a table, and those of them that belong to no period."""
+
+    rows: int
+    without_period: int
+
+
+@dataclass(frozen=True)
 class Selection:
     """One table and one request, and the SQL of the rows that bring them together."""
 
@@ -36,6 +44,15 @@ class Selection:
     def when(self) -> PeriodColumn:
         """What tells the periods apart."""
         return period_column(self.request.period, list(self.table.columns))
+
+    @cached_property
+    def size(self) -> Size:
+        """How many rows there are, selected or not."""
+        found = self.table.query(
+            f"SELECT count(*) AS n, count_if({self.period()} IS NULL) AS absent FROM source"
+        )
+        rows, absent = found.fetchall()[0]
+        return Size(int(rows), int(absent))
 
     def period(self) -> str:
         """The SQL of the period, null where a row has none."""

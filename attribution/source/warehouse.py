@@ -52,6 +52,13 @@ _SPARK = {
 }  # fmt: skip
 # How a connection is told, from another thread, to stop: by the backend's name in Ibis.
 _STOPS = {"duckdb": "interrupt", "postgres": "cancel"}
+# A hash of a cluster, to divide a large result: any will do that is the same in each query.
+_HASHES = {
+    "postgres": "CAST(hashtext(CAST({} AS TEXT)) AS BIGINT)", "spark": "xxhash64({})",
+    "databricks": "xxhash64({})", "bigquery": "FARM_FINGERPRINT(CAST({} AS STRING))",
+    "trino": "from_big_endian_64(xxhash64(to_utf8(CAST({} AS VARCHAR))))",
+    "clickhouse": "cityHash64({})",
+}  # fmt: skip
 _LARGEST = "1.7976931348623157E308"
 
 
@@ -301,6 +308,9 @@ def translate(sql: str, inner: str, dialect: str, types: dict[str, str]) -> str:
         match node:
             case sx.Table() if node.name == "source":
                 return source.copy().subquery(node.alias or "source")
+            case sx.Anonymous() if node.name.lower() == "hash" and dialect in _HASHES:
+                key = node.expressions[0].sql(dialect=dialect)
+                return sqlglot.parse_one(_HASHES[dialect].format(key), read=dialect)
             case sx.Anonymous() if node.name.lower() == "fsum":
                 return sx.Sum(this=node.expressions[0])
             case sx.Anonymous() if node.name.lower() == "isfinite":

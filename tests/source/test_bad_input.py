@@ -19,7 +19,7 @@ import pytest
 
 import attribution as at
 from attribution import errors
-from attribution.source import coding
+from attribution.source import findings
 
 ROWS = pd.DataFrame(
     {
@@ -242,7 +242,7 @@ def test_a_numerator_without_denominator_names_the_segment() -> None:
 def test_too_many_levels_warn_and_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = pd.DataFrame({"month": [1, 2] * 5_001, "ok": 1})
     ids["id"] = np.arange(len(ids)) // 2
-    monkeypatch.setattr(coding, "_MANY_LEVELS", 1_000)
+    monkeypatch.setattr(findings, "_MANY_LEVELS", 1_000)
     with pytest.warns(errors.DataQualityWarning, match="by: 'id' has 5,001 levels") as caught:
         cube = at.Cube.from_data(ids, at.Rate("ok"), "id", period="month")
     assert "did you mean it as cluster" in str(caught[0].message)
