@@ -1,16 +1,17 @@
-"""CPU, wall time and memory of `explain` against DuckDB's own GROUP BY of the same columns.
+"""CPU, wall time and memory of the package against DuckDB's own GROUP BY, and against its peers.
 
-    uv run python benchmarks/speed.py [--rows 10000000]
+    uv run python benchmarks/speed.py [--rows 10000000] [--without-peers]
 
 Each task runs in a process of its own, after a warm-up on a small file that pays for first-use
-imports. The table is printed and written to docs/explanation/performance.md.
+imports; tasks take turns, and the least CPU of the rounds counts. Peers run in environments of
+their own, which uv makes in a temporary folder. The table is printed and written to
+docs/explanation/speed-table.md, which the documentation includes.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import platform
 import resource
 import subprocess
@@ -20,9 +21,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+from measuring import in_a_process, report
+from peers import PEERS
 
 BY = ["queue", "policy", "market", "tenure"]
-REPORT = Path(__file__).parents[1] / "docs" / "explanation" / "performance.md"
+REPORT = Path(__file__).parents[1] / "docs" / "explanation" / "speed-table.md"
+# Peers are slow where they can do it at all; ten million rows are enough to see.
+PEER_ROWS = 10_000_000
 
 
 def write_reviews(path: Path, rows: int, moderators: int = 3000) -> None:
@@ -47,85 +52,163 @@ def write_reviews(path: Path, rows: int, moderators: int = 3000) -> None:
         ) TO '{path}' (FORMAT parquet)""")
 
 
-def ask(path: str):
-    """The question of the benchmark."""
+PAIR = {"baseline": "2026-08", "current": "2026-09"}
+CLUSTERED = {"by": BY, "period": "month", "cluster": "moderator_id"}
+
+
+def explained(path: str, **options):
+    """Four dimensions jointly, with clusters."""
     import attribution as at
 
-    return at.explain(
-        path, "correct / reviewed", by=BY, period="month", baseline="2026-08",
-        current="2026-09", cluster="moderator_id",
-    )  # fmt: skip
+    return at.explain(path, "correct / reviewed", **CLUSTERED, **PAIR, **options)
 
 
-def run_floor(path: str) -> None:
+def floor(path: str, keys: list[str], sums: str) -> None:
     """DuckDB's GROUP BY of the same columns."""
     import duckdb
 
-    keys = ", ".join(["month", *BY, "moderator_id"])
-    duckdb.connect().execute(
-        f"SELECT {keys}, sum(correct), sum(reviewed) FROM '{path}' GROUP BY ALL"
-    ).fetchnumpy()
+    listed = ", ".join(["month", *keys])
+    duckdb.connect().execute(f"SELECT {listed}, {sums} FROM '{path}' GROUP BY ALL").fetchnumpy()
 
 
-def run_explain(path: str) -> None:
+def run_one(path: str) -> None:
+    """By queue, rows as units: the bridge and every level."""
+    import attribution as at
+
+    change = at.explain(path, "correct / reviewed", by="queue", period="month", **PAIR)
+    _ = change.effects, change.levels("queue")
+
+
+def run_four(path: str) -> None:
     """The bridge with an interval on every line."""
-    _ = ask(path).effects
+    _ = explained(path).effects
 
 
-def run_quantile_floor(path: str) -> None:
-    """DuckDB's GROUP BY of the columns that a quantile reads."""
-    import duckdb
+def run_views(path: str) -> None:
+    """The bridge and every level of every dimension, with intervals."""
+    change = explained(path)
+    _ = change.effects
+    for dimension in BY:
+        change.levels(dimension)
 
-    keys = ", ".join(["month", *BY, "moderator_id"])
-    duckdb.connect().execute(
-        f"SELECT {keys}, sum(minutes), count(*) FROM '{path}' GROUP BY ALL"
-    ).fetchnumpy()
+
+def run_scan(path: str) -> None:
+    """The scan alone."""
+    import attribution as at
+
+    at.Cube.from_data(path, "correct / reviewed", **CLUSTERED, periods=list(PAIR.values()))
+
+
+def run_bootstrap(path: str) -> None:
+    """The bridge from 1,000 replicates of the clusters."""
+    _ = explained(path, inference="bootstrap", rng=0).effects
+
+
+def run_causes(path: str) -> None:
+    """The named causes."""
+    _ = explained(path).causes().frame
 
 
 def run_quantile(path: str) -> None:
     """The bridge of p90 with an interval on every line."""
     import attribution as at
 
-    _ = at.explain(
-        path, "quantile(minutes, 0.9)", by=BY, period="month", baseline="2026-08",
-        current="2026-09", cluster="moderator_id",
-    ).effects  # fmt: skip
+    _ = at.explain(path, "quantile(minutes, 0.9)", **CLUSTERED, **PAIR).effects
 
 
-def run_views(path: str) -> None:
-    """The bridge and every level of every dimension, with intervals."""
-    change = ask(path)
-    _ = change.effects
-    for dimension in BY:
-        change.levels(dimension)
-
-
+COUNTED, WHO = "sum(correct), sum(reviewed)", [*BY, "moderator_id"]
+# Task -> what it does, its floor, and the task of the peers that it is compared with.
 TASKS = {
-    "floor": run_floor,
-    "explain": run_explain,
-    "views": run_views,
-    "quantile floor": run_quantile_floor,
-    "quantile": run_quantile,
+    "one floor": (lambda path: floor(path, ["queue"], COUNTED), "one floor", None),
+    "one": (run_one, "one floor", "one"),
+    "floor": (lambda path: floor(path, WHO, COUNTED), "floor", None),
+    "scan": (run_scan, "floor", None),
+    "four": (run_four, "floor", "four"),
+    "views": (run_views, "floor", None),
+    "bootstrap": (run_bootstrap, "floor", None),
+    "causes": (run_causes, "floor", "causes"),
+    "quantile floor": (
+        lambda path: floor(path, WHO, "sum(minutes), count(*)"), "quantile floor", None,
+    ),
+    "quantile": (run_quantile, "quantile floor", None),
+}  # fmt: skip
+NAMES = {
+    "one floor": "floor: DuckDB's GROUP BY month, queue",
+    "one": "`explain` by queue, `effects` and `levels`",
+    "floor": "floor: GROUP BY month, 4 dimensions, moderator",
+    "scan": "`Cube.from_data`, 4 dimensions, moderators",
+    "four": "`explain` by 4 dimensions, `effects` with intervals for moderators",
+    "views": "the same and `levels` of all 4",
+    "bootstrap": "`explain` with 1,000 bootstrap replicates of moderators",
+    "causes": "`explain` and `causes()`",
+    "quantile floor": "floor: the same GROUP BY, of minutes",
+    "quantile": "`explain` of a p90, `effects` with intervals",
 }
 
 
-def measured(task: str, path: str, small: str) -> dict[str, float]:
-    """Run one task in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--task", task, path, small],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return json.loads(done.stdout.splitlines()[-1])
+def environments(folder: Path) -> dict[str, str]:
+    """Make an environment for each peer: its Python, or why there is none."""
+    found = {}
+    for peer, (requirement, _) in PEERS.items():
+        python = folder / peer / "bin" / "python"
+        commands = (
+            ["uv", "venv", "-q", str(folder / peer)],
+            ["uv", "pip", "install", "-q", "--python", str(python), *requirement],
+        )
+        try:
+            for command in commands:
+                subprocess.run(command, check=True, capture_output=True, text=True)
+            found[peer] = str(python)
+        except (OSError, subprocess.CalledProcessError) as error:
+            said = str(getattr(error, "stderr", "") or error).strip().splitlines()
+            found[peer] = f"not installed: {said[-1][:100]}"
+    return found
 
 
-def run_task(task: str, path: str, small: str) -> None:
-    """Warm up, run, print CPU seconds, wall seconds and peak memory."""
-    TASKS[task](small)
-    cpu, wall = time.process_time(), time.perf_counter()
-    TASKS[task](path)
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"cpu": cpu, "wall": wall, "mib": peak}))
+def measured(paths: list[str], pythons: dict[str, str], rounds: int, tasks: list[str]) -> dict:
+    """Run all tasks in turns: (tool, task) -> what it took, least CPU of the rounds, or why not."""
+    jobs = {("", task): [sys.executable, __file__, "--task", task, *paths] for task in tasks}
+    script = str(Path(__file__).with_name("peers.py"))
+    for peer, python in pythons.items():
+        for task in PEERS[peer][1]:
+            jobs[peer, task] = [python, script, peer, task, *paths]
+    found: dict = {}
+    for _ in range(rounds):
+        for job, command in jobs.items():
+            if not Path(command[0]).exists():
+                found[job] = command[0]
+                continue
+            took = in_a_process(command)
+            print(job, took, file=sys.stderr, flush=True)
+            before = found.get(job)
+            if isinstance(took, str) or before is None or isinstance(before, str):
+                found[job] = took if before is None else before
+            else:
+                found[job] = {k: min(took[k], before[k]) for k in took}
+    return found
+
+
+def table(rows: int, found: dict) -> list[str]:
+    """The lines of one size: each task of ours, its peers below it."""
+    lines = []
+    for task in (task for tool, task in found if not tool):
+        took, (_, base, peers) = found["", task], TASKS[task]
+        floor_cpu = found["", base]["cpu"]
+        lines.append(_line(rows, NAMES[task], took, floor_cpu))
+        for (peer, of), other in found.items():
+            if peer and of == peers:
+                name = f"{peer}, {'ten segments' if of == 'causes' else 'no intervals'}"
+                lines.append(_line(rows, f"&nbsp; {name}", other, floor_cpu))
+    return lines
+
+
+def _line(rows: int, name: str, took: dict | str, floor_cpu: float) -> str:
+    if isinstance(took, str):
+        return f"| {rows:,} | {name} | {took} | | | |"
+    return (
+        f"| {rows:,} | {name} | {took['cpu']:.2f} | {took['wall']:.2f} | {took['mib']:.0f} | "
+        f"{took['cpu'] / floor_cpu:.2f} |"
+    )
 
 
 def after_the_scan(cells: int = 5760, clusters: int = 3000, rows: int = 1_000_000) -> dict:
@@ -219,63 +302,66 @@ def mix_table() -> list[str]:
     ]  # fmt: skip
 
 
-def import_seconds() -> float:
-    """The median time of `import attribution` over that of an empty interpreter."""
+def starts() -> dict[str, float]:
+    """Median CPU seconds of the import, over an empty interpreter, and of the command."""
 
-    def once(code: str) -> float:
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True)
-        return time.perf_counter() - start
+    def once(*command: str) -> float:
+        before = sum(_children())
+        subprocess.run(command, check=True, capture_output=True)
+        return sum(_children()) - before
 
-    empty = sorted(once("pass") for _ in range(5))[2]
-    return sorted(once("import attribution") for _ in range(5))[2] - empty
+    def median(*command: str) -> float:
+        return sorted(once(*command) for _ in range(5))[2]
+
+    empty = median(sys.executable, "-c", "pass")
+    return {
+        "`import attribution`": median(sys.executable, "-c", "import attribution") - empty,
+        "`attribution --help`": median(
+            str(Path(sys.executable).with_name("attribution")), "--help"
+        ),
+    }
+
+
+def _children() -> tuple[float, float]:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime, used.ru_stime
 
 
 def main() -> None:
-    """Measure, print, and write the table that the documentation quotes."""
+    """Measure, print, and write the table that the documentation includes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--rows", type=int, default=10_000_000, help="The largest table.")
+    parser.add_argument("--without-peers", action="store_true")
     parser.add_argument("--task", nargs=3, metavar=("TASK", "FILE", "SMALL"))
     asked = parser.parse_args()
     if asked.task:
-        run_task(*asked.task)
+        task, path, small = asked.task
+        print(report(TASKS[task][0], path, small))
         return
     lines = [
-        "# Speed", "",
-        "Written by `benchmarks/speed.py`; compare ratios, not seconds, between machines.", "",
-        f"Python {platform.python_version()}, 2 cores. First-use imports are paid before.", "",
-        "| rows | task | CPU s | wall s | peak MiB | against the floor |",
+        f"Written by `benchmarks/speed.py`. Python {platform.python_version()}, 2 cores that other "
+        "programs used too: compare CPU seconds, and ratios rather than seconds. First-use imports "
+        "are paid before.",
+        "", "| rows | task | CPU s | wall s | peak MiB | CPU against the floor |",
         "|---|---|---|---|---|---|",
     ]  # fmt: skip
-    names = {
-        "floor": "floor: DuckDB GROUP BY month, 4 dimensions, moderator",
-        "explain": "`explain(...).effects`",
-        "views": "the same and `levels` of all 4 dimensions",
-        "quantile floor": "floor: the same GROUP BY, of minutes",
-        "quantile": "`explain(..., 'quantile(minutes, 0.9)').effects`",
-    }
     with tempfile.TemporaryDirectory() as folder:
-        small = str(Path(folder) / "small.parquet")
+        pythons = {} if asked.without_peers else environments(Path(folder) / "peers")
+        small, path = (str(Path(folder) / f"{name}.parquet") for name in ("small", "reviews"))
         write_reviews(Path(small), 20_000)
-        for rows in sorted({min(asked.rows, 1_000_000), asked.rows}):
-            path = str(Path(folder) / "reviews.parquet")
+        for rows in (r for r in (10**5, 10**6, 10**7, 10**8) if r <= asked.rows):
             write_reviews(Path(path), rows)
-            found = {task: measured(task, path, small) for task in TASKS}
-            for task, m in found.items():
-                floor = "quantile floor" if "quantile" in task else "floor"
-                ratio = m["cpu"] / found[floor]["cpu"]
-                lines.append(
-                    f"| {rows:,} | {names[task]} | {m['cpu']:.2f} | {m['wall']:.2f} | "
-                    f"{m['mib']:.0f} | {ratio:.2f} |"
-                )
+            rounds = 3 if rows <= 10**6 else 2 if rows <= 10**7 else 1
+            peers = pythons if rows <= PEER_ROWS else {}
+            tasks = list(TASKS) if rows <= PEER_ROWS else ["floor", "scan", "four"]
+            lines += table(rows, measured([path, small], peers, rounds, tasks))
     after = after_the_scan()
     lines += [
         "",
         f"After the GROUP BY, 5,760 cells x 3,000 clusters x 2 periods ({after.pop('groups'):,.0f} "
-        "groups):",
+        "groups), and starting:",
         "", "| task | CPU s |", "|---|---|",
-        *(f"| {name} | {seconds:.2f} |" for name, seconds in after.items()),
-        f"| `import attribution`, wall | {import_seconds():.2f} |",
+        *(f"| {name} | {seconds:.2f} |" for name, seconds in {**after, **starts()}.items()),
         *mix_table(),
     ]  # fmt: skip
     text = "\n".join(lines) + "\n"
