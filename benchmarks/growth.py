@@ -85,7 +85,7 @@ def main() -> None:
     figure = Figure(figsize=(11, 3), layout="constrained")
     axes = figure.subplots(1, 4, sharey=True)
     lines = [
-        "| what grows | size: CPU s of `effects` + of `levels` | exponent of `effects` | of `levels` |",
+        "| what grows | size: CPU s, `effects` + `levels` | exponent of `effects` | of `levels` |",
         "|---|---|---|---|",
     ]
     for ax, (name, points) in zip(axes, sweeps().items(), strict=True):
