@@ -21,7 +21,7 @@ __all__ = ["merged", "partitions"]
 
 # More groups than these are fetched in partitions of about this many.
 _MOST_GROUPS = 20_000_000
-_AT_ONCE = 4_000_000
+_AT_ONCE = 8_000_000
 # The groups are counted among one of so many clusters.
 _SAMPLED = 64
 
