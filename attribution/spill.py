@@ -67,7 +67,8 @@ def let_go(*arrays: np.ndarray) -> None:
         kept = getattr(array, "_mmap", None)
         if isinstance(kept, mmap.mmap):
             kept.flush()
-            kept.madvise(mmap.MADV_DONTNEED)
+            if hasattr(mmap, "MADV_DONTNEED"):  # Windows gives pages back by itself
+                kept.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,3 +127,14 @@ class Stacked:
         if isinstance(products[0], np.ndarray):
             return np.concatenate(products)[self.order]
         return sparse.csr_array(sparse.vstack(products, format="csr"))[self.order]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Files do not travel: a copy in another process is in memory.
+        whole = sparse.csr_array(sparse.vstack(list(self.blocks()), format="csr"))[self.order]
+        return _held, (whole.data, whole.indices, whole.indptr, whole.shape)
+
+
+def _held(
+    data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: tuple[int, int]
+) -> sparse.csr_array:
+    return sparse.csr_array((data, indices, indptr), shape=shape)

@@ -4,7 +4,7 @@
 
 Each point is `explain(...).effects` and `levels` of the first dimension, with clusters, on a cube
 of random sums. The exponent is the slope of log time over log size of the three largest sizes. The
-table is printed and written to docs/explanation/growth-table.md, the picture to docs/images.
+table is printed and written to docs/explanation/growth.inc, the picture to docs/images.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def main() -> None:
     axes[0].set_ylabel("CPU seconds")
     figure.savefig(DOCS / "images" / "growth.png", dpi=110, metadata={"Software": None})
     text = "\n".join(lines) + "\n"
-    (DOCS / "explanation" / "growth-table.md").write_text(text, encoding="utf-8")
+    (DOCS / "explanation" / "growth.inc").write_text(text, encoding="utf-8")
     print(text)
 
 

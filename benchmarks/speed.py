@@ -5,7 +5,7 @@
 Each task runs in a process of its own, after a warm-up on a small file that pays for first-use
 imports; tasks take turns, and the least CPU of the rounds counts. Peers run in environments of
 their own, which uv makes in a temporary folder. The table is printed and written to
-docs/explanation/speed-table.md, which the documentation includes.
+docs/explanation/speed.inc, which the documentation includes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from measuring import in_a_process, report
 from peers import PEERS
 
 BY = ["queue", "policy", "market", "tenure"]
-REPORT = Path(__file__).parents[1] / "docs" / "explanation" / "speed-table.md"
+REPORT = Path(__file__).parents[1] / "docs" / "explanation" / "speed.inc"
 # Peers are slow where they can do it at all; ten million rows are enough to see.
 PEER_ROWS = 10_000_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,10 @@ def test_files_go_with_the_cube_they_belong_to() -> None:
     change = cube.explain(**PAIR)
     _ = change.effects
     assert there() - before
-    del cube, change
+    copy = pickle.loads(pickle.dumps(change))
+    pd.testing.assert_frame_equal(copy.levels("queue"), change.levels("queue"), rtol=1e-12)
+    assert copy.cube.digest() == cube.digest()
+    del cube, change, copy
     gc.collect()
     assert not there() - before
 
