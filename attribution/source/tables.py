@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -248,7 +249,9 @@ def connect() -> Any:
 def _database(process: int) -> Any:
     """Start the engine: once, for it takes longer than a small scan, but anew in a fork."""
     # Replacement scans would let a mistyped table name read a Python variable of this package.
-    return duckdb.connect(config={"python_enable_replacements": False})
+    # What does not fit into memory goes where temporary files go, not into the working folder.
+    spilled = os.path.join(tempfile.gettempdir(), f"kpi-attribution-duckdb-{process}")
+    return duckdb.connect(config={"python_enable_replacements": False, "temp_directory": spilled})
 
 
 def is_sql(text: str) -> bool:

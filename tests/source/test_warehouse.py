@@ -14,7 +14,7 @@ import pytest
 
 import attribution as at
 from attribution import errors
-from attribution.source import warehouse
+from attribution.source import partitions, warehouse
 
 pytestmark = [
     pytest.mark.services,
@@ -282,6 +282,36 @@ def test_the_sql_of_every_question_parses_in_each_dialect(
         assert unknown <= {"monotonically_increasing_id"}, unknown
         assert "fsum" not in text.lower()
         assert "hash(" not in text.lower()
+
+
+@pytest.mark.parametrize(
+    "dialect", ["bigquery", "snowflake", "databricks", "trino", "clickhouse", "postgres", "spark"]
+)
+def test_partitions_of_a_cluster_parse_in_each_dialect(dialect: str) -> None:
+    sqlglot = pytest.importorskip("sqlglot", reason="sqlglot is not installed (group services)")
+    sql = "SELECT count(*) AS n FROM source WHERE coalesce(abs(hash(c0) % 64), 0) = 3"
+    text = warehouse.translate(sql, "SELECT c0 FROM reviews", dialect, {"c0": "VARCHAR"})
+    sqlglot.parse_one(text, read=dialect, error_level=sqlglot.ErrorLevel.RAISE)
+    assert "c0" in text
+    assert "64" in text
+    # Snowflake has a function of that name.
+    assert ("HASH(" in text.replace("64(", "").replace("HASHTEXT(", "")) == (dialect == "snowflake")
+
+
+def test_a_large_result_comes_from_the_server_in_partitions(
+    postgres: Any, monkeypatch: pytest.MonkeyPatch, fetched: list[tuple[str, int]]
+) -> None:
+    table = postgres_table(postgres, ROWS, "large")
+    question: dict[str, Any] = {"by": "queue", "period": "month", "cluster": "moderator"}
+    for name, value in (("_MOST_GROUPS", 100), ("_AT_ONCE", 60), ("_SAMPLED", 1)):
+        monkeypatch.setattr(partitions, name, value)
+    cube = cube_of(table, RATE, **question)
+    assert cube.clusters is not None
+    assert len(cube.clusters.parts) > 2
+    grouped = [rows for sql, rows in fetched if "GROUP BY" in sql]
+    assert max(grouped) < len(cube.clusters.period)
+    monkeypatch.setattr(partitions, "_MOST_GROUPS", 10**9)
+    assert cube.digest() == cube_of(ROWS, RATE, **question).digest()
 
 
 def test_weeks_begin_on_monday_in_every_dialect() -> None:
