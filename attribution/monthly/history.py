@@ -19,10 +19,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from attribution.errors import LockedError, OptionError, SourceError
 from attribution.formatting import significant
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["History", "Restated"]
 
@@ -193,6 +196,13 @@ class History:
             self._connection.rollback()
             raise
         self._connection.commit()
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return all tables, sorted: what dashboards read that do not speak DuckDB."""
+        names = self._query("SELECT table_name FROM duckdb_tables() ORDER BY 1", [])
+        return {
+            name: self._connection.execute(f"FROM {name} ORDER BY ALL").df() for (name,) in names
+        }
 
     def culprits(self, kpi: str, comparison: str, alpha: float) -> dict[str, set[tuple[Any, ...]]]:
         """Return, by period, (kind, dimension, segment, sign) of what was significant.

@@ -19,7 +19,7 @@ from attribution.errors import AttributionError, OptionError, check_option
 from attribution.formatting import significant
 from attribution.monthly.actions import Action, followed_up, read_actions
 from attribution.monthly.history import History
-from attribution.monthly.output import planned_files, write_folder
+from attribution.monthly.output import planned_files, write_feed, write_folder
 from attribution.monthly.runs import Failure, KpiReview, privacy_of, remembered, review_kpi
 from attribution.monthly.scans import Scan, cube_of, metric_of, scans
 from attribution.reports.pptx import new_deck
@@ -28,7 +28,7 @@ __all__ = ["FAIL_ON", "Reviewed", "planned", "review", "reviews"]
 
 FAIL_ON = ("breach", "quality", "any")
 _HISTORY = "history.duckdb"
-_CACHE = ".cache"
+_CACHE, _FEED = ".cache", "feed"
 
 
 @dataclass(frozen=True)
@@ -244,6 +244,8 @@ def reviews(
             done = Reviewed(config, period, kpis, followed, folder / period, tuple(inputs))
             # Workers have the next period in hand while this one is put together.
             found = write_folder(done, each, log_of.note, partial(begun, i + 1))
+            if config.output.tidy:
+                write_feed(history.tables(), folder / _FEED)
             log_of.note(f"Wrote {folder / period}/")
             log_of.write(folder / "run.log", period)
             yield done

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attribution.config import Kpi, ReviewConfig, concealed
+from attribution.datasets.export import write_tables
 from attribution.monthly.actions import Action, write_actions
 from attribution.monthly.deck import write_deck
 from attribution.monthly.index import index_page
@@ -21,14 +22,17 @@ from attribution.monthly.messages import as_dict
 from attribution.monthly.pages import planned_pages, write_pages
 from attribution.monthly.runs import KpiReview
 from attribution.monthly.workbook import write_workbook
+from attribution.reports.files import as_csv_text
 from attribution.reports.folder import replace_folder
 from attribution.reports.tidy import tidy_folder
 from attribution.reports.xlsx import excel_file
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from attribution.monthly.job import Reviewed
 
-__all__ = ["planned_files", "slug", "write_folder"]
+__all__ = ["planned_files", "slug", "write_feed", "write_folder"]
 
 Ahead = TypeVar("Ahead")
 
@@ -132,6 +136,23 @@ def write_folder(
 
     replace_folder(done.folder, write)
     return begun[0]
+
+
+def write_feed(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Write the tables of the history for dashboards, each as Parquet and as CSV.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+    folder : Path
+        Replaced as a whole.
+    """
+
+    def write(fresh: Path) -> None:
+        write_tables(tables, fresh, "parquet")
+        write_tables({name: as_csv_text(table) for name, table in tables.items()}, fresh, "csv")
+
+    replace_folder(folder, write)
 
 
 def _json(value: Any) -> str:
