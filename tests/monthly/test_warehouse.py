@@ -9,7 +9,12 @@ import attribution as at
 from attribution.errors import SourceError
 from attribution.source import open_warehouse
 
-pytestmark = pytest.mark.services
+pytestmark = [
+    pytest.mark.services,
+    # Of Ibis itself, with pandas 3.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*future.infer_string.*"),
+]
 
 PASSWORD = "correct-horse-battery"
 
