@@ -172,6 +172,9 @@ class Attribution:
         Effects are corrected for having been chosen: given that z = effect / standard error is
         beyond the cutoff c it was named for, it is a truncated normal, and estimate and interval
         are those of that law (Zhong and Prentice 2008). Far beyond the cutoff nothing changes.
+        A contribution is the difference of two rates that are the effect apart on the log odds and
+        have the cell's mean rate, weighted by the cell's share. Against plan the targets are taken
+        as known, and how far clusters are from them by nature is the noise.
 
         Examples
         --------
@@ -185,7 +188,7 @@ class Attribution:
         ...                     by=["queue", "policy"], period="month", baseline=1, current=2,
         ...                     cluster="moderator")
         >>> change.causes()
-        <Causes of correct / reviewed: policy = minors (−1.90 pp)>
+        <Causes of correct / reviewed: policy = minors (−1.85 pp)>
         """
         from attribution.causes import rate_causes
 
