@@ -152,3 +152,14 @@ def test_long_labels_and_no_dimension(table, tmp_path):
         change = at.explain(odd, "correct / reviewed", by=by, **ASK)
         deck = Presentation(str(change.to_pptx(tmp_path / "a.pptx")))
         test_nothing_overlaps_and_nothing_falls_off(deck)
+
+
+def test_the_slide_of_no_named_cause_has_no_empty_columns(demo, caused, tmp_path):
+    def heads(change, name):
+        deck = Presentation(str(change.to_pptx(tmp_path / name)))
+        tables = [s.table for slide in deck.slides for s in slide.shapes if s.has_table]
+        (made,) = [t for t in tables if t.cell(0, 0).text == "segment"]
+        return [cell.text for cell in made.rows[0].cells]
+
+    assert len(heads(caused, "a.pptx")) == 7
+    assert len(heads(demo, "b.pptx")) == 3

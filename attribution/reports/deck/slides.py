@@ -189,7 +189,12 @@ def causes_slide(deck: Deck, shown: Shown) -> None:
     ]
     said = "; ".join(f"{r[0]}: {r[1]}" for r in rows)
     widths = [5.0, 1.7, 2.2, 1.1, 1.1, 1.2, 1.2]
-    table(slide, slide.area, header, rows, widths, right=[1, 3, 4, 5, 6], size=12, lines=2,
+    # Where no segment is named, or counts are protected, there are no rates nor counts.
+    kept = [j for j in range(len(header)) if j < 3 or any(r[j] for r in rows)]
+    grid = [[r[j] for j in kept] for r in rows]
+    right = [place for place, j in enumerate(kept) if j in (1, 3, 4, 5, 6)]
+    names, parts = [header[j] for j in kept], [widths[j] for j in kept]
+    table(slide, slide.area, names, grid, parts, right=right, size=12, lines=2,
           alternative=f"Contributions to the rate effect. {said}")  # fmt: skip
     slide.note(
         "\n".join([causes.message, *(f"{r[0]}: {r[1]}." for r in rows), *notes, *_caveats(shown)])
