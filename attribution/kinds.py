@@ -21,8 +21,9 @@ from attribution.errors import OptionError
 from attribution.evidence import Options
 from attribution.functions import FunctionOfSums, Total
 from attribution.infer import Units, cluster_sum_units, cluster_units, row_sum_units, row_units
-from attribution.metrics import Metric, is_ratio, ratio_only
+from attribution.metrics import Metric, Quantile, is_ratio, ratio_only
 from attribution.products import Composite, sum_roles
+from attribution.quantile_noise import quantile_units
 
 __all__ = ["check_asked", "decomposed", "units_of"]
 
@@ -138,6 +139,8 @@ def units_of(cube: Cube, metric: Metric) -> Units:
     OptionError
         More than two cluster columns.
     """
+    if isinstance(metric, Quantile) and cube.provenance.get("distribution"):
+        return quantile_units(cube, metric)
     clusters = cube.clusters
     if clusters is not None and len(clusters.names) > 2:
         raise OptionError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ import pytest
 
 import attribution as at
 from attribution.errors import ColumnTypeError, DataContractError, DataQualityWarning, OptionError
+from attribution.gradient import Gradient
+from attribution.infer import std_errors
 
 ASK = {"period": "month", "baseline": "2026-08", "current": "2026-09"}
 QUEUES = ["appeals", "chat", "video"]
@@ -309,6 +312,46 @@ def test_intervals_cover_the_truth() -> None:
         total = explained(pd.concat(months), cluster="moderator").total
         covered += total.conf_low <= 0 <= total.conf_high
     assert 0.917 < covered / worlds < 0.98
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cluster", ["moderator", None])
+def test_intervals_of_mix_and_rate_cover_theirs(cluster: str | None) -> None:
+    """Queues of different density at p90, shares that move: the noise of the density counts."""
+    rng, found, worlds = np.random.default_rng(1), [], 300
+    scale, spread = np.array([0.0, 0.5, 1.1]), np.array([0.5, 0.6, 0.8])
+    for _ in range(worlds):
+        months, pace = [], rng.normal(0, 0.3, 60)
+        for month, shares in (("2026-08", [0.5, 0.3, 0.2]), ("2026-09", [0.35, 0.3, 0.35])):
+            queue, moderator = rng.choice(3, 3000, p=shares), rng.integers(0, 60, 3000)
+            log = 3 + scale[queue] + rng.normal(0, 1, 3000) * spread[queue]
+            if cluster:
+                log += pace[moderator] + rng.normal(0, 0.1, 60)[moderator]
+            months.append(
+                pd.DataFrame({"month": month, "queue": np.array(QUEUES)[queue],
+                              "moderator": moderator, "minutes": np.exp(log)})
+            )  # fmt: skip
+        effects = explained(pd.concat(months), cluster=cluster, rates="saturated").effects
+        found.append(effects.set_index("effect")[["estimate", "std_error"]].to_numpy().T)
+    estimate, error = np.array(found).swapaxes(0, 1)
+    covered = (np.abs(estimate - estimate.mean(axis=0)) < 1.96 * error).mean(axis=0)
+    assert ((covered > 0.93) & (covered < 0.985)).all()
+    ratio = error.mean(axis=0) / estimate.std(axis=0, ddof=1)
+    assert ((ratio > 0.93) & (ratio < 1.15)).all()
+
+
+@pytest.mark.parametrize("cluster", ["moderator", None])
+def test_the_noise_of_place_and_density_leaves_the_total_as_it_is(cluster: str | None) -> None:
+    change = explained(tickets(), cluster=cluster, rates="saturated")
+    units, parts = change._evidence.units, change._parts
+    plain = replace(units, ways=tuple(replace(way, shared=None) for way in units.ways))
+    _, gradient = parts.total_change
+    assert std_errors(gradient, units) == pytest.approx(std_errors(gradient, plain), rel=1e-9)
+    assert std_errors(parts.scores, units)[0] > 1.05 * std_errors(parts.scores, plain)[0]
+    many = Gradient.stack([parts.segment_gradient("mix")] * 40)
+    way = units.ways[0]
+    squares = np.einsum("gk,gk->k", *[way.dot(many)] * 2)
+    assert way.squares(many) == pytest.approx(squares, rel=1e-9)
 
 
 # -- bad input -----------------------------------------------------------------------------------

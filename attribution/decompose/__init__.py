@@ -20,7 +20,7 @@ from attribution.decompose.composed import (
 from attribution.decompose.decomposition import Decomposition, Line, decompose
 from attribution.decompose.design import Design
 from attribution.decompose.dimensions import identical
-from attribution.decompose.distribution import Located, locate, quantile_effects, sparsity
+from attribution.decompose.distribution import Located, locate, quantile_effects, spacing, sparsity
 from attribution.decompose.functions import FunctionDecomposition, decompose_function
 from attribution.decompose.margins import margin_rates, margin_shares, total_change
 from attribution.decompose.misfit import misfit
@@ -57,6 +57,7 @@ __all__ = [
     "misfit",
     "pathways",
     "quantile_effects",
+    "spacing",
     "sparsity",
     "RatioForm",
     "recompute_lines",

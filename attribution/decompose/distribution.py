@@ -40,7 +40,15 @@ from attribution.decompose.coalitions import coalitions
 from attribution.decompose.decomposition import Decomposition
 from attribution.decompose.rates import Rates
 
-__all__ = ["Located", "QuantileEffects", "locate", "quantile_effects", "shared_out", "sparsity"]
+__all__ = [
+    "Located",
+    "QuantileEffects",
+    "locate",
+    "quantile_effects",
+    "shared_out",
+    "spacing",
+    "sparsity",
+]
 
 _EXACT_PLAYERS = 10
 # More segments than this have their part of the rate from the linear form.
@@ -116,7 +124,26 @@ def locate(counts: np.ndarray, low: np.ndarray, high: np.ndarray, q: float | np.
 def sparsity(
     counts: np.ndarray, low: np.ndarray, high: np.ndarray, q: float, n: np.ndarray
 ) -> np.ndarray:
-    """Estimate 1 / f(Q), how far a quantile moves per unit of probability.
+    """Estimate 1 / f(Q), how far a quantile moves per unit of probability: see `spacing`.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (K, m)
+    low, high : ndarray, shape (m,)
+    q : float
+    n : ndarray, shape (K,)
+
+    Returns
+    -------
+    ndarray, shape (K,)
+    """
+    return spacing(counts, low, high, q, n)[0]
+
+
+def spacing(
+    counts: np.ndarray, low: np.ndarray, high: np.ndarray, q: float, n: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate 1 / f(Q), and say from which part of the distribution.
 
     s = (Q(q + h) - Q(q - h)) / 2h, h the bandwidth of Hall and Sheather for n rows, doubled as long
     as both ends are one value; NaN where they stay one: a quantile without a density.
@@ -130,12 +157,12 @@ def sparsity(
 
     Returns
     -------
-    ndarray, shape (K,)
+    s, h : ndarray, shape (K,)
 
     Examples
     --------
     >>> y = np.arange(1000.0)  # uniform: f = 1 / 1000
-    >>> sparsity(np.ones((1, 1000)), y, y, 0.5, np.array([1000])).round(-1)
+    >>> spacing(np.ones((1, 1000)), y, y, 0.5, np.array([1000]))[0].round(-1)
     array([1000.])
     """
     x = special.ndtri(q)
@@ -150,7 +177,7 @@ def sparsity(
         found[left[apart]] = ((ends[1] - ends[0]) / (2 * h[left]))[apart]
         left = left[~apart & (h[left] < most)]
         h[left] = np.minimum(2 * h[left], most)
-    return found
+    return found, h
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,7 +36,7 @@ def psi(gradient: Gradient, units: Units) -> list[np.ndarray] | None:
 
 
 def _centred(gradient: Gradient, units: UnitSums) -> np.ndarray:
-    rows, mean = gradient.dot(units.sums), gradient.times(units.totals) / units.count
+    rows, mean = units.dot(gradient), gradient.times(units.totals) / units.count
     if units.clustered:
         return rows - mean
     return rows if units.ones is None else rows - np.outer(units.ones, mean)
@@ -113,12 +113,13 @@ def _one_way(gradient: Gradient, units: UnitSums) -> np.ndarray:
     G = units.count
     mean = gradient.times(units.totals) / G
     # Block by block: psi'psi of clusters in files adds up without all of them in memory.
-    squares = np.sum([psi.T @ psi for psi in map(gradient.dot, units.blocks)], axis=0)
+    blocks = map(gradient.dot, units.blocks) if units.shared is None else [units.dot(gradient)]
+    squares = np.sum([psi.T @ psi for psi in blocks], axis=0)
     return G / (G - 1) * (squares - G * np.outer(mean, mean))
 
 
 def _variances(gradient: Gradient, units: UnitSums) -> np.ndarray:
     G = units.count
     mean = gradient.times(units.totals) / G
-    spread = np.sum(list(map(gradient.squares, units.blocks)), axis=0) - G * mean**2
+    spread = units.squares(gradient) - G * mean**2
     return np.maximum(G / (G - 1) * spread, 0.0)

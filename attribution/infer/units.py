@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from attribution.gradient import Gradient
 from attribution.spill import Stacked, let_go
 
 __all__ = [
@@ -45,6 +46,9 @@ class UnitSums:
     ones : ndarray, shape (rows,), optional
         What stands for a 1 of every unit where the rows of `sums` are a root of their Gram: the
         root of the Gram with a 1 beside the sums. Without it lines have no mean to take away.
+    shared : (ndarray of shape (4 S, k), ndarray of shape (rows, k)), optional
+        Noise that all cells share, as that of a quantile's own place: to ``sums`` comes
+        ``shared[1] @ shared[0].T``, which would be dense.
     """
 
     sums: Any
@@ -53,6 +57,27 @@ class UnitSums:
     clustered: bool
     in_cell: np.ndarray
     ones: np.ndarray | None = None
+    shared: tuple[np.ndarray, np.ndarray] | None = None
+
+    def dot(self, gradient: Gradient) -> np.ndarray:
+        """Return what each row adds to each of K lines, shape (rows, K)."""
+        rows = gradient.dot(self.sums)
+        if self.shared is None:
+            return rows
+        move, own = self.shared
+        return rows + own @ gradient.times(move).T
+
+    def squares(self, gradient: Gradient) -> np.ndarray:
+        """Return the column sums of ``dot(gradient) ** 2``, shape (K,), without forming it."""
+        if self.shared is None:
+            return np.sum(list(map(gradient.squares, self.blocks)), axis=0)
+        if isinstance(self.sums, Stacked):
+            return np.einsum("gk,gk->k", *[self.dot(gradient)] * 2)
+        found = gradient.squares(self.sums)
+        move, own = self.shared
+        lines, along = gradient.times(move), gradient.times(self.sums.T @ own)
+        apart = np.einsum("kj,ji,ki->k", lines, own.T @ own, lines)
+        return np.maximum(found + 2 * np.einsum("kj,kj->k", lines, along) + apart, 0.0)
 
     @property
     def blocks(self) -> Iterator[sparse.csr_array]:
