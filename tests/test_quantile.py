@@ -348,7 +348,8 @@ def test_the_noise_of_place_and_density_leaves_the_total_as_it_is(cluster: str |
     _, gradient = parts.total_change
     assert std_errors(gradient, units) == pytest.approx(std_errors(gradient, plain), rel=1e-9)
     assert std_errors(parts.scores, units)[0] > 1.05 * std_errors(parts.scores, plain)[0]
-    many = Gradient.stack([parts.segment_gradient("mix")] * 40)
+    each = np.eye(int(parts.turnover.stayed.sum()))
+    many = Gradient.stack([parts.segments_gradient("mix", each)] * 40)
     way = units.ways[0]
     squares = np.einsum("gk,gk->k", *[way.dot(many)] * 2)
     assert way.squares(many) == pytest.approx(squares, rel=1e-9)
