@@ -10,9 +10,7 @@ import numpy as np
 
 from attribution.cube import Cube, several
 from attribution.decompose import (
-    COMPLEMENT,
     MIX,
-    PRODUCT,
     Decomposed,
     Decomposition,
     compose,
@@ -29,7 +27,7 @@ from attribution.errors import (
 from attribution.evidence import Evidence, Options
 from attribution.hierarchy import Dimension
 from attribution.infer import ADJUSTMENTS, Bootstrap, Units, cluster_strata
-from attribution.kinds import check_asked, decomposed, units_of
+from attribution.kinds import check_asked, decomposed, joined_by, units_of
 from attribution.methods import positions
 from attribution.metrics import Metric, Quantile
 from attribution.preparation import design_of, prepared
@@ -418,8 +416,7 @@ def _joined(
         _check_apart(cube, metric)
     exact = replace(options, inference="analytic", bootstrap=None)
     parts: Any = [change._parts for change in factor_changes(cube, metric, exact).values()]
-    joined = COMPLEMENT if isinstance(metric, ErrorTypes) else PRODUCT
-    composed = compose(parts, _segments(cube, metric), joined, design_of(cube))
+    composed = compose(parts, _segments(cube, metric), joined_by(metric), design_of(cube))
     if not np.isfinite(composed.R).all():
         raise PeriodError(f"baseline, current: {metric.label!r} has no value in a period.")
     n = cube.metric_sums(metric, "count")

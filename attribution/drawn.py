@@ -21,7 +21,7 @@ from attribution.tables import line_keys, too_few
 if TYPE_CHECKING:
     from attribution.result import Attribution
 
-__all__ = ["line_label", "breakdown", "bridge", "crossing"]
+__all__ = ["line_label", "of_factor", "breakdown", "bridge", "crossing"]
 
 _MOST_COVARYING = 500
 # Parts of the KPI below which an effect is 0 by construction, and its standard error too.
@@ -106,10 +106,7 @@ def _bars(self: Attribution, keys: Sequence[LineKey]) -> tuple[list[int], dict[i
     for name in {key.factor for key in keys if key.factor is not None}:
         own = [i for i in kept if keys[i].factor == name]
         for i in own:
-            words = labels[i].replace(": ", " ", 1)
-            words = words[:1].lower() + words[1:]
-            alone = len(own) == 1 or words == name.casefold()
-            labels[i] = name if alone else f"{name}: {words}"
+            labels[i] = name if len(own) == 1 else of_factor(name, labels[i])
     return kept, labels
 
 
@@ -166,6 +163,13 @@ def crossing(self: Attribution, rows: str, columns: str, part: str = "total") ->
     frame = self.segments(by=[rows, columns])
     levels = [self.cube.levels[self.cube.dimension_index(d)] for d in (rows, columns)]
     return crossed((rows, columns), (levels[0], levels[1]), frame, part, self.bridge())
+
+
+def of_factor(factor: str, label: str) -> str:
+    """Return the name of a bar of a factor: "AHT: mix tenure"; that of its volume is its own."""
+    words = label.replace(": ", " ", 1)
+    words = words[:1].lower() + words[1:]
+    return factor if words == factor.casefold() else f"{factor}: {words}"
 
 
 def line_label(

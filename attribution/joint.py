@@ -14,12 +14,13 @@ from scipy import sparse
 
 from attribution.cube import Cube
 from attribution.decompose import Decomposed
-from attribution.errors import OptionError
 from attribution.evidence import THIN_ROWS
 from attribution.gradient import Gradient
-from attribution.infer import Support, Units, cluster_units, infer, row_units, std_errors
+from attribution.infer import Support, Units, infer, std_errors
 from attribution.infer.units import UnitSums
+from attribution.kinds import denominators_of, levels_of, units_of
 from attribution.metrics import Metric
+from attribution.products import sum_roles
 from attribution.total import Total
 
 __all__ = ["Joint", "units_over"]
@@ -31,8 +32,8 @@ Rows = list[np.ndarray]
 def units_over(cube: Cube, metric: Metric) -> Units:
     """Return the clusters, or rows, over the cells of all periods.
 
-    Inference arranges sums by two periods, (D_0, D_1, N_0, N_1); the cells of all periods stand in
-    the first of them, period after period.
+    Inference arranges each sum by two periods; the cells of all periods stand in the first of them,
+    period after period.
 
     Parameters
     ----------
@@ -48,24 +49,13 @@ def units_over(cube: Cube, metric: Metric) -> Units:
     OptionError
         More than two cluster columns.
     """
-    clusters, S = cube.clusters, len(cube.codes)
-    if clusters is None:
-        roles = ("denominator", "numerator", "den_den", "num_den", "num_num", "count")
-        sums = [cube.metric_sums(metric, role) for role in roles]
-        return row_units(*(np.stack([x.ravel(), np.zeros(x.size)]) for x in sums))
-    if len(clusters.names) > 2:
-        raise OptionError(
-            f"cluster: {len(clusters.names)} columns; one, or two for two-way clustering."
-        )
-    moments = metric.moments(cube.weighted)
-    return cluster_units(
-        clusters.codes,
-        np.zeros_like(clusters.period),
-        clusters.period.astype(np.int64) * S + clusters.segment,
-        clusters.sums[moments["denominator"].key],
-        clusters.sums[moments["numerator"].key],
-        len(cube.periods) * S,
-    )
+    clusters, P, S = cube.clusters, len(cube.periods), len(cube.codes)
+    if clusters is not None:
+        cell = clusters.period.astype(np.int64) * S + clusters.segment
+        clusters = replace(clusters, period=np.zeros_like(clusters.period), segment=cell)
+    sums = {name: np.stack([x.ravel(), np.zeros(x.size)]) for name, x in cube.sums.items()}
+    codes = np.tile(cube.codes, (P, 1))
+    return units_of(replace(cube, codes=codes, sums=sums, clusters=clusters), metric)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,15 +65,20 @@ class Joint:
     Attributes
     ----------
     plain, adjusted : Units
-    D, N : ndarray, shape (P,)
-        The KPI's denominators and numerators.
+    R : ndarray, shape (P,)
+        The KPI.
+    slopes : ndarray, shape (M, P)
+        Its slope in each of its sums.
+    sums : ndarray, shape (M, P)
+        Them: of a ratio the denominator, then the numerator.
     segments : int
     """
 
     plain: Units
     adjusted: Units
-    D: np.ndarray
-    N: np.ndarray
+    R: np.ndarray
+    slopes: np.ndarray
+    sums: np.ndarray
     segments: int
 
     @classmethod
@@ -111,34 +106,39 @@ class Joint:
             units = _blended(units, units_over(single, metric), pooled, len(cube.codes))
         n = cube.metric_sums(metric, "count").ravel()
         thin = np.stack([n < THIN_ROWS, np.zeros(len(n), dtype=bool)])
-        D, N = (cube.metric_sums(metric, r).sum(axis=1) for r in ("denominator", "numerator"))
-        adjusted = units.delete_one(np.ones(len(n), dtype=bool), thin)
-        return cls(units, adjusted, D, N, len(cube.codes))
+        sums = np.stack([cube.metric_sums(metric, r).sum(axis=1) for r in sum_roles(metric)])
+        of = denominators_of(metric)
+        adjusted = units.delete_one(np.ones(len(n), dtype=bool), thin, of)
+        return cls(units, adjusted, *levels_of(cube, metric), sums, len(cube.codes))
 
     @property
     def _cells(self) -> int:
-        return len(self.D) * self.segments
+        return len(self.R) * self.segments
 
-    def totals(self) -> tuple[Rows, Rows]:
-        """Return what each unit adds to the denominator and numerator of each period."""
-        cells = self._cells
-        summed = sparse.csr_array(np.kron(np.eye(len(self.D)), np.ones((self.segments, 1))))
-        at = (slice(0, cells), slice(2 * cells, 3 * cells))
-        D, N = (
-            [np.asarray((kind.sums[:, here] @ summed).toarray()) for kind in self.plain.kinds]
-            for here in at
-        )
-        return D, N
+    def totals(self) -> list[Rows]:
+        """Return what each unit adds to each sum of each period, an array (rows, P) of each."""
+        P, cells = len(self.R), self._cells
+        summed = sparse.csr_array(np.kron(np.eye(P), np.ones((self.segments, 1))))
+        found = []
+        for m in range(len(self.sums)):
+            here = slice(2 * m * cells, (2 * m + 1) * cells)
+            found.append(
+                [np.asarray((kind.sums[:, here] @ summed).toarray()) for kind in self.plain.kinds]
+            )
+        return found
 
     def levels(self) -> Rows:
-        """Return what each unit adds to the KPI of each period: (N_g - R D_g) / D."""
-        D, N = self.totals()
-        return [(n - self.N / self.D * d) / self.D for d, n in zip(D, N, strict=True)]
+        """Return what each unit adds to the KPI of each period: sum over sums of slope x part."""
+        found = []
+        for kind, of_kind in zip(self.plain.kinds, zip(*self.totals(), strict=True), strict=True):
+            rows = sum(slope * x for slope, x in zip(self.slopes, of_kind, strict=True))
+            found.append(_centred(kind, rows, (self.slopes * self.sums).sum(axis=0)))
+        return found
 
     def change(self, pair: tuple[int, int], conf_level: float) -> Total:
         """Return the change of the KPI between two periods."""
         i, j = pair
-        R = self.N / self.D
+        R = self.R
         rows = [x[:, [j]] - x[:, [i]] for x in self.levels()]
         support = self.support(np.isin(np.arange(len(R)), pair)[None, :])
         size = float(np.abs(R).max())
@@ -152,7 +152,7 @@ class Joint:
 
         Parameters
         ----------
-        parts : Decomposition
+        parts : Decomposed
         pair : (int, int)
             The periods of its baseline and current.
         there : ndarray of bool, shape (S,)
@@ -164,14 +164,18 @@ class Joint:
         stayed = np.tile(parts.turnover.stayed, 2).astype(float) * saturated
         found = []
         for plain, adjusted in zip(self.plain.kinds, self.adjusted.kinds, strict=True):
-            # Leaving one out changes residuals, and so numerators, only.
-            in_D, in_N = plain.sums[:, here], plain.sums[:, 2 * cells + here]
-            if saturated:
-                other = adjusted.sums[:, 2 * cells + here]
-                in_N = in_N @ sparse.diags_array(1 - stayed) + other @ sparse.diags_array(stayed)
-            sums = sparse.csr_array(sparse.hstack([in_D, in_N], format="csr"))
-            rows = parts.scores.dot(sums)
-            found.append(rows - rows.mean(axis=0) if plain.clustered else rows)
+            blocks, totals = [], []
+            for m, base in enumerate(parts.denominators):
+                own = plain.sums[:, 2 * m * cells + here]
+                # Leaving one out changes residuals only, and so no denominator.
+                if saturated and m != base:
+                    other = adjusted.sums[:, 2 * m * cells + here]
+                    own = own @ sparse.diags_array(1 - stayed)
+                    own = own + other @ sparse.diags_array(stayed)
+                blocks.append(own)
+                totals.append(plain.totals[2 * m * cells + here])
+            rows = parts.scores.dot(sparse.csr_array(sparse.hstack(blocks, format="csr")))
+            found.append(_centred(plain, rows, parts.scores.times(np.concatenate(totals))))
         return found
 
     def std_errors(self, rows: Rows) -> np.ndarray:
@@ -189,7 +193,7 @@ class Joint:
 
     def support(self, periods: np.ndarray) -> Support:
         """Count the units of the periods that each line rests on, given as a mask (K, P)."""
-        each = np.stack([self._units_in(np.eye(len(self.D))[t]) for t in range(len(self.D))])
+        each = np.stack([self._units_in(np.eye(len(self.R))[t]) for t in range(len(self.R))])
         per_period = np.where(periods, each, np.inf).min(axis=1)
         either = np.array([self._units_in(mask) for mask in periods.astype(float)])
         return Support(np.column_stack([per_period, per_period]), either)
@@ -210,9 +214,10 @@ class Joint:
         (way,) = self.plain.ways
         cells, segment = self._cells, np.flatnonzero(there)
         here = np.concatenate([t * self.segments + segment for t in pair])
-        here = np.concatenate([here, 2 * cells + here])
+        blocks = range(len(self.sums))
+        here = np.concatenate([2 * m * cells + here for m in blocks])
         sums = sparse.csr_array(way.sums[:, here])
-        in_cell = way.in_cell[0].reshape(len(self.D), -1)[list(pair)][:, segment]
+        in_cell = way.in_cell[0].reshape(len(self.R), -1)[list(pair)][:, segment]
         count = round(float(in_cell.sum()))
         return Units(
             (replace(way, sums=sums, totals=way.totals[here], count=count, in_cell=in_cell),)
@@ -225,6 +230,14 @@ def _blended(windows: Units, single: Units, pooled: np.ndarray, segments: int) -
     (over,) = windows.ways
     move = sparse.csr_array(sparse.kron(sparse.csr_array(pooled.T), sparse.eye_array(segments)))
     none = sparse.csr_array(move.shape)
-    blocks = [[move if i == j else none for j in range(4)] for i in range(4)]
+    parts = over.sums.shape[1] // move.shape[1]
+    blocks = [[move if i == j else none for j in range(parts)] for i in range(parts)]
     sums = sparse.csr_array(way.sums @ sparse.block_array(blocks, format="csr"))
     return Units((UnitSums(sums, over.totals, way.count, clustered=False, in_cell=over.in_cell),))
+
+
+def _centred(kind: UnitSums, rows: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """What units add, less its mean, which is 0 for what does not change when all sums double."""
+    if kind.clustered:
+        return rows - rows.mean(axis=0)
+    return rows if kind.ones is None else rows - np.outer(kind.ones, total / kind.count)

@@ -9,23 +9,27 @@ import numpy as np
 
 from attribution.cube import Cube
 from attribution.decompose import (
+    COMPLEMENT,
+    PRODUCT,
     Decomposed,
     Form,
+    Joined,
     RatioForm,
     SmoothForm,
     TotalForm,
     decompose,
     decompose_function,
+    differentiated,
 )
 from attribution.errors import OptionError
 from attribution.evidence import Options
 from attribution.functions import FunctionOfSums, Total
 from attribution.infer import Units, cluster_sum_units, cluster_units, row_sum_units, row_units
 from attribution.metrics import Metric, Quantile, is_ratio, ratio_only
-from attribution.products import Composite, sum_roles
+from attribution.products import Composite, ErrorTypes, sum_roles
 from attribution.quantile_noise import quantile_units
 
-__all__ = ["check_asked", "decomposed", "units_of"]
+__all__ = ["check_asked", "decomposed", "denominators_of", "joined_by", "levels_of", "units_of"]
 
 
 def check_asked(cube: Cube, metric: Metric, options: Options) -> None:
@@ -120,6 +124,48 @@ def _form(metric: Metric) -> Form:
     if isinstance(metric, FunctionOfSums):
         return SmoothForm(metric.of_means)
     return RatioForm()
+
+
+def levels_of(cube: Cube, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
+    """Return a KPI in every period of a cube, and its slope in each of its sums there.
+
+    Parameters
+    ----------
+    cube : Cube
+    metric : Metric
+
+    Returns
+    -------
+    R : ndarray, shape (P,)
+    slopes : ndarray, shape (M, P)
+        In the sums of `sum_roles`, each over all segments.
+    """
+    if isinstance(metric, Composite):
+        found = [levels_of(cube, kpi) for kpi in metric.kpis.values()]
+        joined, f = joined_by(metric), np.stack([R for R, _ in found])
+        own = zip(joined.slopes(f), found, strict=True)
+        return joined.value(f), np.vstack([slope * slopes for slope, (_, slopes) in own])
+    sums = [cube.metric_sums(metric, role).sum(axis=1) for role in sum_roles(metric)]
+    value = _ratio if is_ratio(metric) else _form(metric).value
+    return differentiated(value, sums[0], np.stack(sums[1:]))
+
+
+def denominators_of(metric: Metric) -> tuple[int, ...]:
+    """Return the place of the denominator, or volume, of each of a KPI's sums."""
+    kpis = metric.kpis.values() if isinstance(metric, Composite) else [metric]
+    found: list[int] = []
+    for kpi in kpis:
+        found += [len(found)] * len(sum_roles(kpi))
+    return tuple(found)
+
+
+def joined_by(metric: Composite) -> Joined:
+    """Return how the factors of a KPI make it."""
+    return COMPLEMENT if isinstance(metric, ErrorTypes) else PRODUCT
+
+
+def _ratio(D: np.ndarray, N: np.ndarray) -> np.ndarray:
+    return N[0] / D
 
 
 def units_of(cube: Cube, metric: Metric) -> Units:

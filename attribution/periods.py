@@ -221,7 +221,8 @@ def trend_cube(
     if asked.bootstrap is not None or asked.finite_population:
         raise OptionError("trend: it needs inference='analytic' and no finite_population.")
     kpi = cube.metric_named(metric)
-    ratio_only(kpi, "at.trend")
+    if path == "year-to-date":
+        ratio_only(kpi, "path='year-to-date'")
     if isinstance(kpi, Quantile):
         raise OptionError(
             f"metric: {kpi.label!r} is a quantile, whose changes have no joint noise over many "

@@ -15,7 +15,7 @@ import numpy as np
 from attribution.analysis import explain_pair, verdict
 from attribution.bridge import Bar, Bridge
 from attribution.cube import Cube
-from attribution.drawn import line_label
+from attribution.drawn import line_label, of_factor
 from attribution.errors import OptionError
 from attribution.evidence import Options
 from attribution.formatting import Format, p_text
@@ -31,6 +31,7 @@ from attribution.joint import Joint
 from attribution.labels import plural
 from attribution.metrics import Metric
 from attribution.plain import SCHEMA, plain, records
+from attribution.products import Composite
 from attribution.result import Attribution
 from attribution.tables import line_keys
 from attribution.total import Total
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
 __all__ = ["Step", "Trend", "segments_of"]
 
 # The order of bars over time; levels that left and entered come last.
-_EFFECTS = ("mix", "joint", "rate", "interaction", "sampling", "phasing", "gap", "exit", "entry")
+_EFFECTS = (
+    "volume", "mix", "joint", "rate", "interaction", "sampling", "phasing", "gap", "exit", "entry",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +173,7 @@ class Trend:
     def _levels(self) -> Inference:
         """What is known of the KPI of each period."""
         joint, P = self._joint, len(self.cube.periods)
-        R = joint.N / joint.D
+        R = joint.R
         support = joint.support(np.eye(P, dtype=bool))
         se = joint.std_errors(joint.levels())
         return infer(R, se, support, self.options.conf_level, float(np.abs(R).max()))
@@ -291,11 +294,16 @@ class Trend:
                 "p_adjusted": p_adjusted,
                 "share_of_change": found.estimate / change if sound else np.nan,
             }
+            | ({"factor": [key.factor for key in sums.keys]} if self._of_factors else {})
         )
+
+    @property
+    def _of_factors(self) -> bool:
+        return isinstance(self.metric, Composite)
 
     def _inference(self, sums: _Sums) -> tuple[Inference, np.ndarray]:
         joint, options = self._joint, self.options
-        size = float(np.abs(joint.N / joint.D).max())
+        size = float(np.abs(joint.R).max())
         se = joint.std_errors(sums.rows)
         found = infer(sums.estimate, se, sums.support, options.conf_level, size)
         p = np.where(found.few, np.nan, found.p_value)
@@ -326,8 +334,9 @@ class Trend:
         chained = dict(zip(self._sums.keys, self._sums.estimate, strict=True))
         other = dict(zip(line_keys(direct), direct._parts.estimate, strict=True))
         keys = list(dict.fromkeys([*chained, *other]))
-        names = ["effect", "dimension", "segment"]
-        frame = pd.DataFrame([key[:3] for key in keys], columns=names, dtype=object)
+        names = ["effect", "dimension", "segment", *(["factor"] if self._of_factors else [])]
+        rows = [key[: len(names)] for key in keys]
+        frame = pd.DataFrame(rows, columns=names, dtype=object)
         frame["chained"] = [chained.get(key, np.nan) for key in keys]
         frame["end_to_end"] = [other.get(key, np.nan) for key in keys]
         return frame
@@ -360,7 +369,7 @@ class Trend:
         if self.path != "year-to-date":
             ones = np.ones(len(self._steps))
             return ones, 0 * ones, 0 * ones, 0.0
-        D, N = (x[self._pairs] for x in (self._joint.D, self._joint.N))
+        D, N = (x[self._pairs] for x in self._joint.sums)
         w, R, K = D / D.sum(axis=0), N / D, N.sum(axis=0) / D.sum(axis=0)
         return w.mean(axis=1), w[:, 1] - w[:, 0], R.mean(axis=1), float(K.mean())
 
@@ -371,7 +380,7 @@ class Trend:
     def _psi(self, member: np.ndarray) -> list[np.ndarray]:
         """What each unit adds to sums of contributions, given as rows of weights (K, lines)."""
         joint, levels = self._joint, self._joint.levels()
-        D, _ = joint.totals()
+        D = joint.totals()[0]
         summed = [np.zeros((len(x), len(member))) for x in D]
         of_step = np.array([k for *_, k in self._contributions])
         weights, shift, R, K = self._year
@@ -398,9 +407,9 @@ class Trend:
     def _psi_of_year(self, D, levels, k: int) -> tuple[list, list, list]:
         """What each unit adds to a step's weight, its shift, and its KPI less that of the years."""
         pairs, w, moved, mean = self._pairs, [], [], []
-        total = self._joint.D[pairs].sum(axis=0)
-        share = self._joint.D[pairs] / total
-        R = (self._joint.N / self._joint.D)[pairs]
+        total = self._joint.sums[0][pairs].sum(axis=0)
+        share = self._joint.sums[0][pairs] / total
+        R = self._joint.R[pairs]
         for d, r in zip(D, levels, strict=True):
             in_share = (d[:, pairs] - share * d[:, pairs].sum(axis=1, keepdims=True)) / total
             in_year = (in_share * R + share * r[:, pairs]).sum(axis=1)
@@ -460,7 +469,7 @@ class Trend:
         values = (found.estimate, found.conf_low, found.conf_high)
         bars = tuple(
             Bar(
-                bar_label(*sums.keys[i][:3]),
+                bar_label(sums.keys[i]),
                 *(float(x[i]) for x in values),
                 p_adjusted=float(p_adjusted[i]),
                 rows=(i,),
@@ -722,9 +731,12 @@ class _Sums:
     support: Support
 
 
-def bar_label(effect: str, dimension: str | None, segment: str | None) -> str:
+def bar_label(key: LineKey) -> str:
     """Return the label of a bar over time."""
-    return f"Gap: {segment}" if effect == "gap" else line_label(effect, dimension, segment)
+    if key.effect == "gap":
+        return f"Gap: {key.segment}"
+    label = line_label(key.effect, key.dimension, key.segment)
+    return label if key.factor is None else of_factor(key.factor, label)
 
 
 def segments_of(cube: Cube, metric: Metric, pair: tuple[int, int]) -> np.ndarray:
@@ -741,8 +753,12 @@ def segments_of(cube: Cube, metric: Metric, pair: tuple[int, int]) -> np.ndarray
     -------
     ndarray of bool, shape (S,)
     """
-    volume = cube.metric_sums(metric, "denominator") if cube.volume is None else cube.volume
-    return np.asarray((volume[list(pair)] > 0).any(axis=0))
+    kpis = metric.kpis.values() if isinstance(metric, Composite) else [metric]
+    found = np.zeros(len(cube.codes), dtype=bool)
+    for kpi in kpis:
+        volume = cube.metric_sums(kpi, "denominator") if cube.volume is None else cube.volume
+        found |= np.asarray((volume[list(pair)] > 0).any(axis=0))
+    return found
 
 
 def _largest(step: Step, f: Format) -> str:

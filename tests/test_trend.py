@@ -17,6 +17,7 @@ from attribution.errors import (
     OptionError,
     PeriodError,
 )
+from attribution.products import ErrorTypes
 
 ASKED = {
     "metric": at.Rate("correct", name="Accuracy"),
@@ -157,6 +158,44 @@ def test_a_trend_of_two_periods_has_the_errors_of_explain():
     # Chance signs fall on the same units in another order.
     adjusted = [x["p_adjusted"].to_numpy(float) for x in (trend.summed, change.effects)]
     np.testing.assert_allclose(*adjusted, atol=0.02)
+
+
+KINDS = {
+    "total": at.Total("correct", volume="reviewed"),
+    "ratio of a volume": at.Ratio("correct", "hours", volume="reviewed"),
+    "function": at.f_score("correct", "wrong", "void"),
+    "product": at.Product({"work": at.Total("reviewed", volume="reviewed"), "ok": "mean(correct)"}),
+    "error types": ErrorTypes({"a": "wrong / reviewed", "b": "void / reviewed"}),
+}
+
+
+@pytest.mark.parametrize("cluster", ["moderator_id", None])
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_kind_of_sums_has_a_trend(kind, cluster):
+    rows = reviews(3)
+    rows["reviewed"] = 1
+    rows["void"] = (1 - rows["correct"]) * (np.arange(len(rows)) % 3 == 0)
+    rows["wrong"] = 1 - rows["correct"] - rows["void"]
+    rows["hours"] = 1.0 + np.arange(len(rows)) % 7 + rows["correct"]
+    asked = {**ASKED, "metric": KINDS[kind], "cluster": cluster}
+    trend = at.trend(rows, **asked)
+    assert trend.effects["estimate"].sum() == pytest.approx(trend.total.change, rel=1e-9)
+    paths = trend.compare_paths()
+    assert paths["chained"].sum() == pytest.approx(paths["end_to_end"].sum(), rel=1e-9)
+    two = at.trend(rows, **asked, periods=["2025-01", "2025-02"])
+    change = two.steps["2025-02"]
+    assert vars(two.total) == pytest.approx(vars(change.total), rel=1e-9)
+    keys = [x for x in ("effect", "dimension", "segment", "factor") if x in two.summed]
+    found, wanted = two.summed.set_index(keys), change.effects.set_index(keys)
+    size = trend.total.current
+    for column in ("estimate", "std_error"):
+        np.testing.assert_allclose(
+            found[column].reindex(wanted.index), wanted[column], rtol=1e-6, atol=1e-9 * size
+        )
+    levels = trend.frame["std_error"]
+    assert (levels > 0).all()
+    assert trend.plot.bars().get_figure() is not None
+    assert trend.bridge().bars
 
 
 def test_noise_that_steps_share_cancels_in_the_sum():

@@ -8,7 +8,13 @@ distribution.py that of a quantile, composed.py that of a
 product or sum of KPIs. design.py is their linear algebra.
 """
 
-from attribution.decompose.coefficients import Form, RatioForm, SmoothForm, TotalForm
+from attribution.decompose.coefficients import (
+    Form,
+    RatioForm,
+    SmoothForm,
+    TotalForm,
+    differentiated,
+)
 from attribution.decompose.composed import (
     COMPLEMENT,
     PRODUCT,
@@ -50,6 +56,7 @@ __all__ = [
     "compose",
     "decompose",
     "decompose_function",
+    "differentiated",
     "identical",
     "locate",
     "margin_rates",

@@ -48,6 +48,10 @@ class Joined:
     value: Callable[[np.ndarray], np.ndarray]
     worth: Callable[[np.ndarray], np.ndarray]
 
+    def slopes(self, f: np.ndarray) -> np.ndarray:
+        """Return the derivative of the value in each KPI, (P, ...)."""
+        return np.stack([_slope(self.value, f, j) for j in range(len(f))])
+
 
 def _product_worth(f: np.ndarray) -> np.ndarray:
     """Das Gupta's weights: what a change of each factor of a product is worth.
@@ -259,8 +263,8 @@ class Composition:
         known = np.logical_and.reduce([there for _, _, there in found])
         f = np.stack([value for value, _, _ in found])
         total = Gradient.zero(len(known), 2 * len(self.design.codes) * self.blocks)
-        for j, ((_, gradient, _), at) in enumerate(zip(found, self._places, strict=True)):
-            slope = np.where(known, _slope(self.joined.value, f, j), 0.0)
+        slopes = np.where(known, self.joined.slopes(f), 0.0)
+        for slope, (_, gradient, _), at in zip(slopes, found, self._places, strict=True):
             total = total + gradient.through(at).combine(sparse.diags_array(slope, format="csr"))
         return np.where(known, self.joined.value(f), 0.0), total, known
 
