@@ -131,7 +131,7 @@ class Joint:
         """Return what each unit adds to the KPI of each period: sum over sums of slope x part."""
         found = []
         for kind, of_kind in zip(self.plain.kinds, zip(*self.totals(), strict=True), strict=True):
-            rows = sum(slope * x for slope, x in zip(self.slopes, of_kind, strict=True))
+            rows = np.einsum("mp,mgp->gp", self.slopes, np.stack(of_kind))
             found.append(_centred(kind, rows, (self.slopes * self.sums).sum(axis=0)))
         return found
 

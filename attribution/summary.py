@@ -61,6 +61,7 @@ def _largest(change: Attribution, bridge: Bridge) -> str:
     kind, _, what = label.partition(": ")
     named = words[kind] + what if what and kind in words else f"the {label.lower()} effect"
     named = "how the dimensions pair up" if label == "Mix: jointly" else named
+    named = "the stretch between target and baseline" if label == "Stretch" else named
     named = label if bridge.bars[i].factor else named
     # A named cause stands for no row of `effects`: its label says where it is.
     named = label if not bridge.bars[i].rows and kind != "Rate" else named

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -261,3 +262,33 @@ def test_brinson_and_fachler_of_bacon():
     assert change.total.change == pytest.approx(0.019)
     np.testing.assert_allclose(levels["mix"], [0.0, -0.0104, -0.0016], atol=1e-15)
     np.testing.assert_allclose(levels["rate"], [0.04, -0.003, -0.006], atol=1e-15)
+
+
+def test_words_against_a_plan_say_planned_and_done():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"month": "2026-09", "queue": np.tile(list("AB"), 40)})
+    table["n"] = rng.integers(20, 80, 80)
+    table["mod"] = np.arange(80) // 2
+    table.loc[table["queue"] == "B", "n"] *= 3
+    table["ok"] = rng.binomial(table["n"], np.where(table["queue"] == "A", 0.95, 0.8))
+    plan = pd.DataFrame({"queue": ["A", "B"], "share": [0.6, 0.4], "target": [0.96, 0.9]})
+    asked = {"period": "month", "current": "2026-09", "cluster": "mod"}
+    change = at.compare_to_plan(table, plan, "ok / n", ["queue"], **asked,
+                                share="share", target="target")  # fmt: skip
+    told = change.narrative("page")
+    assert "The difference from the plan is made up of" in told
+    assert re.search(r"B was planned at 40.0 % and took 7\d.\d % of the volume", told)
+    assert "located in B, whose target is 90.00 % and whose rate is" in told
+    assert "the plan has shares or the same volume" in told
+    assert "grew" not in told
+    before = table.assign(month="2026-08", ok=(0.9 * table["ok"]).astype(int))
+    both = pd.concat([before, table])
+    single = at.compare_to_plan(both, 0.97, "ok / n", ["queue"], **asked, baseline="2026-08")
+    assert "in the stretch between target and baseline" in single.summary()
+
+
+def test_a_single_target_of_a_total_is_refused():
+    table = pd.DataFrame({"month": [1, 1, 2, 2], "queue": list("abab"), "hours": [1.0, 2, 3, 4]})
+    with pytest.raises(at.errors.OptionError, match=r"a target needs one ratio.*is a Total"):
+        at.compare_to_plan(table, 5.0, at.Total("hours"), ["queue"], period="month", baseline=1,
+                           current=2)  # fmt: skip

@@ -94,7 +94,11 @@ def _routing(facts: Facts) -> Words:
             worse = facts.part(made, level, "rate")
             told.append(
                 (
-                    f" {level.label} grew and its rate worsened: ",
+                    f" {level.label} is above its planned share and its rate below target: "
+                    if facts.planned and facts.bridge.better == "higher"
+                    else f" {level.label} is above its planned share and its rate above target: "
+                    if facts.planned
+                    else f" {level.label} grew and its rate worsened: ",
                     worse,
                     "; see if it halves monthly.",
                 )
@@ -131,6 +135,11 @@ def _volume(facts: Facts) -> Words:
         for name, x in (("baseline", before), ("current", after))
     ]
     what = "in full counts" if known is not None else "weighted" if weighted else "in these data"
+    if facts.planned:
+        # A plan in shares holds for any volume: it is written at the volume that was done.
+        if abs(after - before) <= 1e-9 * after:
+            return ("Volume: ", cells[1], f" {what}; the plan has shares or the same volume.")
+        return ("Volume: ", cells[0], " planned, ", cells[1], " done.")
     verdict = "no spike"
     if after > (1 + _SPIKE) * before:
         verdict = "look at handle time and backlog" + (

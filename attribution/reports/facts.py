@@ -159,6 +159,11 @@ class Facts:
             if f["code"] in codes
         ]
 
+    @property
+    def planned(self) -> bool:
+        """Whether the baseline is a plan by segment, so that nothing moved: it differs."""
+        return self.change._parts.form == "planned"
+
     # -- judgment ----------------------------------------------------------------------------
 
     @property

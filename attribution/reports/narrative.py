@@ -39,6 +39,7 @@ _GROUPS = {
     "Rate": "rates within segments",
     "Interaction": "mix and rates together (interaction)",
     "Sampling": "the sample against the full counts",
+    "Stretch": "stretch (from the target to the baseline)",
     "New": "levels that are new or gone",
     "Gone": "levels that are new or gone",
     "Unplanned": "segments that were unplanned or undelivered",
@@ -153,7 +154,8 @@ def _moved(facts: Facts) -> list[Sentence]:
         group = line.bar.factor or _GROUPS.get(line.kind, line.bar.label.lower())
         grouped.setdefault(group, []).append(line)
     parts = [(facts.summed(lines), " ", name) for name, lines in grouped.items()]
-    told = [sentence("The change is made up of ", joined(parts), ".")]
+    what = "difference from the plan" if facts.planned else "change"
+    told = [sentence(f"The {what} is made up of ", joined(parts), ".")]
     if facts.lines[0].bar.factor:
         return told + _by_factor(facts, grouped)
     by_dimension = [x for x in facts.lines if x.kind == "Mix" and x.name]
@@ -230,11 +232,12 @@ def _mix_level(facts: Facts, made: Breakdown, level: Level) -> Sentence:
     grew = level.share[1] > level.share[0]
     part = level.parts[made.parts.index("mix")]
     above = (part.value > 0) == grew
+    moved = (f"{'grew' if grew else 'shrank'} from ", before, " to ", after)
+    if facts.planned:
+        moved = ("was planned at ", before, " and took ", after)
     return sentence(
-        f"Within {made.dimension}, {level.label} {'grew' if grew else 'shrank'} from ",
-        before,
-        " to ",
-        after,
+        f"Within {made.dimension}, {level.label} ",
+        moved,
         f" of the volume, and its rate is {'above' if above else 'below'} that of comparable "
         "segments: ",
         facts.part(made, level, "mix"),
@@ -279,9 +282,9 @@ def _rates(facts: Facts) -> list[Sentence]:
                     f"By {made.dimension}, ",
                     facts.part(made, level, "rate"),
                     f" is located in {level.label}, ",
-                    "whose observed rate went from ",
+                    "whose target is " if facts.planned else "whose observed rate went from ",
                     before,
-                    " to ",
+                    " and whose rate is " if facts.planned else " to ",
                     after,
                     ".",
                 )
