@@ -125,11 +125,15 @@ class Bridge:
 
     @property
     def when(self) -> str:
-        """The two periods with what they are: "2026-09 (AC) against 2026-08 (PP)"."""
+        """The two periods with what they are: "2026-09 (AC) against 2026-08 (PP)".
+
+        A comparison with a plan says so in the labels themselves: "AC 2026-09 against PL 2026-09".
+        """
         labels = self.baseline_label, self.current_label
+        codes = (_SCENARIOS[scenario] for scenario in self.scenarios)
         baseline, current = (
-            f"{label} ({_SCENARIOS[scenario]})"
-            for label, scenario in zip(labels, self.scenarios, strict=True)
+            label if label.split()[:1] == [code] else f"{label} ({code})"
+            for label, code in zip(labels, codes, strict=True)
         )
         return f"{current} against {baseline}"
 
