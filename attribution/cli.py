@@ -46,7 +46,12 @@ File = Annotated[
 MetricText = Annotated[
     str, typer.Option("--metric", help='"correct / reviewed", or "ratio(seconds / decisions)".')
 ]
-By = Annotated[str, typer.Option("--by", help="The dimensions, separated by commas.")]
+By = Annotated[
+    str,
+    typer.Option(
+        "--by", help='The dimensions, separated by commas; "market within region" in a hierarchy.'
+    ),
+]
 PeriodColumn = Annotated[
     str,
     typer.Option("--period", help='The column of the periods, or "month of decided_at".'),
@@ -146,7 +151,7 @@ def explain(
     change = _change(
         file,
         (metric, name, better, unit),
-        by=_listed(by),
+        by=_dimensions(by),
         period=period,
         baseline=baseline,
         current=current,
@@ -198,7 +203,7 @@ def check(
     change = _change(
         file,
         (metric, None, None, None),
-        by=_listed(by),
+        by=_dimensions(by),
         period=period,
         baseline=baseline,
         current=current,
@@ -370,6 +375,14 @@ def _privacy(people: str, min_n: int) -> Privacy:
             "ATTRIBUTION_KEY to one of at least 8 characters."
         )
     return Privacy(people, key, min_n)
+
+
+def _dimensions(text: str) -> list[Any]:
+    """The dimensions, with the hierarchies that are declared: "market within region"."""
+    from attribution.hierarchy import Dimension
+
+    pairs = [part.partition(" within ") for part in _listed(text)]
+    return [Dimension(d.strip(), within=above.strip()) if above else d for d, _, above in pairs]
 
 
 def _listed(text: str) -> list[str]:

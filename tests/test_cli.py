@@ -60,6 +60,21 @@ def test_explain_prints_the_summary(reviews):
     assert done.stderr == ""
 
 
+def test_a_hierarchy_and_a_product_are_asked_as_text(reviews):
+    table = pd.read_csv(reviews)
+    table["region"] = table["market"].map({"ID": "APAC", "BR": "LATAM"})
+    table = pd.concat([table, table.assign(market=table["market"] + "2")])
+    path = reviews.with_name("regions.csv")
+    table.to_csv(path, index=False)
+    ask = [*ASK[:3], "market within region", *ASK[4:], "--json"]
+    parsed = json.loads(run("explain", str(path), *ask).stdout)
+    assert [x["dimension"] for x in parsed["effects"][:2]] == ["region", "market"]
+    assert parsed["provenance"]["hierarchy"] == {"market": "region"}
+    ask[1] = "product(volume = total(reviewed), ok = correct / reviewed)"
+    parsed = json.loads(run("explain", str(path), *ask).stdout)
+    assert {x["factor"] for x in parsed["effects"]} == {"volume", "ok"}
+
+
 def test_json_is_all_there_is_on_stdout_and_equals_python(reviews):
     done = run("explain", str(reviews), *ASK, "--json")
     parsed = json.loads(done.stdout)
