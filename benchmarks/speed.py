@@ -351,7 +351,7 @@ def main() -> None:
         write_reviews(Path(small), 20_000)
         for rows in (r for r in (10**5, 10**6, 10**7, 10**8) if r <= asked.rows):
             write_reviews(Path(path), rows)
-            rounds = 3 if rows <= 10**6 else 2 if rows <= 10**7 else 1
+            rounds = 2 if rows <= 10**7 else 1
             peers = pythons if rows <= PEER_ROWS else {}
             tasks = list(TASKS) if rows <= PEER_ROWS else ["floor", "scan", "four"]
             lines += table(rows, measured([path, small], peers, rounds, tasks))
