@@ -369,7 +369,7 @@ def one_select(text: str, dialect: str, named: str) -> Any:
         It is no SQL, not exactly one SELECT, or changes data.
     """
     try:
-        import sqlglot  # pyright: ignore[reportMissingImports]
+        import sqlglot.errors  # pyright: ignore[reportMissingImports]
         from sqlglot import expressions as sx  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise SourceError(
