@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,7 +48,7 @@ _PARTS = re.compile(
 _HOW = "Write a hypothesis as in 'mix[tenure] = 0' or 'mix[queue] + mix[tenure] = rate'."
 
 
-def line_name(line: tuple) -> str:
+def line_name(line: tuple[Any, ...]) -> str:
     """Return how a hypothesis names a line.
 
     Parameters
@@ -72,12 +72,14 @@ def line_name(line: tuple) -> str:
     return f"{effect}[{': '.join(parts)}]" if parts else effect
 
 
-def _key(line: tuple) -> LineKey:
+def _key(line: tuple[Any, ...]) -> LineKey:
     """A line that may be given by effect, dimension and segment alone."""
     return LineKey(*line)
 
 
-def linear_test(lines: Sequence[tuple], text: str | Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def linear_test(
+    lines: Sequence[tuple[Any, ...]], text: str | Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
     """Return R and q of the hypotheses ``R b = q`` that a text states about lines b.
 
     Parameters

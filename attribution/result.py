@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attribution import drawn, exports, lines, views
+from attribution import lines, views
 from attribution.cube import Cube
 from attribution.decompose import Decomposed, Decomposition
 from attribution.errors import OptionError
@@ -34,6 +34,9 @@ __all__ = ["Attribution"]
 @dataclass(frozen=True, eq=False)
 class Attribution:
     """Why a KPI changed between two periods; made by `attribution.explain`.
+
+    What it can do is imported into the class from modules of one idea each: `views` (frames),
+    `lines` (standard errors), `drawn` (bridges), `exports` (words and files).
 
     Attributes
     ----------
@@ -107,7 +110,15 @@ class Attribution:
             frame["factor"] = [key.factor for key in keys]
         return frame
 
-    factors = property(views.factors)
+    @property
+    def factors(self) -> pd.DataFrame:
+        """What each factor of a KPI made of KPIs did, with the factor itself in both periods.
+
+        Columns: factor, baseline, current (in the factor's own unit), estimate (the sum of its rows
+        of `effects`), std_error, conf_low, conf_high, p_value, share_of_change. Any other KPI
+        raises `OptionError`: it has none.
+        """
+        return views.factors(self)
 
     @cached_property
     def changes(self) -> dict[str, Attribution]:
@@ -121,14 +132,8 @@ class Attribution:
             return {}
         return factor_changes(self.cube, self.metric, self.options)
 
-    levels = views.levels
-    hierarchy = views.hierarchy
-    segments = views.segments
-
     # -- other ways to divide the mix effect ---------------------------------------------------
-
-    compare_methods = views.compare_methods
-    pathways = views.pathways
+    from attribution.views import compare_methods, hierarchy, levels, pathways, segments
 
     # -- the segments that carry it --------------------------------------------------------------
 
@@ -216,12 +221,16 @@ class Attribution:
 
     # -- standard errors as everyone expects -------------------------------------------------
 
-    cov = property(lines.cov)
-    conf_int = lines.conf_int
-    test = lines.wald_test
-    combined = lines.combined
-    lack_of_fit = lines.lack_of_fit
-    permutation_test = lines.permutation_test
+    @property
+    def cov(self) -> pd.DataFrame:
+        """The covariance of the lines of the bridge, KPI units squared.
+
+        Named as in `test`. An interval of a sum of lines is not the sum of theirs.
+        """
+        return lines.cov(self)
+
+    from attribution.lines import combined, conf_int, lack_of_fit, permutation_test
+    from attribution.lines import wald_test as test
 
     def context(self, history: object, *, lag: int = 1) -> Context:
         """Say how unusual the change is against past changes, beside what sampling allows.
@@ -334,9 +343,7 @@ class Attribution:
         first, last = self.cube.periods
         return ("PL" if self.options.target is not None else first), last
 
-    bridge = drawn.bridge
-    breakdown = drawn.breakdown
-    crossing = drawn.crossing
+    from attribution.drawn import breakdown, bridge, crossing
 
     @property
     def format(self) -> Format:
@@ -347,9 +354,7 @@ class Attribution:
 
     # -- showing and exporting ---------------------------------------------------------------
 
-    summary = exports.summary
-    narrative = exports.narrative
-    to_prompt = exports.to_prompt
+    from attribution.exports import narrative, summary, to_prompt
 
     def __str__(self) -> str:
         return self.summary()
@@ -377,14 +382,16 @@ class Attribution:
 
         return Plots(self)
 
-    table = exports.table
-    to_frame = exports.to_frame
-    to_dict = exports.to_dict
-    to_json = exports.to_json
-    to_excel = exports.to_excel
-    to_html = exports.to_html
-    to_pptx = exports.to_pptx
-    to_tidy = exports.to_tidy
+    from attribution.exports import (
+        table,
+        to_dict,
+        to_excel,
+        to_frame,
+        to_html,
+        to_json,
+        to_pptx,
+        to_tidy,
+    )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Attribution):

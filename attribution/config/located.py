@@ -36,7 +36,9 @@ class LocatedError(ValueError):
         self.where = where
 
 
-def finding(error: Any, model: type[BaseModel], name: str, lines: Mapping[tuple, int]) -> str:
+def finding(
+    error: Any, model: type[BaseModel], name: str, lines: Mapping[tuple[Any, ...], int]
+) -> str:
     """Write one finding of pydantic: file, line, key, what came, what is allowed.
 
     Parameters
@@ -110,7 +112,7 @@ def _path(where: tuple) -> str:
     return text or "the file"
 
 
-def lines_of(text: str) -> dict[tuple, int]:
+def lines_of(text: str) -> dict[tuple[Any, ...], int]:
     """Where each table and key of a TOML file stands: path -> line, counted from 1.
 
     tomllib keeps no positions. A key inside an inline table has the line of the table.

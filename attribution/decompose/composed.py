@@ -245,15 +245,15 @@ class Composition:
         within = sparse.eye_array(self.design.width, format="csr")
         return sparse.csr_array(sparse.hstack([*own, *[within] * len(self.level_parts)]))
 
-    def group_values(self, member, t: int) -> tuple[np.ndarray, Gradient, np.ndarray]:
+    def group_values(self, member: Any, t: int) -> tuple[np.ndarray, Gradient, np.ndarray]:
         """Return the function of groups of segments, its gradient, and where there is one."""
         return self._of_groups([p.group_values(m, t) for p, m in self._within(member)])
 
-    def group_rates(self, member, t: int) -> tuple[np.ndarray, Gradient, np.ndarray]:
+    def group_rates(self, member: Any, t: int) -> tuple[np.ndarray, Gradient, np.ndarray]:
         """Return the same; of a total the mean per unit of volume, which mix and rate divide."""
         return self._of_groups([p.group_rates(m, t) for p, m in self._within(member)])
 
-    def _within(self, member) -> list[tuple[Any, Any]]:
+    def _within(self, member: Any) -> list[tuple[Any, Any]]:
         pairs = zip(self.parts, self.there, strict=True)
         return [(part, sparse.csr_array(member)[:, cells]) for part, cells in pairs]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attribution.monthly.messages import counts, remarks, status_words, verdict_words
 from attribution.monthly.runs import KpiReview
@@ -117,7 +117,7 @@ def _findings(deck: Deck, done: Reviewed) -> None:
     slide.note("\n".join([message + ".", *(f"{a}: {b}" for a, b in rows)]))
 
 
-def warnings_of(k: KpiReview) -> list[dict]:
+def warnings_of(k: KpiReview) -> list[dict[str, Any]]:
     """Return the warnings of a KPI's first answer."""
     shown = k.shown
     return [] if shown is None else [f for f in shown.findings if f["severity"] == "warning"]

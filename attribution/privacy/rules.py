@@ -175,7 +175,9 @@ def pseudonyms(dimension: str, levels: Sequence[str], key: str) -> list[str]:
     ]
 
 
-def without_names(findings: Iterable[dict], secret: Collection[str]) -> list[dict[str, Any]]:
+def without_names(
+    findings: Iterable[dict[Any, Any]], secret: Collection[str]
+) -> list[dict[str, Any]]:
     """Return findings in which those that name what is not shown say so instead.
 
     Parameters

@@ -132,7 +132,9 @@ class Grains:
                     self.fitted.append(1 + sum(sizes[d] - 1 for d in dimensions))
         self.groups.append(np.arange(S))
         self.fitted.append(1 + sum(size - 1 for size in sizes))
-        self.levels = level_columns(codes) if sum(sizes) <= _MOST_LEVELS else None
+        self.levels: sparse.csr_array | None = (
+            level_columns(codes) if sum(sizes) <= _MOST_LEVELS else None
+        )
         self._expected: list[np.ndarray] | None = None
         self._pairs: list[tuple[np.ndarray, ...]] | None = None
 
