@@ -72,7 +72,15 @@ def test_a_query_of_a_database_file_is_stopped(tmp_path: Any) -> None:
         assert at.Cube.from_data(data, RATE, **ASKED, timeout=60).sums["ok"].sum() == 1
 
 
-def test_ctrl_c_stops_the_engine() -> None:
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C raises: what is started in the background of a shell ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_stops_the_engine(heard: None) -> None:
     main = threading.main_thread().ident
     assert main is not None
     press = threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT))
