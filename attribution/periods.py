@@ -330,14 +330,8 @@ def _rolled(cube: Cube, window: object) -> tuple[Cube, np.ndarray]:
     clusters = cube.clusters
     if clusters is not None:
         # Each entry belongs to every window that its period lies in.
-        window_of, entry = np.nonzero(pooled[:, clusters.period])
-        clusters = replace(
-            clusters,
-            codes=clusters.codes[:, entry],
-            period=window_of.astype(np.int32),
-            segment=clusters.segment[entry],
-            sums={k: v[entry] for k, v in clusters.sums.items()},
-        )
+        entry, window_of = np.nonzero(pooled[:, clusters.period].T)
+        clusters = replace(clusters.take(entry), period=window_of.astype(np.int32))
     sums = {k: np.einsum("ts,s...->t...", pooled, v) for k, v in cube.sums.items()}
     provenance = {**cube.provenance, "window": w}
     rolled = replace(cube, periods=labels, sums=sums, clusters=clusters, provenance=provenance)

@@ -43,14 +43,16 @@ class ClusterSums:
         return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
 
     def take(self, keep: np.ndarray) -> ClusterSums:
-        """Return the entries that `keep` (a mask) selects."""
+        """Return the entries that `keep` selects: a mask, or places in ascending order."""
+        entry = np.flatnonzero(keep) if keep.dtype == bool else keep
+        ends = np.searchsorted(entry, self.bounds or (0, len(self.period)))
         return replace(
             self,
-            codes=self.codes[:, keep],
-            period=self.period[keep],
-            segment=self.segment[keep],
-            sums={k: v[keep] for k, v in self.sums.items()},
-            bounds=self._bounds([int(keep[part].sum()) for part in self.parts]),
+            codes=self.codes[:, entry],
+            period=self.period[entry],
+            segment=self.segment[entry],
+            sums={k: v[entry] for k, v in self.sums.items()},
+            bounds=self._bounds(np.diff(ends).tolist()),
         )
 
     def _bounds(self, sizes: Sequence[int]) -> tuple[int, ...] | None:

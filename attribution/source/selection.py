@@ -48,8 +48,10 @@ class Selection:
     @cached_property
     def size(self) -> Size:
         """How many rows there are, selected or not."""
+        # A count over a condition in place of count_if, which is null over no rows.
         found = self.table.query(
-            f"SELECT count(*) AS n, count_if({self.period()} IS NULL) AS absent FROM source"
+            f"SELECT count(*) AS n, count(*) FILTER (WHERE {self.period()} IS NULL) AS absent "
+            "FROM source"
         )
         rows, absent = found.fetchall()[0]
         return Size(int(rows), int(absent))
