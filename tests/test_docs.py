@@ -15,7 +15,16 @@ sys.modules["docs_outputs"] = outputs
 _spec.loader.exec_module(outputs)
 
 
-@pytest.mark.parametrize("page", outputs.pages(), ids=lambda p: p.relative_to(DOCS).as_posix())
+# The two that take longest.
+LONG = ("how-to/scorecards.md", "explanation/peers.md")
+
+
+def shown(page: Path):
+    name = page.relative_to(DOCS).as_posix()
+    return pytest.param(page, id=name, marks=pytest.mark.slow if name in LONG else ())
+
+
+@pytest.mark.parametrize("page", [shown(page) for page in outputs.pages()])
 def test_examples_run_and_print_what_the_page_shows(page):
     blocks = outputs.run(page)
     for block in blocks:

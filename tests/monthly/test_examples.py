@@ -35,6 +35,7 @@ def test_the_moderation_review_answers_every_kpi(tmp_path, monkeypatch):
     assert against.change.total.baseline == pytest.approx(planned)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FLIGHTS.exists(), reason="the real data lie beside the project")
 def test_a_review_of_real_flights(tmp_path, monkeypatch):
     monkeypatch.setenv("ON_TIME", str(FLIGHTS))

@@ -184,6 +184,7 @@ def test_names_of_dimensions_that_no_sheet_may_have(table, tmp_path):
     assert all(len(name) <= 31 for name in sheets)
 
 
+@pytest.mark.slow
 def test_thousands_of_levels_and_a_long_label(tmp_path):
     import pandas as pd
 

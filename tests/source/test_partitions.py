@@ -77,6 +77,7 @@ def test_partitions_change_no_number(n: int, clusters: int, seed: int) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("divided")
 def test_every_kind_of_question_has_the_same_answer_in_partitions(
     monkeypatch: pytest.MonkeyPatch,
