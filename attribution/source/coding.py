@@ -75,44 +75,58 @@ def coded(
     sums: Sequence[str],
     located: bool,
 ) -> Grouped:
-    """Replace the labels in `grouped` by integer codes and fetch it."""
+    """Replace the labels in `grouped` by integer codes and fetch it.
+
+    Where cells are `located`, their labels are in the table `cells`, by the hash in `grouped`.
+    """
     table, request, when = selection.table, selection.request, selection.when
-    names = ["period", *(f"d{i}" for i in range(len(request.dimensions)))]
-    labelled = [when.label, *[label_of] * len(request.dimensions)]
-    found = [level_codes(workspace, "grouped", *pair) for pair in zip(names, labelled, strict=True)]
+    labelled, names = "cells" if located else "grouped", selection.cell_keys
+    labelers = [when.label, *[label_of] * len(request.dimensions)]
+    found = [level_codes(workspace, labelled, *pair) for pair in zip(names, labelers, strict=True)]
     labels, ranks = zip(*found, strict=True)
-    for i in range(len(request.clusters)):
+    clusters = [f"k{i}" for i in range(len(request.clusters))]
+    for k in clusters:
         workspace.execute(
-            f"CREATE OR REPLACE TEMP TABLE codes_k{i} AS SELECT k{i} AS value, row_number() "
-            f"OVER (ORDER BY k{i}) - 1 AS code FROM (SELECT DISTINCT k{i} FROM grouped)"
+            f"CREATE OR REPLACE TEMP TABLE codes_{k} AS SELECT {k} AS value, row_number() "
+            f"OVER (ORDER BY {k}) - 1 AS code FROM (SELECT DISTINCT {k} FROM grouped)"
         )
-    keys = names + [f"k{i}" for i in range(len(request.clusters))]
-    joins = " ".join(
-        f"JOIN codes_{k} ON grouped.{k} IS NOT DISTINCT FROM codes_{k}.value" for k in keys
-    )
-    fetched = workspace.execute(
-        f"SELECT {', '.join(f'codes_{k}.code::INTEGER AS {k}' for k in keys)}, row_count, "
-        f"{', '.join(['cell', *(f'm{i}' for i in range(len(sums)))])} FROM grouped {joins}"
-    ).fetchnumpy()
-    coded = [ranks[i][fetched[name]] for i, name in enumerate(names)]
+
+    def fetch(name: str, keys: list[str], rest: list[str]) -> dict[str, np.ndarray]:
+        codes = [f"codes_{k}.code::INTEGER AS {k}" for k in keys]
+        joins = [f"JOIN codes_{k} ON {name}.{k} IS NOT DISTINCT FROM codes_{k}.value" for k in keys]
+        return workspace.execute(
+            f"SELECT {', '.join([*codes, *rest])} FROM {name} {' '.join(joins)}"
+        ).fetchnumpy()
+
+    listed = ["row_count", *(f"m{i}" for i in range(len(sums)))]
+    if located:
+        where = fetch("cells", names, ["cell"])
+        fetched = fetch("grouped", clusters, ["cell", *listed])
+    else:
+        where = fetched = fetch("grouped", [*names, *clusters], listed)
+    coded = [ranks[i][where[name]] for i, name in enumerate(names)]
     codes, segment = _segments(coded[1:], [len(x) for x in labels[1:]], len(coded[0]))
-    clusters = np.array(
-        [fetched[f"k{i}"] for i in range(len(request.clusters))], dtype=np.int32
-    ).reshape(len(request.clusters), len(segment))
+    period, cells = coded[0], None
+    if located:
+        cells = Cells.of(where["cell"], period, segment)
+        position = cells.positions(fetched["cell"])
+        period, segment = cells.period[position], cells.segment[position]
+    units = np.array([fetched[k] for k in clusters], dtype=np.int32)
+    units = units.reshape(len(clusters), len(segment))
     # Threads return groups in any order; sums over them must not depend on it.
-    order = np.lexsort((*clusters[::-1], segment, coded[0]))
+    order = np.lexsort((*units[::-1], segment, period))
     return Grouped(
         periods=labels[0],
         levels=list(labels[1:]),
         codes=codes,
-        period=coded[0][order],
+        period=period[order],
         segment=segment[order],
-        clusters=clusters[:, order],
+        clusters=units[:, order],
         moments={key: fetched[f"m{i}"][order] for i, key in enumerate(sums)},
         rows=int(fetched["row_count"].sum()),
         kind=table.kind,
         name=table.name,
-        cells=Cells.of(fetched["cell"], coded[0], segment) if located else None,
+        cells=cells,
         bounds=[0, len(segment)],
     )
 

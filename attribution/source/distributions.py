@@ -51,6 +51,8 @@ class Grid:
         The SQL of the value.
     rungs : ndarray, shape (k,)
         Thresholds, each the upper end of a bucket, at which rows above are summed by cluster.
+    clean : bool
+        Whether no row that the condition lets through has a value that is null or not finite.
     """
 
     low: np.ndarray
@@ -59,6 +61,7 @@ class Grid:
     sql: str
     value: str
     rungs: np.ndarray
+    clean: bool
 
     def sums_above(self, text: str, weight: str | None, powers: Sequence[int]) -> dict[str, str]:
         """Return the sums of rows above the rungs: name -> SQL."""
@@ -101,6 +104,13 @@ class Cells:
         if (found.period[inverse] != period).any() or (found.segment[inverse] != segment).any():
             raise SourceError("data: two segments share a hash; rename a level and ask again.")
         return found
+
+    def positions(self, hashes: np.ndarray) -> np.ndarray:
+        """Return where the cells of these hashes are; each is one of them."""
+        import pandas as pd
+
+        # A hash table: a binary search among thousands misses the cache at every step.
+        return pd.Index(self.hashes).get_indexer(pd.Index(hashes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,23 +155,24 @@ def find_grid(
     where = f" WHERE {condition}" if condition else ""
     rows = f"(SELECT ({sql})::DOUBLE + 0.0 AS v FROM source{where})"
 
-    def counts(key: str) -> dict[str, np.ndarray]:
+    def counts(key: str) -> tuple[dict[str, np.ndarray], bool]:
         found = table.query(
-            f"SELECT {key} AS key, count(*) AS n, min(v) AS low, max(v) AS high, "
-            f"count_if(v <> floor(v)) AS parts FROM {rows} WHERE isfinite(v) GROUP BY 1 ORDER BY 1"
+            f"SELECT CASE WHEN isfinite(v) THEN {key} END AS key, count(*) AS n, min(v) AS low, "
+            f"max(v) AS high, count_if(v <> floor(v)) AS parts FROM {rows} GROUP BY 1 ORDER BY 1"
         ).fetchnumpy()
-        return {name: np.asarray(column) for name, column in found.items()}
+        numbers = ~np.ma.getmaskarray(np.ma.asarray(found["key"]))
+        return {k: np.asarray(x)[numbers] for k, x in found.items()}, bool(numbers.all())
 
-    found, bucket = counts(_bucket("v")), _bucket
+    (found, clean), bucket = counts(_bucket("v")), _bucket
     whole = not found["parts"].any() and np.ptp([*found["low"], *found["high"], 0]) <= _WHOLE
     if whole or found["n"].sum() <= EXACT_ROWS:
-        found, bucket = counts("v"), "({} + 0.0)".format
+        (found, _), bucket = counts("v"), "({} + 0.0)".format
     elif found["low"].min() > 0:
         bucket = _bucket_of_positive
     value = f"{alias}::DOUBLE"
     low, high = found["low"].astype(float), found["high"].astype(float)
     rungs = _rungs(found["n"].astype(float), high, quantiles)
-    return Grid(low, high, found["key"], bucket(value), value, rungs)
+    return Grid(low, high, found["key"], bucket(value), value, rungs, clean)
 
 
 def _bucket(v: str) -> str:
@@ -219,6 +230,6 @@ def counted(grid: Grid, found: dict[str, np.ndarray], cells: Cells) -> Distribut
         As `count_buckets` returns them.
     cells : Cells
     """
-    at = np.searchsorted(cells.hashes, found["cell"])
+    at = cells.positions(found["cell"])
     bucket = np.searchsorted(grid.key, found["key"])
     return Distribution(grid, cells.period[at], cells.segment[at], bucket, found["weight"])

@@ -100,7 +100,14 @@ def _grouped(asked: Selection) -> Grouped:
         sums |= grid.sums_above(value, weight, powers)
     selection = asked.rows(measures, asked.compared(resolved))
     findings = unselected(asked, resolved)
-    holds = contract.all_hold(rules)
+    # What the grid has seen of every row need not be asked of the rows again.
+    sure = {
+        rule
+        for value, grid in grids.items()
+        if grid.clean
+        for rule in contract.numeric_rules(value, alias[value], is_float=True)
+    }
+    holds = contract.all_hold([rule for rule in rules if rule not in sure])
     parts = partitions(asked, selection)
     grouped, tally = _fetched(asked, selection, parts, sums, weight, holds, bool(grids))
     if dropped := tally.broken:
@@ -145,7 +152,7 @@ def _fetched(
         for part in parts:
             rows = f"SELECT * FROM ({selection}) WHERE {part}" if len(parts) > 1 else selection
             with connect() as workspace:
-                found = _collect(asked, workspace, rows, sums, weight, holds)
+                found = _collect(asked, workspace, rows, sums, weight, holds, located)
                 tally.add(found)
                 if found.groups and not tally.broken:
                     yield coded(workspace, asked, list(sums), located)
@@ -161,26 +168,42 @@ def _collect(
     sums: dict[str, str],
     weight: str | None,
     holds: str,
+    located: bool,
 ) -> Tally:
-    """Run the GROUP BY and keep its result as the table `grouped` of `workspace`."""
-    keys = [*asked.cell_keys, *(f"k{i}" for i in range(len(asked.request.clusters)))]
+    """Run the GROUP BY and keep its result as the table `grouped` of `workspace`.
+
+    Where cells are to be `located`, labels are in a table of their own, `cells`; a hash of them
+    stands for them in `grouped`.
+    """
+    clusters = [f"k{i}" for i in range(len(asked.request.clusters))]
+    cell = f"hash({', '.join(asked.cell_keys)})"
     summed = [f"{sql} AS m{i}" for i, sql in enumerate(sums.values())]
     if weight is not None:
         summed += [f"count_if({weight} < 1 - 1e-9) AS light", f"sum({weight}) AS heft"]
     broken = f"count_if(NOT ({holds}))" if holds != "true" else "0"
-    sql = (
-        f"SELECT {', '.join(keys)}, count(*) AS row_count, {broken} AS broken, "
-        f"{', '.join(summed)} FROM ({selection}) GROUP BY {', '.join(keys)}"
-    )
-    relation = asked.table.query(sql)
-    # An Arrow stream is asked for more than once; materialized, the query runs only once.
-    workspace.register("stream", ArrowOnly(relation.materialize()))
-    # Engines do not hash alike, and the histograms of `count_buckets` are found by this hash.
-    cell = f"hash({', '.join(asked.cell_keys)})"
-    workspace.execute(
-        f"CREATE OR REPLACE TEMP TABLE grouped AS SELECT *, {cell} AS cell FROM stream"
-    )
-    workspace.unregister("stream")
+
+    def collected(name: str, keys: list[str], rest: list[str], kept: str = "*") -> str:
+        names = ", ".join(key.split(" AS ")[-1] for key in keys)
+        sql = f"SELECT {', '.join([*keys, *rest])} FROM ({selection}) GROUP BY {names}"
+        # An Arrow stream is asked for more than once; materialized, the query runs only once.
+        workspace.register("stream", ArrowOnly(asked.table.query(sql).materialize()))
+        workspace.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {kept} FROM stream")
+        workspace.unregister("stream")
+        return sql
+
+    counts = ["count(*) AS row_count", f"{broken} AS broken", *summed]
+    # Parquet keeps texts as a dictionary, so that hashing them is cheap; reading any other table
+    # again is not. Engines do not hash alike, and `count_buckets` hashes here.
+    if located and asked.table.kind == "parquet":
+        sql = collected("cells", asked.cell_keys, [], f"*, {cell} AS cell")
+        sql = collected("grouped", [f"{cell} AS cell", *clusters], counts)
+    else:
+        sql = collected("grouped", [*asked.cell_keys, *clusters], counts, f"*, {cell} AS cell")
+        if located:
+            listed = ", ".join(["cell", *asked.cell_keys])
+            workspace.execute(
+                f"CREATE OR REPLACE TEMP TABLE cells AS SELECT DISTINCT {listed} FROM grouped"
+            )
     weighing = "sum(light), sum(heft)" if weight is not None else "0, 0"
     found = workspace.execute(
         f"SELECT count(*), coalesce(sum(broken), 0), sum(row_count), {weighing} FROM grouped"
