@@ -72,6 +72,8 @@ class Design:
 
     def only(self, dimensions: Sequence[int]) -> Design:
         """The design of some of the dimensions."""
+        if list(dimensions) == list(range(len(self.sizes))):
+            return self
         return self.of(self.codes[:, list(dimensions)], dimensions)
 
     def of(self, codes: np.ndarray, dimensions: Sequence[int]) -> Design:
@@ -175,8 +177,20 @@ class AdditiveFit:
 
     def _factor(self) -> None:
         design, m = self.design, self.margins
-        sizes = [int(self.active[design.block(d)].sum()) for d in range(len(design.sizes))]
+        active = [self.active[design.block(d)] for d in range(len(design.sizes))]
+        self._sizes = sizes = [int(np.count_nonzero(x)) for x in active]
         self._big = int(np.argmax(sizes)) if sizes else 0
+        # The place of each cell's level among the active ones; cells of others have no weight.
+        self._places = [
+            np.maximum(np.cumsum(x) - 1, 0)[codes]
+            for x, codes in zip(active, design.codes.T, strict=True)
+        ]
+        ends = np.cumsum([0 if d == self._big else size for d, size in enumerate(sizes)])
+        self._rest = [
+            (d, slice(int(end) - sizes[d], int(end)))
+            for d, end in enumerate(ends)
+            if d != self._big
+        ]
         in_big = (design.of_dimension == self._big) & self.active
         in_rest = (design.of_dimension != self._big) & self.active
         self._b, self._r = np.flatnonzero(in_big), np.flatnonzero(in_rest)
@@ -192,18 +206,28 @@ class AdditiveFit:
         self._null_gram = self.null.T @ (m[:, None] * self.null)
 
     def _blocks(self, p: np.ndarray, m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The block of K0 across the largest dimension and the rest, and the Schur complement."""
-        X = self.design.matrix
-        weighted = sparse.csr_array(X.multiply(p[:, None]))
-        big, rest = X[:, self._b], X[:, self._r]
-        weighted_rest = weighted[:, self._r]
-        across = (big.T @ weighted_rest).toarray() - np.outer(m[self._b], m[self._r])
-        inner = (rest.T @ weighted_rest).toarray() - np.outer(m[self._r], m[self._r])
-        of = self.design.of_dimension[self._r]
-        same = of[:, None] == of[None, :]
-        inner = np.where(same, 0.0, inner)
-        inner[np.diag_indices_from(inner)] = m[self._r]
-        return across, inner - across.T @ (across / m[self._b][:, None])
+        """The block of K0 across the largest dimension and the rest, and the Schur complement.
+
+        Two-dimension margins are all that it needs.
+        """
+        b, r = self._b, self._r
+        inner = np.diag(m[r])
+        across = np.zeros((len(b), len(r)))
+        for i, (d, at) in enumerate(self._rest):
+            across[:, at] = self._pair(self._big, d, p)
+            for e, beside in self._rest[i + 1 :]:
+                inner[at, beside] = pair = self._pair(d, e, p) - np.outer(m[r[at]], m[r[beside]])
+                inner[beside, at] = pair.T
+        across -= np.outer(m[b], m[r])
+        return across, inner - across.T @ (across / m[b][:, None])
+
+    def _pair(self, d: int, e: int, p: np.ndarray) -> np.ndarray:
+        """The weights by the active levels of two dimensions."""
+        rows, columns = self._sizes[d], self._sizes[e]
+        key = self._places[d] * columns + self._places[e]
+        return np.bincount(key, weights=p, minlength=rows * columns)[: rows * columns].reshape(
+            rows, columns
+        )
 
     def _pattern_null(self) -> np.ndarray:
         """The aliased directions among the smaller dimensions, orthonormal after scaling."""
