@@ -17,7 +17,7 @@ from attribution.decompose import Decomposed
 from attribution.evidence import THIN_ROWS
 from attribution.gradient import Gradient
 from attribution.infer import Support, Units, infer, std_errors
-from attribution.infer.units import UnitSums
+from attribution.infer.unit_sums import UnitSums
 from attribution.kinds import denominators_of, levels_of, units_of
 from attribution.metrics import Metric
 from attribution.products import sum_roles

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,13 @@ def run_four(path: str) -> None:
     _ = explained(path).effects
 
 
+def run_alone(path: str) -> None:
+    """What peers do of it: the bridge by four dimensions, rows as units."""
+    import attribution as at
+
+    _ = at.explain(path, "correct / reviewed", by=BY, period="month", **PAIR).effects
+
+
 def run_views(path: str) -> None:
     """The bridge and every level of every dimension, with intervals."""
     change = explained(path)
@@ -109,6 +117,16 @@ def run_causes(path: str) -> None:
     _ = explained(path).causes().frame
 
 
+def run_causes_alone(path: str) -> None:
+    """The named causes with rows as units, as the peer takes them."""
+    import attribution as at
+
+    change = at.explain(path, "correct / reviewed", by=BY, period="month", **PAIR)
+    with warnings.catch_warnings():  # of rows without clusters
+        warnings.simplefilter("ignore")
+        _ = change.causes().frame
+
+
 def run_quantile(path: str) -> None:
     """The bridge of p90 with an interval on every line."""
     import attribution as at
@@ -121,12 +139,15 @@ COUNTED, WHO = "sum(correct), sum(reviewed)", [*BY, "moderator_id"]
 TASKS = {
     "one floor": (lambda path: floor(path, ["queue"], COUNTED), "one floor", None),
     "one": (run_one, "one floor", "one"),
+    "alone floor": (lambda path: floor(path, BY, COUNTED), "alone floor", None),
+    "alone": (run_alone, "alone floor", "four"),
+    "causes alone": (run_causes_alone, "alone floor", "causes"),
     "floor": (lambda path: floor(path, WHO, COUNTED), "floor", None),
     "scan": (run_scan, "floor", None),
-    "four": (run_four, "floor", "four"),
+    "four": (run_four, "floor", None),
     "views": (run_views, "floor", None),
     "bootstrap": (run_bootstrap, "floor", None),
-    "causes": (run_causes, "floor", "causes"),
+    "causes": (run_causes, "floor", None),
     "quantile floor": (
         lambda path: floor(path, WHO, "sum(minutes), count(*)"), "quantile floor", None,
     ),
@@ -135,12 +156,15 @@ TASKS = {
 NAMES = {
     "one floor": "floor: DuckDB's GROUP BY month, queue",
     "one": "`explain` by queue, `effects` and `levels`",
+    "alone floor": "floor: GROUP BY month, 4 dimensions",
+    "alone": "`explain` by 4 dimensions, `effects`; rows as units",
+    "causes alone": "`explain` and `causes()`; rows as units",
     "floor": "floor: GROUP BY month, 4 dimensions, moderator",
     "scan": "`Cube.from_data`, 4 dimensions, moderators",
     "four": "`explain` by 4 dimensions, `effects` with intervals for moderators",
     "views": "the same and `levels` of all 4",
     "bootstrap": "`explain` with 1,000 bootstrap replicates of moderators",
-    "causes": "`explain` and `causes()`",
+    "causes": "`explain` and `causes()` with moderators",
     "quantile floor": "floor: the same GROUP BY, of minutes",
     "quantile": "`explain` of a p90, `effects` with intervals",
 }

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from attribution.drivers import factors
 from attribution.errors import ColumnTypeError, ExpressionError, OptionError
-from attribution.tree import Tree, TreeChange, capacity_tree
+from attribution.tree import Tree, capacity_tree
+from attribution.tree_change import TreeChange
 
 PLAN = {"inflow": 1000, "backlog_change": 50, "aht": 0.10, "wage": 20}
 ACTUAL = {"inflow": 1200, "backlog_change": -30, "aht": 0.11, "wage": 19}

@@ -22,10 +22,9 @@ from attribution.infer.simultaneous import (
     critical_value,
     stepwise,
 )
+from attribution.infer.unit_sums import Support, UnitSums
 from attribution.infer.units import (
-    Support,
     Units,
-    UnitSums,
     cluster_sum_units,
     cluster_units,
     row_sum_units,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from attribution.gradient import Gradient
-from attribution.infer.units import Units, UnitSums
+from attribution.infer.unit_sums import UnitSums
+from attribution.infer.units import Units
 
 __all__ = ["MOST_ROWS", "covariance", "psi", "std_errors"]
 

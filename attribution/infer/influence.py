@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from scipy import sparse
 
-from attribution.infer.units import Support, Units, UnitSums
+from attribution.infer.unit_sums import Support, UnitSums
+from attribution.infer.units import Units
 
 __all__ = ["influence_units", "level_support"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from attribution.infer.units import Support
+from attribution.infer.unit_sums import Support
 
 __all__ = ["FEWEST_UNITS", "Inference", "half_width", "infer", "t_inference"]
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from attribution.gradient import Gradient
 from attribution.infer.simultaneous import DRAWS, signs
-from attribution.infer.units import Units, UnitSums
+from attribution.infer.unit_sums import UnitSums
+from attribution.infer.units import Units
 
 __all__ = ["lack_of_fit"]
 

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from attribution.errors import OptionError
 from attribution.gradient import Gradient
-from attribution.infer.units import UnitSums
+from attribution.infer.unit_sums import UnitSums
 from attribution.spill import Stacked
 
 __all__ = ["Population", "Spread", "cluster_strata", "of_clusters", "of_trials"]

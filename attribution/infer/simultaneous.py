@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from attribution.infer.units import Units, UnitSums
+from attribution.infer.unit_sums import UnitSums
+from attribution.infer.units import Units
 
 __all__ = [
     "ADJUSTMENTS",

@@ -16,7 +16,7 @@ from attribution.plots.theme import Theme
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from attribution.tree import TreeChange, TreeNode
+    from attribution.tree_change import TreeChange, TreeNode
 
 __all__ = ["driver_tree"]
 
