@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
+from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
@@ -12,6 +14,7 @@ __all__ = [
     "is_null",
     "label_of",
     "natural_key",
+    "naturally",
     "plural",
     "runs_left",
     "shortened",
@@ -73,6 +76,25 @@ def natural_key(label: str) -> tuple[Any, ...]:
         ),
         label,
     )
+
+
+def naturally(labels: Iterable[str]) -> list[str]:
+    """Sort labels by `natural_key`, those of one pattern by their number at once.
+
+    Examples
+    --------
+    >>> naturally(["m10", "m9", "m010"]), naturally(["b", "(missing)", "a2", "a10"])
+    (['m9', 'm010', 'm10'], ['a2', 'a10', 'b', '(missing)'])
+    """
+    labels = list(labels)
+    if len(labels) > 1:
+        # How the first and the last both begin, all begin.
+        both = zip(min(labels), max(labels), strict=False)
+        start = "".join(a for a, _ in itertools.takewhile(lambda x: x[0] == x[1], both))
+        numbers = [label[len(start.rstrip("0123456789")) :] for label in labels]
+        if all(x.isascii() and x.isdigit() for x in numbers):
+            return [label for _, label in sorted(zip(map(int, numbers), labels, strict=True))]
+    return sorted(labels, key=natural_key)
 
 
 def plural(column: str) -> str:

@@ -20,6 +20,7 @@ from attribution.infer.funnel import binomial_quantile, dispersion, normal_quant
 from attribution.infer.ranks import joint_half_width, rank_intervals
 from attribution.infer.shrinkage import between_variance, shrink
 from attribution.metrics import Metric
+from attribution.numbering import numbered
 
 __all__ = ["FEWEST_ENTITIES", "Scores", "score"]
 
@@ -142,16 +143,20 @@ def score(
     D, N, count = (cube.metric_sums(metric, r)[0] for r in ("denominator", "numerator", "count"))
     _check_denominators(cube, metric, D, N)
     seen = D > 0
+    kept = _index(seen)
     sizes = [len(levels) for levels in cube.levels]
-    first, entity = _numbered(cube.codes[seen, :entities], sizes[:entities])
-    _, cell = _numbered(cube.codes[seen, entities:], sizes[entities:])
-    who, K = cube.codes[seen, :entities][first], len(first)
-    found = indirect_standardization(entity, cell, D[seen], N[seen], K)
+    codes = [column[kept] for column in cube.codes.T]
+    first, entity = numbered(codes[:entities], sizes[:entities])
+    cell = np.zeros(len(entity), dtype=np.int64)
+    if cube.dimensions[entities:]:
+        _, cell = numbered(codes[entities:], sizes[entities:])
+    who, K = np.stack([column[first] for column in codes[:entities]], axis=1), len(first)
+    found = indirect_standardization(entity, cell, D[kept], N[kept], K)
     noise = _noise(cube, metric, found, seen)
     trials = metric.of_trials
     low, high = difference_interval(found, noise, conf_level, trials and cube.clusters is None)
 
-    n = np.bincount(entity, count[seen], K)
+    n = np.bincount(entity, count[kept], K)
     some = found.volume > 0
     enough = (n >= min_n) & some
     if cube.clusters is not None:
@@ -173,7 +178,7 @@ def score(
     return Scores(
         labels=_labels(cube, who),
         n=n,
-        crude=np.bincount(entity, N[seen], K) / found.total,
+        crude=np.bincount(entity, N[kept], K) / found.total,
         compared=found.volume / found.total,
         overall=found.overall,
         center=_center(found, adjusted=len(cube.dimensions) > entities),
@@ -207,28 +212,16 @@ def _center(found: Indirect, adjusted: bool) -> np.ndarray:
     return np.divide(found.expected, V, out=np.full(len(V), found.overall), where=V > 0)
 
 
-def _numbered(codes: np.ndarray, sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Number the rows of codes that differ, in order: (first place of each, number of each row)."""
-    key, span = np.zeros(len(codes), dtype=np.int64), 1
-    for column, size in zip(codes.T, sizes, strict=True):
-        if span > 2**62 // size:
-            key, span = np.unique(key, return_inverse=True)[1], len(key)
-        key, span = key * size + column, span * size
-    if span > 4 * len(codes) + 1000:
-        _, first, number = np.unique(key, return_index=True, return_inverse=True)
-        return first, number
-    # Without sorting, where the keys are dense.
-    place = np.full(span, -1)
-    place[key[::-1]] = np.arange(len(key))[::-1]
-    there = place >= 0
-    return place[there], (np.cumsum(there) - 1)[key]
+def _index(seen: np.ndarray) -> np.ndarray | slice:
+    """Where all are seen, nothing needs to be copied."""
+    return slice(None) if seen.all() else seen
 
 
 def _noise(cube: Cube, metric: Metric, found: Indirect, seen: np.ndarray) -> Noise:
     clusters = cube.clusters
     if clusters is None:
         roles = ("den_den", "num_den", "num_num", "count")
-        sums = (cube.metric_sums(metric, role)[0][seen] for role in roles)
+        sums = (cube.metric_sums(metric, role)[0][_index(seen)] for role in roles)
         return row_noise(found, *sums, trials=metric.of_trials)
     if len(clusters.names) > 2:
         raise OptionError(

@@ -126,17 +126,22 @@ def _interpolated(q: float, n: np.ndarray, p: np.ndarray, guess: np.ndarray) -> 
     k = np.clip(np.floor(guess), 0, top)
     below = _cdf(k - 1, n, p)
     here, before = _mass(k, n, p, below), _mass_before(k, n, p)
+    walking = np.arange(len(k))
     for _ in range(1000):
-        up = (below + here / 2 < q) & (k < top)
-        down = (below - before / 2 >= q) & (k > 0)
-        if not (up | down).any():
+        w = walking
+        up = (below[w] + here[w] / 2 < q) & (k[w] < top[w])
+        down = (below[w] - before[w] / 2 >= q) & (k[w] > 0)
+        walking = w[up | down]
+        if not len(walking):
             break
-        below = np.where(up, below + here, np.where(down, below - before, below))
-        k = np.where(up, k + 1, np.where(down, k - 1, k))
-        here, before = (
-            np.where(up, _mass(k, n, p, below), np.where(down, before, here)),
-            np.where(up, here, np.where(down, _mass_before(k, n, p), before)),
-        )
+        u, d = w[up], w[down]
+        below[u] += here[u]
+        below[d] -= before[d]
+        k[u] += 1
+        k[d] -= 1
+        before[u], here[d] = here[u], before[d]
+        here[u] = _mass(k[u], n[u], p[u], below[u])
+        before[d] = _mass_before(k[d], n[d], p[d])
     at, start = below + here / 2, below - before / 2
     step = np.divide(q - start, at - start, out=np.ones_like(k), where=at > start)
     return k - 1 + np.clip(step, 0, 1)

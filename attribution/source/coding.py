@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from attribution.labels import label_of, natural_key
+from attribution.labels import label_of, naturally
+from attribution.numbering import numbered
 from attribution.source.distributions import Cells, Distribution
 from attribution.source.selection import Selection
 
@@ -74,6 +75,7 @@ def coded(
     selection: Selection,
     sums: Sequence[str],
     located: bool,
+    rows: int,
 ) -> Grouped:
     """Replace the labels in `grouped` by integer codes and fetch it.
 
@@ -91,21 +93,30 @@ def coded(
             f"OVER (ORDER BY {k}) - 1 AS code FROM (SELECT DISTINCT {k} FROM grouped)"
         )
 
+    single = {name for name, rank in zip(names, ranks, strict=True) if len(rank) == 1}
+
     def fetch(name: str, keys: list[str], rest: list[str]) -> dict[str, np.ndarray]:
+        # A column of one label needs no join.
+        keys = [k for k in keys if k not in single]
         codes = [f"codes_{k}.code::INTEGER AS {k}" for k in keys]
         joins = [f"JOIN codes_{k} ON {name}.{k} IS NOT DISTINCT FROM codes_{k}.value" for k in keys]
         return workspace.execute(
             f"SELECT {', '.join([*codes, *rest])} FROM {name} {' '.join(joins)}"
         ).fetchnumpy()
 
-    listed = ["row_count", *(f"m{i}" for i in range(len(sums)))]
+    listed = [f"m{i}" for i in range(len(sums))]
     if located:
         where = fetch("cells", names, ["cell"])
         fetched = fetch("grouped", clusters, ["cell", *listed])
     else:
         where = fetched = fetch("grouped", [*names, *clusters], listed)
-    coded = [ranks[i][where[name]] for i, name in enumerate(names)]
-    codes, segment = _segments(coded[1:], [len(x) for x in labels[1:]], len(coded[0]))
+    m = len(where["cell" if located else "m0"])
+    coded = [
+        np.zeros(m, dtype=np.int32) if name in single else rank[where[name]]
+        for name, rank in zip(names, ranks, strict=True)
+    ]
+    sizes = [len(x) for x in labels]
+    codes, segment = _segments(coded[1:], sizes[1:], m)
     period, cells = coded[0], None
     if located:
         cells = Cells.of(where["cell"], period, segment)
@@ -113,8 +124,7 @@ def coded(
         period, segment = cells.period[position], cells.segment[position]
     units = np.array([fetched[k] for k in clusters], dtype=np.int32)
     units = units.reshape(len(clusters), len(segment))
-    # Threads return groups in any order; sums over them must not depend on it.
-    order = np.lexsort((*units[::-1], segment, period))
+    order = _order([period, segment, *units], [sizes[0], len(codes)])
     return Grouped(
         periods=labels[0],
         levels=list(labels[1:]),
@@ -123,12 +133,21 @@ def coded(
         segment=segment[order],
         clusters=units[:, order],
         moments={key: fetched[f"m{i}"][order] for i, key in enumerate(sums)},
-        rows=int(fetched["row_count"].sum()),
+        rows=rows,
         kind=table.kind,
         name=table.name,
         cells=cells,
         bounds=[0, len(segment)],
     )
+
+
+def _order(columns: list[np.ndarray], sizes: list[int]) -> np.ndarray:
+    """Sort groups: threads return them in any order, and sums must not depend on it."""
+    sizes += [int(column.max(initial=-1)) + 1 for column in columns[len(sizes) :]]
+    varied = [i for i, size in enumerate(sizes) if size > 1] or [0]
+    first, _ = numbered([columns[i] for i in varied], [sizes[i] for i in varied])
+    # Two values may have one label, and so two groups one place.
+    return first if len(first) == len(columns[0]) else np.lexsort(columns[::-1])
 
 
 def level_codes(
@@ -144,7 +163,7 @@ def level_codes(
     )
     rows = workspace.execute(f"SELECT value FROM codes_{name} ORDER BY code").fetchall()
     texts = [label(value) for (value,) in rows]
-    labels = sorted(set(texts), key=natural_key)
+    labels = naturally(set(texts))
     rank = {label: i for i, label in enumerate(labels)}
     return labels, np.array([rank[t] for t in texts], dtype=np.int32)
 
@@ -155,10 +174,5 @@ def _segments(
     """Number the observed segments: (codes of shape (S, D), segment of each group)."""
     if not dimension_codes:
         return np.zeros((1, 0), dtype=np.int32), np.zeros(m, dtype=np.int64)
-    key = np.zeros(m, dtype=np.int64)
-    for code, size in zip(dimension_codes, sizes, strict=True):
-        if key.max(initial=0) > 2**62 // size:
-            key = np.unique(key, return_inverse=True)[1]
-        key = key * size + code
-    _, first, segment = np.unique(key, return_index=True, return_inverse=True)
+    first, segment = numbered(dimension_codes, sizes)
     return np.stack([c[first] for c in dimension_codes], axis=1).astype(np.int32), segment

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,7 @@ from attribution.source.findings import (
 from attribution.source.partitions import merged, partitions
 from attribution.source.request import Request, columns_read
 from attribution.source.selection import WEIGHT, Selection
-from attribution.source.tables import ArrowOnly, connect, open_table, reading_problem
+from attribution.source.tables import connect, open_table, reading_problem
 from attribution.source.types import FLOATS
 
 __all__ = ["group"]
@@ -151,11 +152,15 @@ def _fetched(
     def coded_parts() -> Iterator[Grouped]:
         for part in parts:
             rows = f"SELECT * FROM ({selection}) WHERE {part}" if len(parts) > 1 else selection
-            with connect() as workspace:
-                found = _collect(asked, workspace, rows, sums, weight, holds, located)
+            with connect() as workspace, ExitStack() as stack:
+
+                def keep(sql: str, workspace: Any = workspace, stack: ExitStack = stack) -> str:
+                    return stack.enter_context(asked.table.kept(sql, workspace))
+
+                found = _collect(asked, workspace, keep, rows, sums, weight, holds, located)
                 tally.add(found)
                 if found.groups and not tally.broken:
-                    yield coded(workspace, asked, list(sums), located)
+                    yield coded(workspace, asked, list(sums), located, found.rows)
 
     grouped = next(coded_parts(), None) if len(parts) == 1 else merged(coded_parts())
     return grouped, tally
@@ -164,13 +169,14 @@ def _fetched(
 def _collect(
     asked: Selection,
     workspace: Any,
+    keep: Callable[[str], str],
     selection: str,
     sums: dict[str, str],
     weight: str | None,
     holds: str,
     located: bool,
 ) -> Tally:
-    """Run the GROUP BY and keep its result as the table `grouped` of `workspace`.
+    """Run the GROUP BY and show its result as the view `grouped` of `workspace`.
 
     Where cells are to be `located`, labels are in a table of their own, `cells`; a hash of them
     stands for them in `grouped`.
@@ -185,10 +191,7 @@ def _collect(
     def collected(name: str, keys: list[str], rest: list[str], kept: str = "*") -> str:
         names = ", ".join(key.split(" AS ")[-1] for key in keys)
         sql = f"SELECT {', '.join([*keys, *rest])} FROM ({selection}) GROUP BY {names}"
-        # An Arrow stream is asked for more than once; materialized, the query runs only once.
-        workspace.register("stream", ArrowOnly(asked.table.query(sql).materialize()))
-        workspace.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {kept} FROM stream")
-        workspace.unregister("stream")
+        workspace.execute(f"CREATE TEMP VIEW {name} AS SELECT {kept} FROM {keep(sql)}")
         return sql
 
     counts = ["count(*) AS row_count", f"{broken} AS broken", *summed]
@@ -198,7 +201,8 @@ def _collect(
         sql = collected("cells", asked.cell_keys, [], f"*, {cell} AS cell")
         sql = collected("grouped", [f"{cell} AS cell", *clusters], counts)
     else:
-        sql = collected("grouped", [*asked.cell_keys, *clusters], counts, f"*, {cell} AS cell")
+        hashed = f"*, {cell} AS cell" if located else "*"
+        sql = collected("grouped", [*asked.cell_keys, *clusters], counts, hashed)
         if located:
             listed = ", ".join(["cell", *asked.cell_keys])
             workspace.execute(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,6 +45,9 @@ __all__ = [
 _SQL = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*\(?\s*(select|with|from)(?![\w.\-/\\])", re.IGNORECASE | re.DOTALL
 )
+_NUMBERS = itertools.count()
+# Relations and files of DuckDB are in databases of their own.
+_THEIRS = ("relation", "duckdb")
 _SUFFIXES = (".parquet", ".csv", ".csv.gz")
 _READ = "a file that can be read (.parquet, .csv, .csv.gz, .xlsx, .duckdb, a folder of .parquet)"
 
@@ -72,6 +77,13 @@ class Query:
         if self.connection is None:
             return self.relation.materialize()
         return stoppable(self.relation.materialize, self.connection.interrupt, self.timeout)
+
+    def create(self, name: str) -> None:
+        """Write the rows to a table of the query's own database."""
+        if self.connection is None:
+            self.relation.create(name)
+        else:
+            stoppable(lambda: self.relation.create(name), self.connection.interrupt, self.timeout)
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         return self.materialize().fetchall()
@@ -116,6 +128,36 @@ class Table:
         if isinstance(found, Remote):
             return replace(found, timeout=self.timeout)
         return found if self.remote else Query(found, self.connection, self.timeout)
+
+    @contextmanager
+    def kept(self, sql: str, workspace: Any) -> Iterator[str]:
+        """Run one query over `source` and keep its rows in a table for the time of the block.
+
+        Parameters
+        ----------
+        sql : str
+        workspace : duckdb.DuckDBPyConnection
+            From `connect`; it can read the table.
+
+        Yields
+        ------
+        str
+            The name of the table.
+        """
+        found = self.query(sql)
+        name = f"kept_{next(_NUMBERS)}"
+        if isinstance(found, Query) and self.connection is not None and self.kind not in _THEIRS:
+            # On the same database, the rows need not be copied.
+            found.create(name)
+        else:
+            # An Arrow stream is asked for more than once; materialized, the query runs only once.
+            workspace.register("stream", ArrowOnly(found.materialize()))
+            workspace.execute(f"CREATE TABLE {name} AS FROM stream")
+            workspace.unregister("stream")
+        try:
+            yield name
+        finally:
+            workspace.execute(f"DROP TABLE {name}")
 
     @property
     def remote(self) -> bool:
