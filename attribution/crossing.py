@@ -160,7 +160,8 @@ def crossing(
     levels : tuple of sequence of str
         Of each, in the order in which they are shown.
     frame : DataFrame
-        As ``Attribution.segments(by=dimensions)`` returns it.
+        As ``Attribution.segments(by=dimensions)`` returns it; without intervals and p-values the
+        parts have none.
     part : str
     bridge : Bridge
 
@@ -169,7 +170,7 @@ def crossing(
     Crossing
     """
     columns = [part, f"{part}_conf_low", f"{part}_conf_high", f"{part}_p_adjusted"]
-    table = frame[columns].to_numpy(float).tolist()
+    table = frame.reindex(columns=columns).to_numpy(float).tolist()
     keys = zip(frame[dimensions[0]], frame[dimensions[1]], strict=True)
     found = {
         key: Part(value, math.nan, low, high, p)

@@ -239,7 +239,7 @@ class Evidence:
         if self.options.bootstrap is not None:
             lines = self.draws.estimates[:, 1 : 1 + len(self.parts.lines)]
             return np.atleast_2d(np.cov(lines, rowvar=False))
-        return covariance(self.parts.scores, self.line_units)
+        return covariance(self.parts.scores, self.line_units, self.lines.rows)
 
     def adjusted(self, *family: Known) -> np.ndarray:
         """Adjust the p-values of one view; what rests on too few units is left out of it.

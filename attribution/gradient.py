@@ -41,7 +41,7 @@ class Gradient:
     @classmethod
     def of(cls, left: Any, right: Any) -> Gradient:
         """Return the gradient ``left @ right``."""
-        columns: Any = sparse.csr_array(right)
+        columns = _csr(right)
         return cls(((left, columns),), (left.shape[0], columns.shape[1]))
 
     @classmethod
@@ -85,19 +85,20 @@ class Gradient:
     def combine(self, weights: Any) -> Gradient:
         """Return the lines ``weights @ lines``; weights of shape (new K, K)."""
         if not isinstance(weights, np.ndarray):
-            weights = sparse.csr_array(weights)
+            weights = _csr(weights)
         K, terms = weights.shape[0], []
         for left, right in self.terms:
             combined = weights @ left
             if right.shape[0] > K:
                 # Fewer lines than factors: the product is the smaller form.
                 combined, right = sparse.eye_array(K, format="csr"), combined @ right
-            terms.append((combined, sparse.csr_array(right)))
+            terms.append((combined, _csr(right)))
         return Gradient(tuple(terms), (K, self.shape[1]))
 
     def through(self, jacobian: Any) -> Gradient:
         """Apply the chain rule: the variables have the `jacobian`, shape (n, new n), in others."""
-        terms = tuple((left, sparse.csr_array(right @ jacobian)) for left, right in self.terms)
+        jacobian = _csr(jacobian)
+        terms = tuple((left, _csr(right @ jacobian)) for left, right in self.terms)
         return Gradient(terms, (self.shape[0], jacobian.shape[1]))
 
     def columns(self, start: int, stop: int) -> Gradient:
@@ -127,7 +128,7 @@ class Gradient:
         product = np.zeros((sums.shape[0], self.shape[0]))
         for left, right in self.terms:
             if sparse.issparse(left):
-                added: Any = sums @ sparse.csr_array(left @ right).T
+                added: Any = sums @ _csr(left @ right).T
                 product += added.toarray()
             else:
                 product += (sums @ right.T) @ left.T
@@ -147,7 +148,7 @@ class Gradient:
         lefts, shared = [np.zeros((self.shape[0], 0))], [np.zeros((sums.shape[0], 0))]
         for left, right in self.terms:
             if sparse.issparse(left):
-                own = own + sparse.csr_array(left @ right)
+                own = own + _csr(left @ right)
             else:
                 lefts.append(left)
                 shared.append((sums @ right.T).toarray())
@@ -162,3 +163,8 @@ class Gradient:
             rows = sparse.eye_array(self.shape[0], format="csr")[some]
             squares[some] = np.einsum("gk,gk->k", *[self.combine(rows).dot(sums)] * 2)
         return squares
+
+
+def _csr(matrix: Any) -> Any:
+    """The matrix by rows: itself where it is so already, since a small one costs its checks."""
+    return matrix if isinstance(matrix, sparse.csr_array) else sparse.csr_array(matrix)

@@ -30,6 +30,7 @@ __all__ = [
     "known_columns",
     "levels_table",
     "line_keys",
+    "segments_estimates",
     "segments_table",
     "too_few",
 ]
@@ -211,18 +212,10 @@ def segments_table(
     import pandas as pd
 
     parts = evidence.parts
-    crossed, of = np.unique(cube.codes[:, by], axis=0, return_inverse=True)
-    if len(by) == len(cube.dimensions):  # in the order of the cube
-        crossed, of = cube.codes[:, by], np.arange(len(cube.codes))
-    labels = {
-        cube.dimensions[d]: np.array(cube.levels[d], dtype=object)[crossed[:, i]]
-        for i, d in enumerate(by)
-    }
+    labels, member = _crossed(cube, by)
     joined = [" × ".join(row) for row in zip(*labels.values(), strict=True)] or ["all"]
     names = pd.DataFrame({"dimension": " × ".join(labels), "segment": joined} | labels)
     stayed = parts.turnover.stayed
-    entries = np.ones(len(of)), (of.ravel(), np.arange(len(of)))
-    member = sparse.csr_array(entries, shape=(len(crossed), len(of)))
     within = member[:, stayed]
     estimates = {
         part: (within @ x, parts.segments_gradient(part, within))
@@ -239,6 +232,47 @@ def segments_table(
     inside = np.asarray(member @ stayed.astype(float) > 0).ravel()
     rows = _rows(cube, metric, evidence, member, estimates, apart, inside, {})
     return _table(cube, evidence, names, [rows])
+
+
+def segments_estimates(cube: Cube, evidence: Evidence, by: Sequence[int]) -> pd.DataFrame:
+    """Return the parts of `segments_table` without what is known of their noise.
+
+    Parameters
+    ----------
+    cube : Cube
+    evidence : Evidence
+    by : sequence of int
+        The positions of the dimensions that are crossed; the others are summed over.
+
+    Returns
+    -------
+    DataFrame
+        One column per dimension, then the estimates of each part and of the total.
+    """
+    import pandas as pd
+
+    parts = evidence.parts
+    labels, member = _crossed(cube, by)
+    stayed = parts.turnover.stayed
+    inside = np.asarray(member @ stayed.astype(float) > 0).ravel()
+    seen = inside | np.asarray((member @ parts.volumes.T) > 0).any(axis=1)
+    found = {part: member[:, stayed] @ x for part, x in parts.segment_parts.items()}
+    total = member @ parts.outside[0] + sum(found.values())
+    columns = {part: np.where(inside, x, np.nan) for part, x in found.items()}
+    return pd.DataFrame(labels | columns | {"total": np.where(seen, total, np.nan)})
+
+
+def _crossed(cube: Cube, by: Sequence[int]) -> tuple[dict[str, np.ndarray], sparse.csr_array]:
+    """The labels of the segments of some dimensions, and which cells are in which."""
+    crossed, of = np.unique(cube.codes[:, by], axis=0, return_inverse=True)
+    if len(by) == len(cube.dimensions):  # in the order of the cube
+        crossed, of = cube.codes[:, by], np.arange(len(cube.codes))
+    labels = {
+        cube.dimensions[d]: np.array(cube.levels[d], dtype=object)[crossed[:, i]]
+        for i, d in enumerate(by)
+    }
+    entries = np.ones(len(of)), (of.ravel(), np.arange(len(of)))
+    return labels, sparse.csr_array(entries, shape=(len(crossed), len(of)))
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,9 @@ def _centred(gradient: Gradient, units: UnitSums) -> np.ndarray:
     return rows if units.ones is None else rows - np.outer(units.ones, mean)
 
 
-def covariance(gradient: Gradient, units: Units) -> np.ndarray:
+def covariance(
+    gradient: Gradient, units: Units, rows: list[np.ndarray] | None = None
+) -> np.ndarray:
     """Return the joint covariance of all lines, shape (K, K).
 
     Parameters
@@ -51,6 +53,8 @@ def covariance(gradient: Gradient, units: Units) -> np.ndarray:
     gradient : Gradient
         K lines over 4 S sums.
     units : Units
+    rows : list of ndarray, optional
+        Their `psi`, where it is there already.
 
     Returns
     -------
@@ -61,13 +65,15 @@ def covariance(gradient: Gradient, units: Units) -> np.ndarray:
     K = gradient.shape[0]
     if units.count < 2:
         return np.full((K, K), np.nan)
-    first = _one_way(gradient, units.ways[0])
+    if rows is None:
+        kinds = [_one_way(gradient, kind) for kind in units.kinds]
+    else:
+        kinds = [_of_rows(kind, own) for kind, own in zip(units.kinds, rows, strict=True)]
     if units.overlap is None:
-        return first
-    summed = sum((_one_way(gradient, way) for way in units.ways[1:]), first)
-    values, vectors = np.linalg.eigh(summed - _one_way(gradient, units.overlap))
+        return kinds[0]
+    values, vectors = np.linalg.eigh(sum(kinds[1:-1], kinds[0]) - kinds[-1])
     V = (vectors * np.maximum(values, 0.0)) @ vectors.T
-    wanted, found = std_errors(gradient, units), np.sqrt(np.maximum(np.diag(V), 0.0))
+    wanted, found = std_errors(gradient, units, rows), np.sqrt(np.maximum(np.diag(V), 0.0))
     scale = np.divide(wanted, found, out=np.ones(K), where=found > 0)
     V = V * np.outer(scale, scale)
     V[np.diag_indices(K)] = wanted**2
@@ -108,6 +114,10 @@ def std_errors(
     if units.overlap is None:
         return np.sqrt(ways[0])
     return np.sqrt(np.maximum.reduce([sum(ways) - found[-1], *ways]))
+
+
+def _of_rows(units: UnitSums, rows: np.ndarray) -> np.ndarray:
+    return units.count / (units.count - 1) * (rows.T @ rows)
 
 
 def _one_way(gradient: Gradient, units: UnitSums) -> np.ndarray:

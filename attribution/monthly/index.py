@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from attribution.monthly.actions import standing_out
@@ -19,6 +20,8 @@ from attribution.monthly.runs import KpiReview
 from attribution.plots.theme import Theme
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from attribution.monthly.job import Reviewed
 
 __all__ = ["index_page"]
@@ -43,19 +46,10 @@ def index_page(done: Reviewed, names: dict[str, str], files: Sequence[str]) -> s
     -------
     str
     """
-    import jinja2
-
     from attribution import __version__
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("attribution.monthly", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     theme = Theme.in_use()
-    return environment.get_template("index.html.jinja").render(
+    return _template().render(
         title=done.config.review.title,
         period=done.period,
         counts=counts(done),
@@ -69,6 +63,21 @@ def index_page(done: Reviewed, names: dict[str, str], files: Sequence[str]) -> s
         colors={name: getattr(theme, name) for name in _COLORS},
         dark={name: getattr(theme.dark(), name) for name in _COLORS},
     )
+
+
+@cache
+def _template() -> Template:
+    """The template, compiled once for all periods of a run."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("attribution.monthly", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("index.html.jinja")
 
 
 def _tile(k: KpiReview, names: dict[str, str], done: Reviewed) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from attribution.breakdown import Breakdown, breakdown
 from attribution.bridge import Bridge
 from attribution.crossing import Crossing
 from attribution.decompose import Decomposition
+from attribution.drawn import crossing_estimates
 from attribution.errors import IdentificationError, OptionError, PeriodError
 from attribution.metrics import Mean, Rate, Ratio
 from attribution.plain import SCHEMA, plain, records
@@ -210,7 +211,17 @@ class Shown:
         """
         for dimension in (rows, columns):
             self._check_shown(dimension)
-        made = self.change.crossing(rows, columns, part)
+        return self._crossed(self.change.crossing(rows, columns, part))
+
+    def crossing_estimates(self, rows: str, columns: str) -> Crossing:
+        """Return the totals of pairs of levels without intervals and p-values; see `crossing`."""
+        for dimension in (rows, columns):
+            self._check_shown(dimension)
+        return self._crossed(crossing_estimates(self.change, rows, columns))
+
+    def _crossed(self, made: Crossing) -> Crossing:
+        """A two-way table without the pairs that must not be shown."""
+        rows, columns = made.dimensions
         if not self.privacy.min_n:
             return made
         if not {(rows, columns), (columns, rows)} & set(self.masks):

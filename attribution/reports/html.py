@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ from attribution.reports.svg import waterfall_svg
 from attribution.summary import verdict_text
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from attribution.result import Attribution
 
 __all__ = [
@@ -105,6 +108,20 @@ def html_file(shown: Shown, path: str | Path, beside: Beside | None = None) -> P
 
 
 def _page(shown: Shown, beside: Beside) -> str:
+    template, text = _template(), ""
+    drills = _drills(shown, min(_BUDGETS[0][1], beside.most_drills))
+    heatmaps = _heatmaps(shown, beside.most_pairs)
+    for rows, most in _BUDGETS:
+        content = _content(shown, rows, drills[:most], heatmaps)
+        text = template.render(content | _around(beside))
+        if len(text.encode()) < _MOST_BYTES:
+            break
+    return text
+
+
+@cache
+def _template() -> Template:
+    """The template, compiled once: a review renders dozens of pages."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -114,16 +131,7 @@ def _page(shown: Shown, beside: Beside) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    template = environment.get_template("report.html.j2")
-    text = ""
-    drills = _drills(shown, min(_BUDGETS[0][1], beside.most_drills))
-    heatmaps = _heatmaps(shown, beside.most_pairs)
-    for rows, most in _BUDGETS:
-        content = _content(shown, rows, drills[:most], heatmaps)
-        text = template.render(content | _around(beside))
-        if len(text.encode()) < _MOST_BYTES:
-            break
-    return text
+    return environment.get_template("report.html.j2")
 
 
 def _around(beside: Beside) -> dict[str, Any]:
@@ -368,7 +376,7 @@ def _heatmaps(shown: Shown, most: int) -> list[dict[str, Any]]:
     """What each crossing of two dimensions moved: mix, rate, entry and exit of its segments."""
     if not shown.ratio:
         return []
-    return [_heatmap(shown.crossing(a, b)) for a, b in shown.pairs()[:most]]
+    return [_heatmap(shown.crossing_estimates(a, b)) for a, b in shown.pairs()[:most]]
 
 
 def _heatmap(crossing: Crossing) -> dict[str, Any]:

@@ -59,6 +59,11 @@ def write_cells(
     first, last = _HEAD, _HEAD + len(change.cube.codes) - 1
     at = CellSheet({c.name: j for j, c in enumerate(columns)}, number_cells(change), first, last)
     write_numbers(sheet, change, formats, at)
+    fixed, letters = _fixed(at), _letters(at)
+
+    def reference(name: str, row: int) -> str:
+        return fixed[name] if name in fixed else f"{letters[name]}{row + 1}"
+
     head = formats(bold=True, bottom=1, text_wrap=True, valign="top")
     styles = {
         "text": formats(),
@@ -74,7 +79,7 @@ def write_cells(
             row = _HEAD + c
             formula = ""
             if column.formula is not None:
-                formula = column.formula(lambda name, row=row: _reference(at, name, row), c)
+                formula = column.formula(lambda name, row=row: reference(name, row), c)
             put(sheet, row, j, value, styles[column.style], formula)
     dimensions = len(change.cube.dimensions)
     sheet.freeze_panes(_HEAD, dimensions)
@@ -86,12 +91,14 @@ def write_cells(
     return at
 
 
-def _reference(at: CellSheet, name: str, row: int) -> str:
-    """A single number, a whole column ("N0:"), or this row's value of a column."""
-    if name in at.numbers:
-        return at.numbers[name]
-    if name.endswith(":"):
-        return column_range(at.columns[name[:-1]], at.first, at.last)
-    from xlsxwriter.utility import xl_rowcol_to_cell
+def _fixed(at: CellSheet) -> dict[str, str]:
+    """What formulas of every row refer to in the same way: a number, a whole column ("N0:")."""
+    columns = {f"{x}:": column_range(j, at.first, at.last) for x, j in at.columns.items()}
+    return columns | at.numbers
 
-    return xl_rowcol_to_cell(row, at.columns[name], col_abs=True)
+
+def _letters(at: CellSheet) -> dict[str, str]:
+    """What the value of a column in a formula's own row is called, before the number of the row."""
+    from xlsxwriter.utility import xl_col_to_name
+
+    return {x: xl_col_to_name(j, col_abs=True) for x, j in at.columns.items()}
