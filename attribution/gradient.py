@@ -2,7 +2,8 @@
 
 A line of a bridge depends on every cell, but in a structured way: through its own cells, through
 a level's margin, through a total. Kept as factors, thousands of lines over thousands of cells cost
-memory and time in proportion to the cells, not to their product.
+memory and time in proportion to the cells, not to their product. A few lines are one dense array: a
+dozen sparse products each of a few numbers cost more than one of all of them.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from scipy import sparse
 
 __all__ = ["Gradient"]
 
-# Up to this many lines a dense product is faster than keeping the structure.
-_DENSE_LINES = 64
+# Up to this many lines, of so many numbers, a dense product is faster than keeping the structure.
+_DENSE_LINES, _DENSE_NUMBERS = 64, 2**21
 
 # A sum of squares below this part of its terms has lost too many digits.
 _CANCELLED = 1e-5
@@ -30,7 +31,8 @@ class Gradient:
     Attributes
     ----------
     terms : tuple of (left, right)
-        `left` is an array or sparse matrix of shape (K, r), `right` a sparse matrix (r, n).
+        `left` is an array or sparse matrix of shape (K, r), `right` a sparse matrix or, where
+        the lines are few, an array (r, n).
     shape : (int, int)
         K and n.
     """
@@ -41,7 +43,7 @@ class Gradient:
     @classmethod
     def of(cls, left: Any, right: Any) -> Gradient:
         """Return the gradient ``left @ right``."""
-        columns = _csr(right)
+        columns: Any = sparse.csr_array(right)
         return cls(((left, columns),), (left.shape[0], columns.shape[1]))
 
     @classmethod
@@ -52,7 +54,7 @@ class Gradient:
     @classmethod
     def stack(cls, parts: Iterable[Gradient]) -> Gradient:
         """Return the lines of several gradients below each other."""
-        parts = list(parts)
+        parts = [p._compact() for p in parts]
         total = sum(p.shape[0] for p in parts)
         terms, start = [], 0
         for part in parts:
@@ -85,21 +87,28 @@ class Gradient:
     def combine(self, weights: Any) -> Gradient:
         """Return the lines ``weights @ lines``; weights of shape (new K, K)."""
         if not isinstance(weights, np.ndarray):
-            weights = _csr(weights)
+            weights = _by_rows(weights)
         K, terms = weights.shape[0], []
         for left, right in self.terms:
             combined = weights @ left
             if right.shape[0] > K:
                 # Fewer lines than factors: the product is the smaller form.
                 combined, right = sparse.eye_array(K, format="csr"), combined @ right
-            terms.append((combined, _csr(right)))
+            terms.append((combined, _by_rows(right)))
         return Gradient(tuple(terms), (K, self.shape[1]))
 
     def through(self, jacobian: Any) -> Gradient:
         """Apply the chain rule: the variables have the `jacobian`, shape (n, new n), in others."""
-        jacobian = _csr(jacobian)
-        terms = tuple((left, _csr(right @ jacobian)) for left, right in self.terms)
+        jacobian, here = _by_rows(jacobian), self._compact()
+        terms = tuple((left, _by_rows(right @ jacobian)) for left, right in here.terms)
         return Gradient(terms, (self.shape[0], jacobian.shape[1]))
+
+    def _compact(self) -> Gradient:
+        """The same in one dense term, where the lines are few and the terms are not."""
+        K, n = self.shape
+        if len(self.terms) < 2 or K > _DENSE_LINES or K * n > _DENSE_NUMBERS:
+            return self
+        return Gradient(((sparse.eye_array(K, format="csr"), self.toarray()),), self.shape)
 
     def columns(self, start: int, stop: int) -> Gradient:
         """Return the gradient with respect to a range of variables."""
@@ -127,8 +136,8 @@ class Gradient:
             return sums @ self.toarray().T
         product = np.zeros((sums.shape[0], self.shape[0]))
         for left, right in self.terms:
-            if sparse.issparse(left):
-                added: Any = sums @ _csr(left @ right).T
+            if _own(left, right):
+                added: Any = sums @ _by_rows(left @ right).T
                 product += added.toarray()
             else:
                 product += (sums @ right.T) @ left.T
@@ -141,17 +150,17 @@ class Gradient:
         sum own^2 + 2 own'shared . left + left (shared'shared) left'. With more shared factors than
         lines (the levels of a large dimension) the dots are the smaller form.
         """
-        shared_factors = sum(left.shape[1] for left, _ in self.terms if not sparse.issparse(left))
+        shared_factors = sum(left.shape[1] for left, right in self.terms if not _own(left, right))
         if self.shape[0] <= max(_DENSE_LINES, shared_factors):
             return np.einsum("gk,gk->k", *[self.dot(sums)] * 2)
         own = sparse.csr_array(self.shape)
         lefts, shared = [np.zeros((self.shape[0], 0))], [np.zeros((sums.shape[0], 0))]
         for left, right in self.terms:
-            if sparse.issparse(left):
-                own = own + _csr(left @ right)
+            if _own(left, right):
+                own = own + _by_rows(left @ right)
             else:
-                lefts.append(left)
-                shared.append((sums @ right.T).toarray())
+                lefts.append(_dense(left))
+                shared.append(_dense(sums @ right.T))
         left, reduced = np.hstack(lefts), np.hstack(shared)
         own_psi = sparse.csr_array(own @ sums.T)
         in_own = np.asarray(own_psi.multiply(own_psi).sum(axis=1)).ravel()
@@ -165,6 +174,16 @@ class Gradient:
         return squares
 
 
-def _csr(matrix: Any) -> Any:
-    """The matrix by rows: itself where it is so already, since a small one costs its checks."""
-    return matrix if isinstance(matrix, sparse.csr_array) else sparse.csr_array(matrix)
+def _own(left: Any, right: Any) -> bool:
+    """Whether a term is of the lines' own cells: both factors are sparse."""
+    return sparse.issparse(left) and sparse.issparse(right)
+
+
+def _dense(matrix: Any) -> np.ndarray:
+    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
+
+
+def _by_rows(matrix: Any) -> Any:
+    """An array as it is, a sparse matrix by rows; to copy a small one costs more than its work."""
+    kept = isinstance(matrix, np.ndarray | sparse.csr_array)
+    return matrix if kept else sparse.csr_array(matrix)
