@@ -85,8 +85,8 @@ def bridge(self: Attribution, max_bars: int | None = None, *, causes: bool = Fal
     if causes:
         from attribution.causes import with_causes
 
-        rate = next(i for i, line in enumerate(parts.lines) if line.effect == "rate")
-        bridge = with_causes(bridge, self.causes(), rate)
+        rates = {i for i, line in enumerate(parts.lines) if line.effect == "rate"}
+        bridge = with_causes(bridge, self.causes(), rates)
         bridge = replace(bridge, message=headline(self, bridge))
     return bridge if max_bars is None else bridge.condensed(max_bars)
 

@@ -29,7 +29,15 @@ from attribution.metrics import Metric, Quantile, is_ratio, ratio_only
 from attribution.products import Composite, ErrorTypes, sum_roles
 from attribution.quantile_noise import quantile_units
 
-__all__ = ["check_asked", "decomposed", "denominators_of", "joined_by", "levels_of", "units_of"]
+__all__ = [
+    "check_asked",
+    "decomposed",
+    "denominators_of",
+    "joined_by",
+    "levels_of",
+    "units_of",
+    "value_of",
+]
 
 
 def check_asked(cube: Cube, metric: Metric, options: Options) -> None:
@@ -140,14 +148,35 @@ def levels_of(cube: Cube, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
     slopes : ndarray, shape (M, P)
         In the sums of `sum_roles`, each over all segments.
     """
+    sums = [cube.metric_sums(metric, role).sum(axis=1) for role in sum_roles(metric)]
+    return value_of(metric, np.stack(sums))
+
+
+def value_of(metric: Metric, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a KPI of sums over everything, and its slope in each of them.
+
+    Parameters
+    ----------
+    metric : Metric
+    sums : ndarray, shape (M, P)
+        Those of `sum_roles`, P times.
+
+    Returns
+    -------
+    R : ndarray, shape (P,)
+    slopes : ndarray, shape (M, P)
+    """
     if isinstance(metric, Composite):
-        found = [levels_of(cube, kpi) for kpi in metric.kpis.values()]
+        found, start = [], 0
+        for kpi in metric.kpis.values():
+            stop = start + len(sum_roles(kpi))
+            found.append(value_of(kpi, sums[start:stop]))
+            start = stop
         joined, f = joined_by(metric), np.stack([R for R, _ in found])
         own = zip(joined.slopes(f), found, strict=True)
         return joined.value(f), np.vstack([slope * slopes for slope, (_, slopes) in own])
-    sums = [cube.metric_sums(metric, role).sum(axis=1) for role in sum_roles(metric)]
     value = _ratio if is_ratio(metric) else _form(metric).value
-    return differentiated(value, sums[0], np.stack(sums[1:]))
+    return differentiated(value, sums[0], sums[1:])
 
 
 def denominators_of(metric: Metric) -> tuple[int, ...]:

@@ -9,10 +9,11 @@ import numpy as np
 
 from attribution.errors import OptionError, check_level, check_option
 from attribution.hypotheses import line_name, linear_test
-from attribution.infer import PermutationTest
+from attribution.infer import PermutationTest, permutation_test_of
 from attribution.infer import permutation_test as permuted
 from attribution.infer.hypotheses import LinearTest, wald
-from attribution.metrics import ratio_only
+from attribution.kinds import value_of
+from attribution.metrics import Quantile, is_ratio
 from attribution.seeds import seed_of
 from attribution.tables import line_keys
 
@@ -178,17 +179,33 @@ def permutation_test(
     Raises
     ------
     OptionError
-        Rows are independent, or there are two cluster columns: no unit to permute.
+        Rows are independent, or there are two cluster columns: no unit to permute. A quantile,
+        which is no function of what clusters add up to: `total.p_value` is its test.
+
+    Notes
+    -----
+    For any KPI of sums: a total, a product of KPIs, a function of sums are studentized by their
+    own slopes. Volume that changed is a change too, where the KPI has volume in it.
     """
-    self._check_ratio("permutation_test")
+    if isinstance(self.metric, Quantile):
+        raise OptionError(
+            "permutation_test: a quantile is no function of what each cluster adds up to, which is "
+            "all that a cube holds; total.p_value is the test of its change."
+        )
     units = self._units
     if not units.clustered or units.overlap is not None:
         raise OptionError("cluster: a permutation test needs one cluster column.")
-    ratio_only(self.metric, "a permutation test")
     sums, S = units.ways[0].sums, len(self.cube.codes)
-    D0, D1, N0, N1 = (np.asarray(sums[:, k * S : (k + 1) * S].sum(axis=1)) for k in range(4))
+    blocks = range(sums.shape[1] // S)
+    found = [np.asarray(sums[:, k * S : (k + 1) * S].sum(axis=1)) for k in blocks]
     seed = self.options.seed if rng is None else seed_of(rng)
-    return permuted(np.column_stack([D0, D1]), np.column_stack([N0, N1]), permutations, seed)
+    # One sum after the other, each in baseline and current.
+    x = np.stack(found, axis=1).reshape(len(found[0]), -1, 2)
+    if is_ratio(self.metric):
+        return permuted(x[:, 0], x[:, 1], permutations, seed)
+    return permutation_test_of(
+        lambda s: value_of(self.metric, s), x.swapaxes(1, 2), permutations, seed
+    )
 
 
 def _line_names(self: Attribution) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,18 @@ from attribution.evidence import Evidence
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Pathways", "compare_methods", "pathway_matrix", "positions"]
+    from attribution.result import Attribution
 
+__all__ = [
+    "Pathways",
+    "compare_methods",
+    "compared_of_factors",
+    "pathway_matrix",
+    "pathways_of_factors",
+    "positions",
+]
+
+_DUST = 1e-12
 _NOTE = (
     "Rows: whose mix was pushed; columns: through whose rate differences it acted. It says where "
     "the change is located, not what caused it. A shift made inside every level of another "
@@ -100,6 +110,63 @@ def pathway_matrix(cube: Cube, evidence: Evidence) -> Pathways:
     matrix = pathways(p, r, within, parts.weights)
     rows = pd.Index([*names, "association"], name="pushed")
     return Pathways(pd.DataFrame(matrix, index=rows, columns=[*names, "joint"]))
+
+
+def compared_of_factors(
+    changes: Mapping[str, Attribution], worth: np.ndarray, order: Sequence[str] | None
+) -> pd.DataFrame:
+    """Return the same for a KPI made of KPIs: each factor's, times what its change is worth.
+
+    Parameters
+    ----------
+    changes : mapping of str to Attribution
+        Of each factor by itself.
+    worth : ndarray, shape (P,)
+    order : sequence of str, optional
+
+    Returns
+    -------
+    DataFrame
+        With a column `factor`; a method without an answer for one factor has none for any.
+    """
+    import pandas as pd
+
+    named, why = ["effect", "dimension", "segment"], {}
+    frames = []
+    for C, (factor, change) in zip(worth, changes.items(), strict=True):
+        frame = change.compare_methods(order)
+        why |= {mix: f"{factor}: {said}" for mix, said in frame.attrs["why"].items()}
+        methods = [name for name in frame.columns if name not in named]
+        frame[methods] *= C
+        frame.insert(len(named), "factor", factor)
+        # Columns without any value would otherwise lose their type.
+        frames.append(frame.astype({"dimension": object, "segment": object}))
+    found = pd.concat([pd.DataFrame(x) for x in frames], ignore_index=True)
+    in_mix = found["effect"].isin(["mix", "joint"])
+    for mix in why:
+        found.loc[in_mix, mix] = np.nan
+    found.attrs["why"] = why
+    return found
+
+
+def pathways_of_factors(changes: Mapping[str, Attribution], worth: np.ndarray) -> Pathways:
+    """Return the pathway matrices of a KPI made of KPIs below each other, times their worth.
+
+    A factor whose mix cannot act, as that of decisions per decision, has no rows.
+    """
+    import pandas as pd
+
+    frames = []
+    for C, (factor, change) in zip(worth, changes.items(), strict=True):
+        frame = C * change.pathways().frame
+        size = abs(C) * float(np.abs(change._parts.R).max())
+        if not frame.abs().to_numpy().max() > _DUST * size:
+            continue
+        frame.index = pd.Index([f"{factor}: {name}" for name in frame.index], name="pushed")
+        frames.append(frame)
+    if not frames:
+        raise OptionError("pathways: no factor has a mix that acts through its rates.")
+    return Pathways(pd.concat(frames))
 
 
 def positions(cube: Cube, order: Sequence[str] | None) -> list[int]:

@@ -15,7 +15,7 @@ from attribution.errors import OptionError
 from attribution.evidence import Evidence, Options
 from attribution.formatting import Format
 from attribution.infer import Units
-from attribution.metrics import Metric, Quantile
+from attribution.metrics import Metric
 from attribution.plain import plain
 from attribution.products import Composite
 from attribution.tables import effects_table, line_keys
@@ -165,7 +165,9 @@ class Attribution:
         Raises
         ------
         OptionError
-            An argument that is not allowed, or a KPI that is no ratio of two sums.
+            An argument that is not allowed, or a KPI that is no ratio of two sums: ask a total for
+            its ratio, and a quantile for the share of rows above a threshold. Of a KPI made of
+            KPIs one factor at least must be a ratio.
 
         Warns
         -----
@@ -180,6 +182,14 @@ class Attribution:
         A contribution is the difference of two rates that are the effect apart on the log odds and
         have the cell's mean rate, weighted by the cell's share. Against plan the targets are taken
         as known, and how far clusters are from them by nature is the noise.
+
+        Of a KPI made of KPIs (`at.Product`, `at.error_types`) each factor that is a ratio is
+        searched by itself, at `alpha` over the number of them, so that the chance of naming
+        anything where nothing happened stays `alpha`. A cause's contribution is that to its
+        factor times what a change of the factor is worth (Das Gupta's weight, taken as known): a
+        column `factor` names it, and contributions, everywhere and the remainder add up to the
+        rate effects of all factors. The standard error of everywhere is the sum of the factors',
+        which no correlation between them exceeds.
 
         Examples
         --------
@@ -258,17 +268,6 @@ class Attribution:
         from attribution.context import usual_change
 
         return usual_change(self, history, lag=lag)
-
-    def _check_ratio(self, question: str) -> None:
-        """Refuse what is worked out from the sums of one KPI."""
-        if isinstance(self.metric, Quantile):
-            raise OptionError(f"{question}: it needs a ratio of sums, not a quantile.")
-        if isinstance(self.metric, Composite):
-            first = next(iter(self.metric.kpis))
-            raise OptionError(
-                f"{question}: {self.metric.label!r} is made of KPIs, each with its own; ask one: "
-                f"change.changes[{first!r}].{question}()."
-            )
 
     # -- parts and checks --------------------------------------------------------------------
 

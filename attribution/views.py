@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING
 
 from attribution.decompose import Composition
 from attribution.errors import OptionError, listing
-from attribution.methods import Pathways, pathway_matrix
+from attribution.methods import (
+    Pathways,
+    compared_of_factors,
+    pathway_matrix,
+    pathways_of_factors,
+)
 from attribution.methods import compare_methods as compared
+from attribution.metrics import Quantile
 from attribution.products import Composite
 from attribution.rollup import hierarchy_table
 from attribution.tables import factors_table, levels_table, segments_table
@@ -148,15 +154,24 @@ def compare_methods(self: Attribution, order: Sequence[str] | None = None) -> pd
     DataFrame
         One row per bar, `effect, dimension, segment`, then `adjusted, shapley, das_gupta`
         (and `ordered`); every column adds up to the change. A method without an answer in
-        these data has nulls, and ``frame.attrs["why"]`` says why.
+        these data has nulls, and ``frame.attrs["why"]`` says why. Of a KPI made of KPIs each
+        factor's mix is divided, times what a change of the factor is worth; a column `factor`
+        names it.
 
     Raises
     ------
     OptionError
-        Another method than midpoint, or an order that does not name each dimension once.
+        Another method than midpoint, or an order that does not name each dimension once; a
+        quantile, whose mix has no cells that methods could divide.
     """
-    self._check_ratio("compare_methods")
-    return compared(self.cube, self._evidence, self.effects, order)
+    if isinstance(self.metric, Quantile):
+        raise OptionError(
+            "compare_methods: the mix of a quantile is divided by its linear form, for which only "
+            "'adjusted' is exact; compare the methods for a mean or a share above a threshold."
+        )
+    if not isinstance(self._parts, Composition):
+        return compared(self.cube, self._evidence, self.effects, order)
+    return compared_of_factors(self.changes, self._parts.worth, order)
 
 
 def pathways(self: Attribution) -> Pathways:
@@ -167,12 +182,22 @@ def pathways(self: Attribution) -> Pathways:
     Returns
     -------
     Pathways
-        With `frame` and the `note` that belongs beside it.
+        With `frame` and the `note` that belongs beside it. Of a KPI made of KPIs each factor has
+        a mix of its own, that of its denominator: the rows are those of each factor, times what a
+        change of it is worth, named "AHT: queue"; columns and all add up as they do for one KPI.
 
     Raises
     ------
     IdentificationError
         The baseline's empty cells leave no table with the current margins: no matrix.
+    OptionError
+        A quantile, whose mix acts through whole distributions and not through rates.
     """
-    self._check_ratio("pathways")
-    return pathway_matrix(self.cube, self._evidence)
+    if isinstance(self.metric, Quantile):
+        raise OptionError(
+            "pathways: the mix of a quantile acts through whole distributions, not through rates; "
+            "ask for the pathways of a mean or of a share above a threshold."
+        )
+    if not isinstance(self._parts, Composition):
+        return pathway_matrix(self.cube, self._evidence)
+    return pathways_of_factors(self.changes, self._parts.worth)

@@ -273,12 +273,81 @@ def test_the_mix_of_a_product_may_be_that_of_full_counts(reviews):
          r"draws clusters\. Name cluster"),
         (lambda d: at.error_types(d, "queue", {"a": "correct / n", "b": "n / n"}, **ASKED),
          "more errors than trials in 6 segments: .*A in 1"),
-        (lambda d: at.explain(d, COST, "queue", **ASKED).pathways(),
-         r"change\.changes\['volume'\]\.pathways"),
-        (lambda d: at.explain(d, COST, "queue", **ASKED).causes(), "Ask for one of its factors"),
+        (lambda d: at.explain(d, at.Product({"a": "total(n)", "b": "total(hours)"}), "queue",
+                              **ASKED).causes(), r"causes: no factor of 'a × b' is one ratio"),
         (lambda d: at.explain(d, "mean(n)", "queue", **ASKED).factors, "is one KPI"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_answered_is_refused(reviews, build, words):
     with pytest.raises(at.errors.AttributionError, match=words):
         build(reviews)
+
+
+@pytest.fixture(scope="module")
+def hours(reviews):
+    """Cost in which handle time rose for one market, and pay for one queue."""
+    up = reviews["month"] == 2
+    longer = np.where(up & (reviews["market"] == "ID"), 1.5, 1)
+    paid = np.where(up & (reviews["queue"] == "A"), 1.2, 1)
+    frame = reviews.assign(hours=reviews["hours"] * longer)
+    return frame.assign(cost=frame["hours"] * 10 * paid)
+
+
+def test_causes_of_a_product_are_those_of_its_factors_and_add_up(hours):
+    change = at.explain(hours, COST, ["queue", "market"], **ASKED, cluster="moderator")
+    rate = change.effects.query("effect == 'rate'")["estimate"].sum()
+    worth = dict(zip(COST.kpis, change._parts.worth, strict=True))
+    for found in (change.causes(max_order=2), change.mix_causes(max_order=2)):
+        named = found.frame["contribution"].sum() + found.everywhere["contribution"]
+        assert named + found.remainder == pytest.approx(found.effect, rel=1e-12)
+    found = change.causes(max_order=2)
+    assert found.effect == pytest.approx(rate, rel=1e-12)
+    assert {"AHT: market = ID", "wage: queue = A"} <= set(found.frame["segment"])
+    # Each is the factor's own cause at half of alpha, times what the factor is worth.
+    own = change.changes["wage"].causes(max_order=2, alpha=0.025).frame.iloc[0]
+    mine = found.frame.set_index("segment").loc["wage: queue = A"]
+    for name in ("contribution", "std_error", "conf_low", "conf_high"):
+        assert mine[name] == pytest.approx(worth["wage"] * own[name], rel=1e-12)
+    bridge = change.bridge(causes=True)
+    assert sum(bar.value for bar in bridge.bars) == pytest.approx(change.total.change, rel=1e-12)
+    assert not [bar.label for bar in bridge.bars if bar.label.endswith(": rate")]
+
+
+def test_causes_of_a_factor_that_lowers_the_kpi_have_their_bounds_in_order(hours):
+    worse = np.where((hours["month"] == 2) & (hours["queue"] == "A"), 3, 1)
+    data = hours.assign(over=np.minimum(hours["over"] * worse, hours["n"] // 2))
+    found = at.error_types(data, ["queue", "market"], TYPES, **ASKED, cluster="moderator").causes(2)
+    (row,) = [r for r in found.rows() if r["segment"] == "Over: queue = A"]
+    assert row["conf_low"] < row["contribution"] < row["conf_high"] < 0
+    assert found.everywhere["conf_low"] < found.everywhere["contribution"]
+
+
+def test_methods_and_pathways_of_a_product_add_up(hours):
+    change = at.explain(hours, COST, ["queue", "market"], **ASKED)
+    methods, effects = change.compare_methods(["market", "queue"]), change.effects
+    for name in ("adjusted", "shapley", "das_gupta", "ordered"):
+        assert methods[name].sum() == pytest.approx(change.total.change, rel=1e-10)
+    np.testing.assert_allclose(methods["adjusted"], effects["estimate"], rtol=1e-12, atol=1e-9)
+    assert methods["factor"].tolist() == effects["factor"].tolist()
+    matrix = change.pathways().frame
+    mix = effects[effects["effect"].isin(["mix", "joint"])]
+    assert matrix.to_numpy().sum() == pytest.approx(mix["estimate"].sum(), rel=1e-9)
+    for factor, rows in mix.groupby("factor"):
+        own = matrix[matrix.index.str.startswith(f"{factor}: ")]
+        np.testing.assert_allclose(own.sum(), rows["estimate"], atol=1e-9)
+    change.plot.pathways()
+
+
+def test_a_permutation_of_a_product_is_that_of_the_ratio_it_is(hours):
+    product = at.Product({"AHT": "ratio(hours / n)", "wage": "ratio(cost / hours)"})
+    asked = {**ASKED, "cluster": "moderator"}
+    found, one = (
+        at.explain(hours, kpi, "queue", **asked).permutation_test(500, rng=4)
+        for kpi in (product, "ratio(cost / n)")
+    )
+    assert found.statistic == pytest.approx(one.statistic, rel=1e-9)
+    assert (found.p_value, found.permutations) == (one.p_value, one.permutations)
+    total = at.explain(hours, COST, "queue", **asked)
+    assert total.permutation_test(99).statistic == pytest.approx(
+        total.total.change / total.total.std_error, rel=1e-9
+    )

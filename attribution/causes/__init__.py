@@ -2,6 +2,7 @@
 
 compared    rows of the cube, arranged by what is compared with what
 answer      cube and search (`attribution.search`) meet: segments get names, volumes, figures
+of_factors  a KPI made of KPIs: the causes of each factor, put together
 named       the result: its table, its words, its bars in a bridge
 """
 

@@ -11,7 +11,8 @@ from scipy import special
 
 from attribution.causes.compared import rate_strata, volume_strata
 from attribution.causes.named import Causes
-from attribution.decompose import Design
+from attribution.causes.of_factors import causes_of_factors
+from attribution.decompose import Composition, Design
 from attribution.errors import OptionError, check_level
 from attribution.infer import half_width
 from attribution.metrics import ratio_only
@@ -44,6 +45,14 @@ def rate_causes(
     change: Attribution, max_order: int, max_causes: int, alpha: float, rng: object
 ) -> Causes:
     """Find the segments that carry the rate effect; see `Attribution.causes`."""
+    if isinstance(change._parts, Composition):
+        return causes_of_factors(
+            change,
+            change._parts,
+            lambda own, part: rate_causes(own, max_order, max_causes, part, rng),
+            alpha,
+            "rate",
+        )
     asked = _checked(change, max_order, max_causes, alpha, rng)
     strata, notes = rate_strata(change)
     return _answer(change, strata, asked, notes, "rate")
@@ -53,6 +62,14 @@ def mix_causes(
     change: Attribution, max_order: int, max_causes: int, alpha: float, rng: object
 ) -> Causes:
     """Find the segments whose volume carries the mix effect; see `Attribution.mix_causes`."""
+    if isinstance(change._parts, Composition):
+        return causes_of_factors(
+            change,
+            change._parts,
+            lambda own, part: mix_causes(own, max_order, max_causes, part, rng),
+            alpha,
+            "mix",
+        )
     asked = _checked(change, max_order, max_causes, alpha, rng)
     return _answer(change, volume_strata(change), asked, (), "mix")
 

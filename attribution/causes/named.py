@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -158,15 +158,15 @@ class Causes:
         return hash((self.provenance["sha256"], self.kind, significant(self.remainder)))
 
 
-def with_causes(bridge: Bridge, causes: Causes, rate: int) -> Bridge:
-    """Return a bridge with the bar of the rate effect replaced by its causes.
+def with_causes(bridge: Bridge, causes: Causes, rates: Collection[int]) -> Bridge:
+    """Return a bridge with the bars of the rate effect replaced by its causes.
 
     Parameters
     ----------
     bridge : Bridge
     causes : Causes
-    rate : int
-        The row of the rate effect.
+    rates : collection of int
+        The rows of the rate effect, one for each factor.
 
     Returns
     -------
@@ -188,5 +188,11 @@ def with_causes(bridge: Bridge, causes: Causes, rate: int) -> Bridge:
         )
     )
     named.append(Bar("Rate: the rest", causes.remainder))
-    bars = [b for bar in bridge.bars for b in (named if bar.rows == (rate,) else [bar])]
+    of_rate = [bar for bar in bridge.bars if bar.rows and set(bar.rows) <= set(rates)]
+    bars = [
+        b
+        for bar in bridge.bars
+        if bar not in of_rate[1:]
+        for b in (named if bar in of_rate[:1] else [bar])
+    ]
     return replace(bridge, bars=tuple(bars), covariance=None)

@@ -138,6 +138,11 @@ class Composition:
     _slopes: np.ndarray
 
     @property
+    def worth(self) -> np.ndarray:
+        """What a change of each KPI is worth, C of shape (P,)."""
+        return self._worth
+
+    @property
     def factor(self) -> np.ndarray:
         """The KPI that each line belongs to, shape (K,)."""
         return np.repeat(np.arange(len(self.parts)), [len(part.lines) for part in self.parts])

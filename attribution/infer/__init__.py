@@ -14,7 +14,11 @@ from attribution.infer.intervals import (
     t_inference,
 )
 from attribution.infer.lack_of_fit import lack_of_fit
-from attribution.infer.permutation import PermutationTest, permutation_test
+from attribution.infer.permutation import (
+    PermutationTest,
+    permutation_test,
+    permutation_test_of,
+)
 from attribution.infer.populations import cluster_strata
 from attribution.infer.simultaneous import (
     ADJUSTMENTS,
@@ -54,6 +58,7 @@ __all__ = [
     "infer",
     "lack_of_fit",
     "permutation_test",
+    "permutation_test_of",
     "psi",
     "resample",
     "row_sum_units",

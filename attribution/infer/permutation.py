@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from attribution.errors import OptionError
 
-__all__ = ["PermutationTest", "permutation_test"]
+__all__ = ["PermutationTest", "permutation_test", "permutation_test_of"]
 
 # Permutations worked out at once, in numbers: 32 MB.
 _AT_ONCE = 2**22
@@ -94,19 +94,97 @@ def permutation_test(
     (0.0078125, 256, True)
     """
     D, N = _checked(D, N, permutations)
-    present = ((D != 0) | (N != 0)).any(axis=1)
-    D, N = D[present], N[present]
-    seen = (D != 0) | (N != 0)
-    both = seen.all(axis=1)
-    # Clusters of both periods first. State 1 is "swapped" for them, "current" for the others.
-    order = np.concatenate([np.flatnonzero(both), np.flatnonzero(~both)])
-    D, N, pairs, dealt = D[order], N[order], int(both.sum()), seen[order[both.sum() :], 1]
-    state_0, state_1 = _states(D, N, pairs)
-    base, change = state_0.sum(axis=0), state_1 - state_0
-    data = np.concatenate([np.zeros(pairs), dealt])
+    order, pairs, dealt = _sides((D != 0) | (N != 0))
+    D, N = D[order], N[order]
+    return _compared(_states(D, N, pairs), lambda x: _t(x, len(D)), dealt, permutations, rng)
 
-    G = len(D)
-    statistic = float(_t(base + data[None, :] @ change, G)[0])
+
+def permutation_test_of(
+    value: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    sums: np.ndarray,
+    permutations: int = 9999,
+    rng: np.random.Generator | int | None = None,
+) -> PermutationTest:
+    """Do the same for any smooth function of sums: a product of ratios, a total.
+
+        t = (F(s_1) - F(s_0)) / SE,  SE^2 = G/(G-1) sum_g (psi_g - mean)^2
+        psi_g = sum_m F'_m(s_1) x_1mg - sum_m F'_m(s_0) x_0mg
+
+    Parameters
+    ----------
+    value : callable
+        Sums of shape (M, B) to values of shape (B,) and slopes of shape (M, B).
+    sums : ndarray, shape (G, 2, M)
+        What each cluster brings in baseline and current.
+    permutations, rng
+        As in `permutation_test`.
+
+    Returns
+    -------
+    PermutationTest
+
+    Raises
+    ------
+    OptionError
+        `permutations` is no whole number of at least 1.
+
+    Examples
+    --------
+    >>> x = np.stack([np.full((8, 2), 100.0), np.array([[90.0, 84 + g % 3] for g in range(8)])], 2)
+    >>> ratio = lambda s: (s[1] / s[0], np.stack([-s[1] / s[0] ** 2, 1 / s[0]]))
+    >>> permutation_test_of(ratio, x).p_value, permutation_test(x[:, :, 0], x[:, :, 1]).p_value
+    (0.0078125, 0.0078125)
+    """
+    _check_permutations(permutations)
+    order, pairs, dealt = _sides((sums != 0).any(axis=2))
+    states = []
+    x = sums[order]
+    x[pairs:, 0] += x[pairs:, 1]
+    x[pairs:, 1] = 0.0
+    for side in (x, x[:, ::-1]):
+        flat = side.reshape(len(x), -1)
+        products = (flat[:, :, None] * flat[:, None, :]).reshape(len(x), -1)
+        states.append(np.hstack([flat, products]))
+
+    def statistic(found: np.ndarray) -> np.ndarray:
+        G, M = len(x), sums.shape[2]
+        at = found[:, : 2 * M]
+        (before, slope_0), (after, slope_1) = value(at[:, :M].T), value(at[:, M:].T)
+        slope = np.vstack([-slope_0, slope_1]).T
+        gram = found[:, 2 * M :].reshape(-1, 2 * M, 2 * M)
+        squares = np.einsum("bi,bij,bj->b", slope, gram, slope)
+        spread = squares - np.einsum("bi,bi->b", slope, at) ** 2 / G
+        sizes = np.einsum("bi,bii->b", slope**2, gram)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            spread = np.where(spread > 1e-13 * sizes, spread, 0.0)
+            return (after - before) / np.sqrt(np.float64(G) / (G - 1) * spread)
+
+    return _compared((states[0], states[1]), statistic, dealt, permutations, rng)
+
+
+def _sides(seen: np.ndarray) -> tuple[np.ndarray, int, np.ndarray]:
+    """The clusters seen in both periods, then the others; how many; which others are current.
+
+    State 1 is "swapped" for the first, "current" for the others.
+    """
+    both = seen.all(axis=1)
+    alone = np.flatnonzero(seen.any(axis=1) & ~both)
+    order = np.concatenate([np.flatnonzero(both), alone])
+    return order, int(both.sum()), seen[alone, 1]
+
+
+def _compared(
+    states: tuple[np.ndarray, np.ndarray],
+    t: Callable[[np.ndarray], np.ndarray],
+    dealt: np.ndarray,
+    permutations: int,
+    rng: np.random.Generator | int | None,
+) -> PermutationTest:
+    """Compare the data with their permutations; t is of sums of what clusters bring, (B, sums)."""
+    base, change = states[0].sum(axis=0), states[1] - states[0]
+    pairs = len(change) - len(dealt)
+    data = np.concatenate([np.zeros(pairs), dealt])
+    statistic = float(t(base + data[None, :] @ change)[0])
     distinct = 2**pairs * math.comb(len(dealt), int(dealt.sum()))
     exact = distinct <= permutations
     if exact:
@@ -114,20 +192,24 @@ def permutation_test(
     else:
         blocks = _drawn(pairs, dealt, permutations, np.random.default_rng(rng))
     short = 0
-    for states in blocks:
+    for drawn in blocks:
         # Written so that a permutation without a t counts against a change.
-        short += int((np.abs(_t(base + states @ change, G)) < abs(statistic) * (1 - 1e-9)).sum())
+        short += int((np.abs(t(base + drawn @ change)) < abs(statistic) * (1 - 1e-9)).sum())
     if exact:
         return PermutationTest(statistic, (distinct - short) / distinct, distinct, exact)
     p = (1 + permutations - short) / (1 + permutations)
     return PermutationTest(statistic, p, permutations, exact)
 
 
-def _checked(D, N, permutations: object) -> tuple[np.ndarray, np.ndarray]:
+def _check_permutations(permutations: object) -> None:
     if isinstance(permutations, bool) or not isinstance(permutations, int) or permutations < 1:
         raise OptionError(
             f"permutations: {permutations!r} is not a whole number of at least 1, as in 9999."
         )
+
+
+def _checked(D, N, permutations: object) -> tuple[np.ndarray, np.ndarray]:
+    _check_permutations(permutations)
     D, N = np.asarray(D, dtype=float), np.asarray(N, dtype=float)
     for name, values in (("D", D), ("N", N)):
         if values.ndim != 2 or values.shape[1] != 2 or values.shape != D.shape:

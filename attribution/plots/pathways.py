@@ -86,7 +86,7 @@ def _grid(pathways: Pathways, bridge: Bridge) -> Grid:
         ]
         for i, row in enumerate(table)
     ]
-    rows = tuple(f"{x} pushed" if x != "association" else "association" for x in frame.index)
+    rows = tuple(x if x.endswith("association") else f"{x} pushed" for x in frame.index)
     heads = tuple(f"through {x}" if x != "joint" else "jointly" for x in frame.columns)
     return Grid((*rows, "sum"), (*heads, "sum"), cells)
 
@@ -96,9 +96,11 @@ def _words(pathways: Pathways, bridge: Bridge, pen: Pen) -> Words:
     unit = f" in {bridge.format.change_unit}" if bridge.format.change_unit else ""
     lower = " (lower is better)" if bridge.better == "lower" else ""
     what = f"{bridge.metric}{lower}, mix effect{unit} by the mix that moved and the rates it met"
-    total = sum(x for b, x in zip(bridge.bars, bridge.shown(), strict=True)
-                if b.label.startswith("Mix: "))  # fmt: skip
-    shown = bridge.format.change(total / bridge.format.factor)
+    lines = [x for b, x in zip(bridge.bars, bridge.shown(), strict=True)
+             if b.label.startswith("Mix: ")]  # fmt: skip
+    # Of several factors the lines of each have its name in front.
+    total = sum(lines) / bridge.format.factor if lines else float(frame.to_numpy().sum())
+    shown = bridge.format.change(total)
     title = f"{bridge.metric}: which mix moved (rows), through whose rates it acted (columns)"
     lacking = pen.lacks([what, *map(str, frame.index), *map(str, frame.columns)])
     return Words(

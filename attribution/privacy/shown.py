@@ -245,7 +245,7 @@ class Shown:
             return None
         try:
             found = self.change.causes()
-        except OptionError:
+        except (OptionError, IdentificationError):
             return None
         return self.named(found)
 
