@@ -18,9 +18,9 @@ from attribution.cube import Cube
 from attribution.errors import ColumnTypeError, OptionError, PeriodError, listing, nearest
 from attribution.formatting import Format
 from attribution.infer.individuals import LEAST_CHANGES, changes_at, individual_limits
+from attribution.kinds import period_values
 from attribution.labels import is_null, label_of
-from attribution.metrics import Metric, ratio_only
-from attribution.quantiles import period_values
+from attribution.metrics import Metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -253,8 +253,7 @@ def _context(
 def _series(history: object, metric: Metric) -> tuple[list[str], np.ndarray]:
     """Period labels and KPI values in time order, NaN where there is none."""
     if isinstance(history, Cube):
-        metric = ratio_only(history.metric_named(metric), "context")
-        return list(history.periods), period_values(history, metric)
+        return list(history.periods), period_values(history, history.metric_named(metric))
     items: Any = getattr(history, "items", None)
     if not callable(items):
         raise ColumnTypeError(

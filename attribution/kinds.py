@@ -28,6 +28,7 @@ from attribution.infer import Units, cluster_sum_units, cluster_units, row_sum_u
 from attribution.metrics import Metric, Quantile, is_ratio, ratio_only
 from attribution.products import Composite, ErrorTypes, sum_roles
 from attribution.quantile_noise import quantile_units
+from attribution.quantiles import group_quantiles
 
 __all__ = [
     "check_asked",
@@ -177,6 +178,30 @@ def value_of(metric: Metric, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return joined.value(f), np.vstack([slope * slopes for slope, (_, slopes) in own])
     value = _ratio if is_ratio(metric) else _form(metric).value
     return differentiated(value, sums[0], sums[1:])
+
+
+def period_values(cube: Cube, metric: Metric) -> np.ndarray:
+    """Return the KPI in every period of a cube, shape (P,), NaN where it has none.
+
+    Parameters
+    ----------
+    cube : Cube
+    metric : Metric
+
+    Returns
+    -------
+    ndarray
+    """
+    if isinstance(metric, Quantile):
+        D = cube.metric_sums(metric, "denominator").sum(axis=1)
+        everyone, periods = np.ones((1, len(cube.codes))), range(len(cube.periods))
+        values = [group_quantiles(cube, metric, everyone, t)[0] for t in periods]
+        return np.where(D > 0, values, np.nan)
+    sums = np.stack([cube.metric_sums(metric, role).sum(axis=1) for role in sum_roles(metric)])
+    known = (sums[sorted(set(denominators_of(metric)))] > 0).all(axis=0)
+    found = np.full(len(cube.periods), np.nan)
+    found[known] = value_of(metric, sums[:, known])[0]
+    return np.where(np.isfinite(found), found, np.nan)
 
 
 def denominators_of(metric: Metric) -> tuple[int, ...]:

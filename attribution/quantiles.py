@@ -26,10 +26,8 @@ from attribution.decompose import (
     sparsity,
 )
 from attribution.evidence import Evidence, Known
-from attribution.functions import FunctionOfSums, Total
 from attribution.infer import Support, Units, cluster_units, infer, row_units, std_errors
 from attribution.metrics import Metric, Quantile, above
-from attribution.products import Composite, ErrorTypes
 
 __all__ = [
     "exact",
@@ -37,7 +35,6 @@ __all__ = [
     "has_density",
     "inferred_quantiles",
     "linearized",
-    "period_values",
 ]
 
 
@@ -209,37 +206,6 @@ def group_quantiles(cube: Cube, metric: Quantile, member: Any, t: int) -> np.nda
     ndarray, shape (groups,)
     """
     return _grouped(cube, metric, member, t)[0].value
-
-
-def period_values(cube: Cube, metric: Metric) -> np.ndarray:
-    """Return the KPI in every period of a cube, shape (P,), NaN where it has no volume.
-
-    Parameters
-    ----------
-    cube : Cube
-    metric : Metric
-
-    Returns
-    -------
-    ndarray
-    """
-    if isinstance(metric, Composite):
-        factors = np.stack([period_values(cube, kpi) for kpi in metric.kpis.values()])
-        return 1 - factors.sum(axis=0) if isinstance(metric, ErrorTypes) else factors.prod(axis=0)
-    D = cube.metric_sums(metric, "denominator").sum(axis=1)
-    if isinstance(metric, Quantile):
-        everyone, periods = np.ones((1, len(cube.codes))), range(len(cube.periods))
-        values = [group_quantiles(cube, metric, everyone, t)[0] for t in periods]
-        return np.where(D > 0, values, np.nan)
-    if isinstance(metric, Total):
-        return np.where(D > 0, cube.metric_sums(metric, "numerator").sum(axis=1), np.nan)
-    if isinstance(metric, FunctionOfSums):
-        roles = [f"sum{k}" for k in range(1, len(metric.sums) + 1)]
-        sums = np.stack([cube.metric_sums(metric, role).sum(axis=1) for role in roles])
-        value = metric.of_means(sums)[0]
-        return np.where((D > 0) & np.isfinite(value), value, np.nan)
-    N = cube.metric_sums(metric, "numerator").sum(axis=1)
-    return np.divide(N, D, out=np.full(len(D), np.nan), where=D > 0)
 
 
 def _grouped(cube: Cube, metric: Quantile, member: Any, t: int) -> tuple[Located, np.ndarray]:

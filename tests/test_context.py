@@ -294,3 +294,35 @@ def test_limits_hold_for_a_stable_process_and_catch_a_shift_of_five_sigma():
         )
     assert beyond / 500 < 0.03
     assert shifted / 500 > 0.8
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [
+        (at.Ratio("correct", "reviewed", volume="handled"), lambda x: x.correct / x.reviewed),
+        ("total(correct)", lambda x: x.correct),
+        (
+            at.Product({"volume": "total(handled)", "reviews": "ratio(reviewed / handled)",
+                        "accuracy": "correct / reviewed"}),
+            lambda x: x.correct,
+        ),
+        (
+            at.FunctionOfSums("2 * a / (2 * a + b + c)", {x: x for x in "abc"}),
+            lambda x: 2 * x.a / (2 * x.a + x.b + x.c),
+        ),
+    ],
+    ids=["volume", "total", "product", "function"],
+)  # fmt: skip
+def test_every_kpi_of_sums_has_a_past(metric, value):
+    rng = np.random.default_rng(2)
+    months = np.repeat([f"2026-{m:02}" for m in range(1, 11)], 2)
+    data = pd.DataFrame({"month": months, "queue": ["A", "B"] * 10})
+    data["handled"] = rng.integers(200, 400, 20)
+    data["reviewed"] = data["handled"] // 2
+    data["correct"] = (data["reviewed"] * rng.uniform(0.7, 0.9, 20)).astype(int)
+    data[list("abc")] = rng.integers(20, 60, (20, 3))
+    cube = at.Cube.from_data(data, metric, "queue", period="month")
+    change = cube.explain(baseline="2026-09", current="2026-10")
+    found = change.context(cube).frame.set_index("period")["value"]
+    sums = data.groupby("month").sum(numeric_only=True)
+    np.testing.assert_allclose(found, value(sums), rtol=1e-12)

@@ -420,7 +420,7 @@ def test_the_past_of_a_quantile() -> None:
 
 
 def test_the_values_of_a_review_are_quantiles_too() -> None:
-    from attribution.quantiles import period_values
+    from attribution.kinds import period_values
 
     data = tickets()
     for metric in (at.Quantile("minutes", 0.5), at.Mean("minutes")):

@@ -16,12 +16,12 @@ from attribution.context import Context
 from attribution.cube import Cube
 from attribution.errors import AttributionError, DataContractError
 from attribution.formatting import Format, significant
+from attribution.kinds import period_values
 from attribution.metrics import Metric
 from attribution.monthly.comparisons import compared, drill_names, drilled, until, up_to
 from attribution.monthly.history import History, Restated
 from attribution.monthly.scans import REPEATED, metric_of
 from attribution.privacy import Privacy, Shown, ShownCauses, protect
-from attribution.quantiles import period_values
 from attribution.reports.labeled import labeled
 from attribution.reports.past import Past
 from attribution.result import Attribution
