@@ -9,6 +9,7 @@ table is printed and written to docs/explanation/growth.inc, the picture to docs
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -59,20 +60,23 @@ def seconds(cube) -> tuple[float, float]:
 
 
 def sweeps() -> dict[str, list[tuple[int, tuple]]]:
-    """What is varied: name -> (size, arguments of `cube_of`)."""
+    """What is varied, all else held: name -> (size, arguments of `cube_of`)."""
 
-    def side(n: int) -> int:
-        return max(3, round(n**0.25 * 1.5))
+    def three(n: int) -> tuple[int, ...]:
+        return (10, *[max(3, math.ceil((n / 2) ** (1 / 3)))] * 3)
+
+    def equal(d: int) -> tuple[int, ...]:
+        return (max(3, math.ceil(5_000 ** (1 / d))),) * d
 
     return {
         "segments": [
-            (n, ((side(n),) * 4, n, 1_000, n)) for n in (100, 1_000, 10_000, 100_000, 1_000_000)
+            (n, (three(n), n, 1_000, n)) for n in (100, 1_000, 10_000, 100_000, 1_000_000)
         ],
         "clusters": [
             (n, ((12, 8, 15, 4), 5_760, n, max(100_000, 2 * n)))
             for n in (100, 1_000, 10_000, 100_000, 1_000_000)
         ],
-        "dimensions": [(d, ((4,) * d, min(4**d, 20_000), 1_000, 100_000)) for d in range(2, 9)],
+        "dimensions": [(d, (equal(d), 5_000, 1_000, 100_000)) for d in range(2, 9)],
         "levels": [(n, ((n, 10), 10 * n, 1_000, 100_000)) for n in (10, 100, 1_000, 10_000)],
     }
 
