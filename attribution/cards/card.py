@@ -12,6 +12,7 @@ import numpy as np
 from attribution.cards.findings import findings
 from attribution.cards.parts import as_periods
 from attribution.cards.scoring import Scores
+from attribution.cards.shown import ShownCard
 from attribution.cards.table import CHANGE_COLUMNS, card_table, change_row
 from attribution.cards.words import display_rows, message, notes, summary, summary_html
 from attribution.cube import Cube
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from attribution.plots.cards import CardPlots
+    from attribution.privacy import Privacy
     from attribution.result import Attribution
 
 __all__ = ["Scorecard"]
@@ -259,35 +261,41 @@ class Scorecard(Filed):
 
     @property
     def message(self) -> str:
-        """The headline: who stands out, or that nobody does."""
-        return message(self)
+        """The headline: who stands out, or that nobody does; people are counted, not named."""
+        return message(ShownCard(self))
 
-    def summary(self, most: int = 20) -> str:
+    def summary(self, most: int = 20, *, privacy: Privacy | None = None) -> str:
         """Return headline, table and findings as text.
 
         Parameters
         ----------
         most : int
             Entities shown, those first who are furthest from their expectation in their noise.
+        privacy : Privacy, optional
+            Who may be seen; entities that are people are counted only by default.
 
         Returns
         -------
         str
         """
-        return summary(self, most)
+        return summary(ShownCard(self, privacy), most)
 
-    def display_rows(self, most: int = 20) -> list[tuple[str, ...]]:
+    def display_rows(
+        self, most: int = 20, *, privacy: Privacy | None = None
+    ) -> list[tuple[str, ...]]:
         """Return the table as it is shown, a header first; what is unknown is "n/a".
 
         Parameters
         ----------
         most : int
+        privacy : Privacy, optional
+            Who may be seen; entities that are people are counted only by default.
 
         Returns
         -------
         list of tuple of str
         """
-        return display_rows(self, most)
+        return display_rows(ShownCard(self, privacy), most)
 
     def notes(self) -> list[str]:
         """Return the small print: what is compared with what, n, noise, period."""
@@ -295,7 +303,10 @@ class Scorecard(Filed):
 
     @property
     def plot(self) -> CardPlots:
-        """The pictures: ``card.plot.funnel()``, ``.caterpillar()``, ``.status()``."""
+        """The pictures: ``card.plot.funnel()``, ``.caterpillar()``, ``.status()``.
+
+        Entities that are people are hidden; ``card.plot(privacy=...)`` says who may be seen.
+        """
         from attribution.plots.cards import CardPlots
 
         return CardPlots(self)
@@ -330,7 +341,7 @@ class Scorecard(Filed):
         return f"<Scorecard {self.message}>"
 
     def _repr_html_(self) -> str:
-        return summary_html(self)
+        return summary_html(ShownCard(self))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Scorecard):

@@ -14,6 +14,7 @@ import numpy as np
 
 from attribution.cards.asking import OVERDISPERSION, card_of, columns_of, scan
 from attribution.cards.card import Scorecard
+from attribution.cards.shown import ShownComposite
 from attribution.cube import several
 from attribution.errors import OptionError, check_level, check_option, listing, nearest
 from attribution.filed import Filed
@@ -24,6 +25,8 @@ from attribution.metrics import Metric
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from attribution.privacy import Privacy
 
 __all__ = ["CompositeScorecard", "composite_scorecard"]
 
@@ -298,8 +301,8 @@ class CompositeScorecard(Filed):
 
     @property
     def message(self) -> str:
-        """The headline: who fails a gate, else how many miss a target."""
-        return self.message_of(self.frame)
+        """The headline: who fails a gate, else how many miss a target; people are not named."""
+        return ShownComposite(self).message
 
     def message_of(self, frame: pd.DataFrame, named: bool = True) -> str:
         """Return the headline about some of its rows.
@@ -367,32 +370,40 @@ class CompositeScorecard(Filed):
             f"{weights}" + ("; no score where a gate is failed or unknown." if self.gates else ".")
         )
 
-    def display_rows(self) -> list[tuple[str, ...]]:
-        """Return the table as it is shown, a header first; failed gates stand first."""
-        frame, kpis, forms = self.by_gate(), self._kpis.set_index(["entity", "kpi"]), self.formats
-        rows: list[tuple[str, ...]] = [("", "gate", "score", "of weight", *self.cards)]
-        for row in frame.to_dict(orient="records"):
-            cells = []
-            for name, form in forms.items():
-                found = kpis.loc[(row["entity"], name)]
-                value = float(found["adjusted"])
-                shown = form.level(value) if value == value else ""
-                cells.append(f"{shown} {found['status']}".strip())
-            score = row["score"]
-            percent = f"{100 * score:.1f} %" if score == score else "no score"
-            weight = f"{100 * row['weight_scored']:.0f} %"
-            rows.append((str(row["entity"]), str(row["gate"]), percent, weight, *cells))
-        return rows
+    def display_rows(self, *, privacy: Privacy | None = None) -> list[tuple[str, ...]]:
+        """Return the table as it is shown, a header first; failed gates stand first.
 
-    def summary(self) -> str:
-        """Return headline, table and what the score is as text."""
-        rows = self.display_rows()
+        Parameters
+        ----------
+        privacy : Privacy, optional
+            Who may be seen; entities that are people are counted only by default.
+
+        Returns
+        -------
+        list of tuple of str
+        """
+        return _display_rows(ShownComposite(self, privacy))
+
+    def summary(self, *, privacy: Privacy | None = None) -> str:
+        """Return headline, table and what the score is as text.
+
+        Parameters
+        ----------
+        privacy : Privacy, optional
+            Who may be seen; entities that are people are counted only by default.
+
+        Returns
+        -------
+        str
+        """
+        shown = ShownComposite(self, privacy)
+        rows = _display_rows(shown)
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         table = [
             "  ".join(f"{x:<{w}}" for x, w in zip(row, widths, strict=True)).rstrip()
             for row in rows
         ]
-        return "\n".join([f"{self.message}.", "", *table, "", self.note])
+        return "\n".join([f"{shown.message}.", "", *table, "", self.note, *shown.said])
 
     def __str__(self) -> str:
         return self.summary()
@@ -401,14 +412,16 @@ class CompositeScorecard(Filed):
         return f"<CompositeScorecard {self.message}>"
 
     def _repr_html_(self) -> str:
-        header, *rows = self.display_rows()
+        shown = ShownComposite(self)
+        header, *rows = _display_rows(shown)
         head = "".join(f"<th>{html.escape(x)}</th>" for x in header)
         body = "".join(
             "<tr>" + "".join(f"<td>{html.escape(x)}</td>" for x in row) + "</tr>" for row in rows
         )
+        small = "".join(f"<p><small>{html.escape(x)}</small></p>" for x in shown.said)
         return (
-            f"<p><b>{html.escape(self.message)}.</b></p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f"<p><b>{html.escape(shown.message)}.</b></p>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{small}"
         )
 
     def __eq__(self, other: object) -> bool:
@@ -419,3 +432,24 @@ class CompositeScorecard(Filed):
 
     def __hash__(self) -> int:
         return hash((self.entity, tuple(self.cards), self.cap))
+
+
+def _display_rows(shown: ShownComposite) -> list[tuple[str, ...]]:
+    card = shown.card
+    if shown.kept.hidden:
+        counted = shown.counted["gate"].str.split(":").str[0].value_counts()
+        return [("gate", plural(card.entity[0])), *((str(x), f"{n:,}") for x, n in counted.items())]
+    kpis, forms = card.kpis.set_index(["entity", "kpi"]), card.formats
+    rows: list[tuple[str, ...]] = [("", "gate", "score", "of weight", *card.cards)]
+    for row in shown.frame.to_dict(orient="records"):
+        cells = []
+        for name, form in forms.items():
+            found = kpis.loc[(row["true"], name)]
+            value = float(found["adjusted"])
+            level = form.level(value) if value == value else ""
+            cells.append(f"{level} {found['status']}".strip())
+        score = row["score"]
+        percent = f"{100 * score:.1f} %" if score == score else "no score"
+        weight = f"{100 * row['weight_scored']:.0f} %"
+        rows.append((str(row["entity"]), str(row["gate"]), percent, weight, *cells))
+    return rows

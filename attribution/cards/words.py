@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from attribution.cards.card import Scorecard
+    from attribution.cards.shown import ShownCard
 
 __all__ = [
     "display_rows",
@@ -26,22 +27,18 @@ __all__ = [
 ]
 
 
-def message(card: Scorecard, frame: pd.DataFrame | None = None, named: bool = True) -> str:
+def message(shown: ShownCard) -> str:
     """The headline: who stands out, or that nobody does.
 
     Parameters
     ----------
-    card : Scorecard
-    frame : DataFrame, optional
-        Those of its rows that may be spoken of; all by default.
-    named : bool
-        Whether the worst is called by name.
+    shown : ShownCard
 
     Returns
     -------
     str
     """
-    frame, form = card.table if frame is None else frame, card.format
+    card, frame, form = shown.card, shown.counted, shown.card.format
     nouns = plural(card.entity[0]) if len(card.entity) == 1 else f"{card.noun} entities"
     judged = int((~frame["signal"].isin(["too few", "n/a"])).sum())
     out = frame[frame["signal"].str.contains("worse|better")]
@@ -53,21 +50,22 @@ def message(card: Scorecard, frame: pd.DataFrame | None = None, named: bool = Tr
     if not len(out):
         return f"{card.metric.label}: none of {judged:,} {nouns} is outside the funnel limits"
     worse = out[out["signal"].str.startswith("worse")]
-    shown = worse if len(worse) else out
+    named = worse if len(worse) else out
     which = "worse" if len(worse) else "better"
-    worst = shown.loc[(shown["adjusted"] - card.overall).abs().idxmax()]
-    text = f"{card.metric.label}: {len(shown):,} of {judged:,} {nouns} {which} than their work "
-    if not named:
+    worst = named.loc[(named["adjusted"] - card.overall).abs().idxmax()]
+    text = f"{card.metric.label}: {len(named):,} of {judged:,} {nouns} {which} than their work "
+    if shown.kept.hidden:
         return f"{text}explains"
     gap = form.change(float(worst["adjusted"]) - card.overall)
     return f"{text}explains, {worst['entity']} by {gap}"
 
 
-def summary(card: Scorecard, most: int) -> str:
+def summary(shown: ShownCard, most: int) -> str:
     """Return headline, table and findings as text.
 
     Parameters
     ----------
+    shown : ShownCard
     most : int
         Entities shown, the least expected first.
 
@@ -75,7 +73,7 @@ def summary(card: Scorecard, most: int) -> str:
     -------
     str
     """
-    rows = display_rows(card, most)
+    rows = display_rows(shown, most)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     table = [
         "  ".join(
@@ -86,27 +84,33 @@ def summary(card: Scorecard, most: int) -> str:
         ).rstrip()
         for row in rows
     ]
-    left = len(card.table) - (len(rows) - 1)
+    left = len(shown.frame) - (len(rows) - 1)
     if left > 0:
         table.append(f"and {left:,} more")
-    found = card.check()
-    worth = found.loc[found["severity"].isin(["warning", "info"]), "message"].tolist()
-    return "\n".join([f"{message(card)}.", "", *table, "", *notes(card), *worth])
+    worth = [x["message"] for x in shown.findings if x["severity"] in ("warning", "info")]
+    more = [*notes(shown.card), *shown.said, *worth]
+    return "\n".join([f"{message(shown)}.", "", *table, "", *more])
 
 
-def display_rows(card: Scorecard, most: int) -> list[tuple[str, ...]]:
+def display_rows(shown: ShownCard, most: int) -> list[tuple[str, ...]]:
     """Return the table as it is shown, a header first; what is unknown is "n/a".
+
+    Where people are not shown, they are counted by signal.
 
     Parameters
     ----------
+    shown : ShownCard
     most : int
 
     Returns
     -------
     list of tuple of str
     """
-    form, frame = card.format, card.table
-    frame = least_expected_first(frame)
+    card, form = shown.card, shown.card.format
+    if shown.kept.hidden:
+        counted = shown.counted["signal"].value_counts()
+        return [("signal", shown.nouns), *((str(x), f"{int(n):,}") for x, n in counted.items())]
+    frame = least_expected_first(shown.frame)
     header: tuple[str, ...] = (
         "",
         "n",
@@ -127,7 +131,7 @@ def display_rows(card: Scorecard, most: int) -> list[tuple[str, ...]]:
         if not card.adjust_for:
             # The KPI as it is; an adjusted rate may lie beyond 100 %.
             interval = inside(card, *interval)
-        shown: tuple[str, ...] = (
+        texts: tuple[str, ...] = (
             str(row["entity"]),
             f"{row['n']:,}",
             _level(form, row["crude"]),
@@ -141,8 +145,8 @@ def display_rows(card: Scorecard, most: int) -> list[tuple[str, ...]]:
         if targeted:
             done = row["completion"]
             percent = "n/a" if done != done else f"{100 * done:.1f} %"
-            shown = (*shown, _level(form, row["target"]), percent, str(row["status"]))
-        rows.append(shown)
+            texts = (*texts, _level(form, row["target"]), percent, str(row["status"]))
+        rows.append(texts)
     return rows
 
 
@@ -180,15 +184,17 @@ def notes(card: Scorecard) -> list[str]:
     ]
 
 
-def summary_html(card: Scorecard) -> str:
-    header, *rows = display_rows(card, 20)
+def summary_html(shown: ShownCard) -> str:
+    """Return headline, table and small print for a notebook; labels are escaped."""
+    header, *rows = display_rows(shown, 20)
     cells = "".join(f"<th>{html.escape(x)}</th>" for x in header)
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(x)}</td>" for x in row) + "</tr>" for row in rows
     )
-    small = "".join(f"<p><small>{html.escape(x)}</small></p>" for x in notes(card))
+    lines = [*notes(shown.card), *shown.said]
+    small = "".join(f"<p><small>{html.escape(x)}</small></p>" for x in lines)
     return (
-        f"<p><b>{html.escape(message(card))}.</b></p><table><thead><tr>{cells}</tr></thead>"
+        f"<p><b>{html.escape(message(shown))}.</b></p><table><thead><tr>{cells}</tr></thead>"
         f"<tbody>{body}</tbody></table>{small}"
     )
 

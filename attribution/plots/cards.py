@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attribution.cards.shown import ShownCard
+from attribution.cards.words import message
 from attribution.errors import OptionError
 from attribution.formatting import Format
 from attribution.plots.caterpillar import Caterpillar, caterpillar
@@ -21,21 +23,48 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from attribution.cards import Scorecard
+    from attribution.privacy import Privacy
 
-__all__ = ["CardPlots", "caterpillar_of", "funnel_of", "subtitle"]
+__all__ = ["SUPPRESSED", "CardPlots", "caterpillar_of", "funnel_of", "subtitle"]
 
+# What stands for a number that is suppressed.
+SUPPRESSED = "×"
 _IMPACT = {"met": 1.0, "missed": -1.0}
 
 
 @dataclass(frozen=True)
 class CardPlots:
-    """The pictures of a scorecard, as ``card.plot``."""
+    """The pictures of a scorecard, as ``card.plot``.
+
+    Entities that are people are not drawn unless ``card.plot(privacy=...)`` says otherwise.
+    """
 
     card: Scorecard
+    privacy: Privacy | None = None
+
+    def __call__(self, *, privacy: Privacy) -> CardPlots:
+        """Return the pictures with another rule for who may be seen.
+
+        ``people.plot(privacy=at.Privacy(people="pseudonyms", key=...)).funnel()``
+        """
+        return replace(self, privacy=privacy)
+
+    @property
+    def _shown(self) -> ShownCard:
+        """What may be drawn.
+
+        Raises
+        ------
+        OptionError
+            Entities are people, and nobody asked for them.
+        """
+        shown = ShownCard(self.card, self.privacy)
+        shown.check_named()
+        return shown
 
     def funnel(self, ax: Axes | None = None, *, theme: Theme | None = None) -> Axes:
         """Draw each entity's adjusted KPI by its size; see `attribution.plots.funnel`."""
-        return funnel(funnel_of(self.card, self.card.table, self.card.message), ax, theme=theme)
+        return funnel(funnel_of(self._shown), ax, theme=theme)
 
     def caterpillar(
         self, ax: Axes | None = None, *, most: int = 40, theme: Theme | None = None
@@ -44,8 +73,7 @@ class CardPlots:
 
         Beyond it those nearest to their expectation are left out, and counted.
         """
-        shown = caterpillar_of(self.card, self.card.table, self.card.message, most)
-        return caterpillar(shown, ax, theme=theme)
+        return caterpillar(caterpillar_of(self._shown, most), ax, theme=theme)
 
     def status(self, ax: Axes | None = None, *, most: int = 30, theme: Theme | None = None) -> Axes:
         """Draw the status of every entity in every period, those that missed most often on top.
@@ -53,8 +81,8 @@ class CardPlots:
         Cells hold the adjusted KPI. Without targets, colors say which funnel limits are crossed.
         """
         theme = theme or Theme.in_use()
-        pen, card = Pen.of(theme), self.card
-        frame, form = card.over_time(), _format(_compared(card.table), card)
+        pen, card, shown = Pen.of(theme), self.card, self._shown
+        frame, form = shown.over_time(), _format(_compared(shown.frame), card)
         targeted = card.goals is not None
         if targeted:
             frame["impact"] = [_IMPACT.get(x, 0.0) for x in frame["status"]]
@@ -65,7 +93,7 @@ class CardPlots:
         at = {(row["entity"], row["period"]): row for row in frame.to_dict(orient="records")}
         cells = [[_cell(at.get((row, column)), form) for column in columns] for row in rows]
         grid = Grid(rows, columns, cells)
-        words = _status_words(card, pen, targeted, len(sums) - len(rows), [*rows, *columns])
+        words = _status_words(shown, pen, targeted, len(sums) - len(rows), [*rows, *columns])
         with theme.context():
             plan = plan_grid(grid, words, pen, None if ax is None else place_size(ax))
             if not plan.fits and ax is not None:
@@ -77,21 +105,18 @@ class CardPlots:
             return draw_grid(grid, plan, ax, pen)
 
 
-def funnel_of(card: Scorecard, frame: pd.DataFrame, title: str) -> Funnel:
-    """Return what a funnel plot of a card's rows draws.
+def funnel_of(shown: ShownCard) -> Funnel:
+    """Return what a funnel plot of a card draws.
 
     Parameters
     ----------
-    card : Scorecard
-    frame : DataFrame
-        Those of its rows that are shown.
-    title : str
+    shown : ShownCard
 
     Returns
     -------
     Funnel
     """
-    frame = _compared(frame)
+    card, frame = shown.card, _compared(shown.frame)
     limits = ("limit_low_95", "limit_high_95", "limit_low_998", "limit_high_998")
     return Funnel(
         labels=tuple(frame["entity"]),
@@ -101,28 +126,25 @@ def funnel_of(card: Scorecard, frame: pd.DataFrame, title: str) -> Funnel:
         center=card.overall,
         impact=np.array([_signal(x) for x in frame["signal"]]),
         format=_format(frame, card),
-        title=title,
+        title=message(shown),
         subtitle=subtitle(card),
-        notes=tuple(card.notes()),
+        notes=(*shown.kept.withheld, *card.notes()),
     )
 
 
-def caterpillar_of(card: Scorecard, frame: pd.DataFrame, title: str, most: int = 40) -> Caterpillar:
-    """Return what a caterpillar plot of a card's rows draws: those furthest from expectation.
+def caterpillar_of(shown: ShownCard, most: int = 40) -> Caterpillar:
+    """Return what a caterpillar plot of a card draws: those furthest from expectation.
 
     Parameters
     ----------
-    card : Scorecard
-    frame : DataFrame
-        Those of its rows that are shown.
-    title : str
+    shown : ShownCard
     most : int
 
     Returns
     -------
     Caterpillar
     """
-    frame = _compared(frame)
+    card, frame = shown.card, _compared(shown.frame)
     frame = frame[frame["signal"] != "too few"]
     kept = frame["z"].abs().sort_values(ascending=False, kind="stable").index[:most]
     left = len(frame) - len(kept)
@@ -144,9 +166,9 @@ def caterpillar_of(card: Scorecard, frame: pd.DataFrame, title: str, most: int =
         center=card.overall,
         impact=sign * ((low > card.overall) * 1.0 - (high < card.overall)),
         format=_format(frame, card),
-        title=title,
+        title=message(shown),
         subtitle=subtitle(card),
-        notes=(*note, *card.notes()),
+        notes=(*note, *shown.kept.withheld, *card.notes()),
     )
 
 
@@ -180,12 +202,17 @@ def _cell(row: dict | None, form: Format) -> Cell | None:
     if row is None:
         return None
     value, impact = float(row["adjusted"]), float(row["impact"])
+    if row["suppressed"]:
+        return Cell(SUPPRESSED, 0.0, pale=True, sure=False)
     text = form.number(value) if value == value else "n/a"
     few = row["status"] in ("too few", "no data", "no reference")
     return Cell(text, impact, pale=few, sure=impact != 0)
 
 
-def _status_words(card: Scorecard, pen: Pen, targeted: bool, left: int, labels: list[str]) -> Words:
+def _status_words(
+    shown: ShownCard, pen: Pen, targeted: bool, left: int, labels: list[str]
+) -> Words:
+    card, headline = shown.card, message(shown)
     theme = pen.theme
     gray = theme.tint(theme.neutral, 0.3)
     if targeted:
@@ -195,17 +222,17 @@ def _status_words(card: Scorecard, pen: Pen, targeted: bool, left: int, labels: 
         keys = [Key("■", theme.good, "better than the limits"), Key("■", theme.bad, "worse")]
         keys.append(Key("■", gray, "as expected, or not judged"))
     notes = [f"{left:,} entities that missed less often are not shown."] if left else []
-    notes += card.notes()
-    if pen.lacks([card.message, *labels]):
+    notes += [*shown.kept.withheld, *card.notes()]
+    if pen.lacks([headline, *labels]):
         notes.append(MISSING_NOTE)
     what = "status" if targeted else "signal"
     line = f"{subtitle(card, period=False)}; {what} of each period by itself"
-    title = _target_message(card) if targeted else card.message
+    title = _target_message(shown) if targeted else headline
     return Words(title, line, tuple(keys), tuple(notes))
 
 
-def _target_message(card: Scorecard) -> str:
-    counted = card.frame["status"].value_counts()
+def _target_message(shown: ShownCard) -> str:
+    card, counted = shown.card, shown.counted["status"].value_counts()
     met, missed = (int(counted.get(x, 0)) for x in ("met", "missed"))
     judged = met + missed + int(counted.get("not distinguishable", 0))
     return (

@@ -10,6 +10,7 @@ Text, pictures and files are made from what `protect` leaves. Two rules:
     suppression  the groups that must go with a small one
     shown        an attribution under the rules: what every text, picture and file quotes
     named        its named causes
+    entities     the entities of scorecards and targets
 """
 
 from attribution.privacy.named import ShownCauses

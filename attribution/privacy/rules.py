@@ -12,7 +12,7 @@ from typing import Any
 from attribution.cube import Cube
 from attribution.errors import ColumnNotFoundError, OptionError, check_option, listing, nearest
 
-__all__ = ["Privacy", "anonymous", "pseudonyms", "without_names"]
+__all__ = ["Privacy", "anonymous", "pseudonyms", "without_names", "without_people"]
 
 PEOPLE = ("hidden", "pseudonyms", "names")
 _LEAST_KEY = 8
@@ -22,6 +22,9 @@ _PERSON = re.compile(
     r"|number|code))?|e_?mail",
     re.IGNORECASE,
 )
+# Texts and numbers of a condition; what stands in backticks is a column.
+_VALUE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|(?<![\w.`])\d[\w.]*(?![\w`])")
+_CONDITION = re.compile(r"\b(where|having|on|when|qualify|filter)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -140,11 +143,53 @@ def anonymous(cube: Cube, privacy: Privacy) -> Cube:
                 names = pseudonyms(d, levels, privacy.key)
                 cube = cube.merge_levels(d, dict(zip(levels, names, strict=True)))
     # What was renamed or merged, and into what, is the very secret.
+    known = without_people(cube.provenance, privacy)
     kept = {d: merged for d, merged in mapping.items() if d not in people}
     named = {d: _nameless(d, x, privacy.key) if d in people else x for d, x in part.items()}
-    provenance = {k: v for k, v in cube.provenance.items() if k not in ("mapping", "part")}
+    provenance = {k: v for k, v in known.items() if k not in ("mapping", "part")}
     provenance |= ({"mapping": kept} if kept else {}) | ({"part": named} if named else {})
     return replace(cube, provenance=provenance)
+
+
+def without_people(provenance: Mapping[str, Any], privacy: Privacy) -> dict[str, Any]:
+    """Return provenance whose condition, and whose SQL, name no people.
+
+    Where a condition speaks of a column of people, all its values are withheld: which of them are
+    names cannot be told from the text.
+
+    Parameters
+    ----------
+    provenance : mapping
+    privacy : Privacy
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> without_people({"where": "moderator_id != 'm17' and reviewed > 0"}, Privacy())
+    {'where': "moderator_id != '…' and reviewed > '…'"}
+    """
+    known = dict(provenance)
+    if privacy.people == "names":
+        return known
+    if isinstance(known.get("where"), str):
+        known["where"] = _without_values(known["where"], privacy)
+    if known.get("source") == "sql" and isinstance(known.get("name"), str):
+        # What is read stands before the first condition.
+        first = _CONDITION.search(known["name"])
+        place = first.start() if first else len(known["name"])
+        known["name"] = known["name"][:place] + _without_values(known["name"][place:], privacy)
+    return known
+
+
+def _without_values(condition: str, privacy: Privacy) -> str:
+    words = re.findall(r"\w+", _VALUE.sub(" ", condition)) + re.findall(
+        r"[`\"](.+?)[`\"]", condition
+    )
+    secret = {*words} & {*(privacy.columns or ())} or any(_PERSON.fullmatch(w) for w in words)
+    return _VALUE.sub("'…'", condition) if secret else condition
 
 
 def _nameless(dimension: str, levels: str | list[str], key: str | None) -> str | list[str]:

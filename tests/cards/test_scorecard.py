@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +19,7 @@ from attribution.errors import (
     IdentificationError,
     OptionError,
 )
+from attribution.reports.sections import sections_of
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 COLUMNS = [
@@ -518,3 +521,57 @@ def test_a_tie_in_the_league_table_that_is_none():
     rate = card.compare("9E", "WN").effects.set_index("effect").loc["rate"]
     assert rate["estimate"] == pytest.approx(-0.037, abs=5e-4)
     assert rate["std_error"] == pytest.approx(0.0053, abs=1e-4)
+
+
+# -- people ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def people():
+    rng, rows = np.random.default_rng(1), []
+    for month in ("2026-08", "2026-09"):
+        for m in range(9):
+            n = 12 if m == 4 else int(rng.integers(60, 300))
+            rows.append((month, f"mod-{m}", "ads", n, rng.binomial(n, 0.7 if m == 2 else 0.93)))
+    data = pd.DataFrame(rows, columns=["month", "moderator_id", "queue", "n", "ok"])
+    return at.scorecard(
+        data, "ok / n", "moderator_id", period="month", where="moderator_id != 'mod-8'"
+    )
+
+
+def test_words_and_display_count_people_and_do_not_name_them(people):
+    said = [people.summary(), str(people), repr(people), people._repr_html_(), people.message]
+    assert not any("mod-" in text for text in said)
+    assert "1 of 7 moderators worse than their work explains" in people.message
+    assert "at.Privacy(people='pseudonyms'" in people.summary()
+    assert ("too few", "1") in people.display_rows()
+
+
+def test_people_are_named_or_renamed_where_they_are_asked_for(people):
+    names = people.summary(privacy=at.Privacy(people="names"))
+    assert all(f"mod-{m}" in names for m in range(8))
+    renamed = people.summary(privacy=at.Privacy(people="pseudonyms", key="a secret key"))
+    assert "mod-" not in renamed
+    assert renamed.count("p-") >= 8
+    assert len(people.display_rows(privacy=at.Privacy(people="names"))) == 9
+
+
+def test_pictures_of_people_are_drawn_where_they_are_asked_for(people):
+    for draw in ("funnel", "caterpillar", "status"):
+        with pytest.raises(OptionError, match="people, who are not shown. Ask for them"):
+            getattr(people.plot, draw)()
+    key = at.Privacy(people="pseudonyms", key="a secret key", min_n=20)
+    for draw in ("funnel", "caterpillar", "status"):
+        axes = getattr(people.plot(privacy=key), draw)()
+        texts = [t.get_text() for t in axes.figure.findobj(mpl.text.Text)]
+        assert not any("mod-" in t for t in texts)
+        assert any("suppressed" in t for t in texts)
+        plt.close(axes.figure)
+
+
+def test_no_file_quotes_a_condition_that_names_people(people):
+    assert people.provenance["where"] == "moderator_id != 'mod-8'"
+    (section,) = sections_of([people])
+    assert section.provenance["where"] == "moderator_id != '…'"
+    (section,) = sections_of([people], at.Privacy(people="names"))
+    assert section.provenance["where"] == "moderator_id != 'mod-8'"

@@ -1,6 +1,5 @@
 """Files about scorecards and targets: what is shown is decided once, three writers write it.
 
-protected   which rows may be shown, under which name
 section     message, pictures, tables, findings of one result
 scorecard, composite, targets   the sections of each kind of result
 page, slides, book   one HTML page, one deck, one workbook of several sections

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from attribution.cards.shown import ShownComposite
 from attribution.labels import plural
 from attribution.privacy.rules import Privacy, without_names
-from attribution.reports.sections.protected import protected
 from attribution.reports.sections.section import Column, Section, Table, Tile
 
 if TYPE_CHECKING:
@@ -34,19 +32,9 @@ def composite_section(card: CompositeScorecard, privacy: Privacy | None) -> Sect
     -------
     Section
     """
-    whole, kpis = card.by_gate(), card.kpis
-    labels = _labels(card)
-    counts = np.stack(
-        [
-            kpis[kpis["kpi"] == name].set_index("entity")["n"].reindex(whole["entity"]).to_numpy()
-            for name in card.cards
-        ]
-    )
-    kept = protected(privacy, card.entity, [labels[x] for x in whole["entity"]], counts)
-    frame = whole.assign(true=whole["entity"], entity=list(kept.names))[~kept.mask]
-    counted = whole if kept.hidden else frame
+    shown = ShownComposite(card, privacy)
+    kept, frame, counted, message = shown.kept, shown.frame, shown.counted, shown.message
     noun = next(iter(card.cards.values())).noun
-    message = card.message_of(counted, named=not kept.hidden)
     gates = counted["gate"].str.split(":").str[0].value_counts()
     tiles = [
         (words, f"{int(gates.get(word, 0)):,}", f"of {len(counted):,} {plural(noun)}")
@@ -77,17 +65,8 @@ def composite_section(card: CompositeScorecard, privacy: Privacy | None) -> Sect
         notes=(card.note,),
         findings=tuple(findings),
         withheld=kept.withheld,
-        provenance={name: one.provenance for name, one in card.cards.items()}
-        if not (kept.hidden or kept.renamed or kept.mask.any())
-        else {"kpis": list(card.cards), "entity": list(card.entity)},
+        provenance=shown.provenance,
     )
-
-
-def _labels(card: CompositeScorecard) -> dict[str, tuple[str, ...]]:
-    """The levels behind each joined name."""
-    every = [x for one in card.cards.values() for x in one.scores.labels]
-    every += [x for one in card.cards.values() if isinstance(one.goals, dict) for x in one.goals]
-    return {" × ".join(x): x for x in every}
 
 
 def _tables(

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attribution.cards.findings import findings
+from attribution.cards.shown import ShownCard
 from attribution.cards.words import inside, least_expected_first, message
 from attribution.errors import DataQualityWarning
 from attribution.formatting import Format
-from attribution.labels import plural
-from attribution.plots.cards import caterpillar_of, funnel_of, subtitle
+from attribution.plots.cards import SUPPRESSED, caterpillar_of, funnel_of, subtitle
 from attribution.plots.caterpillar import caterpillar
 from attribution.plots.funnel import funnel
-from attribution.privacy.rules import Privacy, without_names
-from attribution.reports.sections.protected import Protected, protected
+from attribution.privacy.entities import Protected
+from attribution.privacy.rules import Privacy
 from attribution.reports.sections.section import (
     Column,
     Picture,
@@ -49,7 +48,6 @@ _SIGNALS = (
     "too few",
     "n/a",
 )
-SUPPRESSED = "×"
 
 
 def scorecard_section(card: Scorecard, privacy: Privacy | None) -> Section:
@@ -65,7 +63,7 @@ def scorecard_section(card: Scorecard, privacy: Privacy | None) -> Section:
     -------
     Section
     """
-    shown = _Shown(card, privacy)
+    shown = _Parts(ShownCard(card, privacy))
     tables = [shown.entities(), shown.counts(), shown.changes(), shown.over_time()]
     pictures = [shown.funnel(), shown.caterpillar()]
     return Section(
@@ -76,67 +74,41 @@ def scorecard_section(card: Scorecard, privacy: Privacy | None) -> Section:
         pictures=tuple(x for x in pictures if x is not None),
         tables=tuple(x for x in tables if x is not None),
         notes=tuple(card.notes()),
-        findings=tuple(without_names(findings(card), shown.kept.secret)),
+        findings=tuple(shown.shown.findings),
         withheld=(*shown.kept.withheld, *shown.left_out),
-        provenance=shown.provenance,
+        provenance=shown.shown.provenance,
     )
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """A card and what may be shown of it."""
+class _Parts:
+    """The parts of the section, from what may be shown of a card."""
 
-    card: Scorecard
-    privacy: Privacy | None
-
-    @cached_property
-    def kept(self) -> Protected:
-        """Entities of the period scored, then targets whose entity has no data."""
-        card = self.card
-        labels = [*card.scores.labels, *self._absent]
-        gone = np.zeros(len(self._absent))
-        now = np.concatenate([card.scores.n, gone])
-        counts = [now]
-        if card.baseline:
-            before = self._rows_of(card.baseline)
-            counts.append(np.array([before.get(x, 0.0) for x in labels]))
-        return protected(self.privacy, card.entity, labels, np.stack(counts))
+    shown: ShownCard
 
     @property
-    def _absent(self) -> list[tuple[str, ...]]:
-        goals, there = self.card.goals, set(self.card.scores.labels)
-        return [x for x in goals if x not in there] if isinstance(goals, dict) else []
+    def card(self) -> Scorecard:
+        return self.shown.card
 
-    def _rows_of(self, periods: tuple[str, ...]) -> dict[tuple[str, ...], float]:
-        """Rows of each entity in some periods."""
-        cube, card = self.card.cube, self.card
-        at = [cube.periods.index(p) for p in periods]
-        n = cube.metric_sums(card.metric, "count")[at].sum(axis=0)
-        depth = len(card.entity)
-        codes, which = np.unique(cube.codes[:, :depth], axis=0, return_inverse=True)
-        sums = np.bincount(which.ravel(), n, len(codes))
-        labels = [
-            tuple(levels[c] for levels, c in zip(cube.levels, row, strict=False)) for row in codes
-        ]
-        return dict(zip(labels, sums.tolist(), strict=True))
+    @property
+    def kept(self) -> Protected:
+        return self.shown.kept
 
-    @cached_property
+    @property
     def frame(self) -> pd.DataFrame:
-        """The rows that may be shown, under the names that may be shown."""
-        frame = self.card.table.assign(entity=list(self.kept.names))
-        if len(self.card.entity) > 1:
-            frame = frame.drop(columns=list(self.card.entity))
-        return frame[~self.kept.mask]
+        return self.shown.frame
 
-    @cached_property
+    @property
     def counted(self) -> pd.DataFrame:
-        """The rows that are counted: all where nobody is named, else those that are shown."""
-        return self.card.table if self.kept.hidden else self.frame
+        return self.shown.counted
+
+    @property
+    def nouns(self) -> str:
+        return self.shown.nouns
 
     @property
     def message(self) -> str:
-        """The headline, from rows that may be spoken of."""
-        return message(self.card, self.counted, named=not self.kept.hidden)
+        return message(self.shown)
 
     @property
     def left_out(self) -> list[str]:
@@ -144,26 +116,6 @@ class _Shown:
         K = len(self.frame)
         many = K > _MOST_IN_TIME and self._periods > 1
         return [f"Statuses over time are left out: {K:,} {self.nouns}."] if many else []
-
-    @property
-    def nouns(self) -> str:
-        """What the entities are called together."""
-        return plural(self.card.noun)
-
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """Where the numbers come from, and how they were protected."""
-        known = dict(self.card.provenance)
-        if self.privacy is not None and self.privacy.min_n:
-            known["min_n of privacy"] = self.privacy.min_n
-        if self.kept.hidden:
-            known["not shown"] = list(self.card.entity)
-        if self.kept.hidden or self.kept.renamed or self.kept.mask.any():
-            # What was renamed or merged is the very secret; and by a digest of the sums a few
-            # thousand guesses at two unknown groups of known sum can be told right from wrong.
-            secret = ("mapping", "part", "sha256")
-            known = {k: v for k, v in known.items() if k not in secret}
-        return known
 
     @cached_property
     def form(self) -> Format:
@@ -200,7 +152,7 @@ class _Shown:
         drawn = self.frame[self.frame["adjusted"].notna()]
         if not len(drawn):
             return None
-        made = funnel_of(self.card, drawn, self.message)
+        made = funnel_of(self.shown)
         out = drawn[drawn["signal"].str.contains("worse|better")]
         named = [f"{e}: {s}" for e, s in zip(out["entity"], out["signal"], strict=True)]
         words = "; ".join(named[:20]) or "none is outside the limits"
@@ -218,7 +170,7 @@ class _Shown:
             self.frame[self.frame["adjusted"].notna() & (self.frame["signal"] != "too few")]
         ):
             return None
-        made = caterpillar_of(self.card, self.frame, self.message)
+        made = caterpillar_of(self.shown)
         return Picture(
             self.message,
             f"Intervals of {len(made.labels):,} {self.nouns} from best to worst; the numbers are "
@@ -402,26 +354,16 @@ class _Shown:
         with warnings.catch_warnings():
             # A period that cannot be scored is a column that is not there.
             warnings.simplefilter("ignore", DataQualityWarning)
-            frame = card.over_time()
-        names = dict(zip([*card.scores.labels, *self._absent], self.kept.mask, strict=True))
+            frame = self.shown.over_time()
         tones: dict[str, float] = {}
         cells: dict[tuple[str, str], Tile] = {}
         periods = list(dict.fromkeys(frame["period"]))
-        for period in periods:
-            part = frame[frame["period"] == period]
-            keys = list(card.entity) if len(card.entity) > 1 else ["entity"]
-            labels = [tuple(x) for x in part[keys].to_numpy()]
-            own = protected(self.privacy, card.entity, labels, part["n"].to_numpy(float))
-            for label, name, gone, row in zip(
-                labels, own.names, own.mask, part.to_dict(orient="records"), strict=True
-            ):
-                if names.get(label, False):
-                    continue
-                tile = Tile(SUPPRESSED) if gone else self._tile(row)
-                cells[name, period] = tile
-                tones[name] = tones.get(name, 0.0) + {"worse": -1.0, "better": 1.0}.get(
-                    tile.tone, 0.0
-                )
+        for row in frame.to_dict(orient="records"):
+            tile = Tile(SUPPRESSED) if row["suppressed"] else self._tile(row)
+            name = row["entity"]
+            cells[name, row["period"]] = tile
+            side = {"worse": -1.0, "better": 1.0}.get(tile.tone, 0.0)
+            tones[name] = tones.get(name, 0.0) + side
         order = sorted(tones, key=lambda name: tones[name])[:_MOST_IN_GRID]
         columns = [Column("entity", card.noun, width=2.0)]
         columns += [Column(f"p{i}", period, "tile") for i, period in enumerate(periods)]

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from attribution.formatting import Format, p_text
+from attribution.privacy.entities import Protected, protected
 from attribution.privacy.rules import Privacy, without_names
-from attribution.reports.sections.protected import Protected, protected
 from attribution.reports.sections.section import (
     Check,
     Column,
