@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,7 @@ from attribution.infer import (
 from attribution.joint import Joint
 from attribution.labels import plural
 from attribution.metrics import Metric
-from attribution.plain import SCHEMA, plain, records
+from attribution.privacy import Privacy, Shown, protect, protect_trend
 from attribution.products import Composite
 from attribution.result import Attribution
 from attribution.tables import line_keys
@@ -46,6 +46,7 @@ __all__ = ["Step", "Trend", "segments_of"]
 # The order of bars over time; levels that left and entered come last.
 _EFFECTS = (
     "volume", "mix", "joint", "rate", "interaction", "sampling", "phasing", "gap", "exit", "entry",
+    "turnover",
 )  # fmt: skip
 
 
@@ -230,18 +231,16 @@ class Trend:
             }
         )
 
-    def _weighted_effects(self) -> pd.DataFrame:
+    def _weighted_effects(self, name: Callable[[LineKey], LineKey] | None = None) -> pd.DataFrame:
         """The rows of the year-to-date path, inferred as one view."""
-        found = _Sums(
-            [key for key, *_ in self._contributions],
-            np.array([value for _, value, _, _ in self._contributions]),
-            self._psi(np.eye(len(self._contributions))),
-            Support(*self._support(np.eye(len(self._contributions)))),
-        )
+        name = name or _as_it_is
+        lines = [(k, name(key)) for key, _, _, k in self._contributions]
+        rows = list(dict.fromkeys(lines))
+        found = self._added([key for _, key in rows], [[x == y for y in lines] for x in rows])
         frame = self._inferred(found)
-        of = [self._steps[k] for *_, k in self._contributions]
-        for at, (name, side) in enumerate({"period": 1, "baseline": 0, "current": 1}.items()):
-            frame.insert(at, name, [self._label(step, side) for step in of])
+        of = [self._steps[k] for k, _ in rows]
+        for at, (column, side) in enumerate({"period": 1, "baseline": 0, "current": 1}.items()):
+            frame.insert(at, column, [self._label(step, side) for step in of])
         return frame
 
     @property
@@ -260,19 +259,28 @@ class Trend:
 
     @cached_property
     def _sums(self) -> _Sums:
+        return self._sums_of(_as_it_is)
+
+    def _sums_of(self, name: Callable[[LineKey], LineKey]) -> _Sums:
+        """The sums over all steps of lines that are called the same."""
         if self.total is None:
             raise OptionError(
                 f"path: the changes of {self.path!r} overlap and add up to nothing. Use the path "
                 "'chained', or 'year-to-date' for the year as a whole."
             )
-        keys = [key for key, *_ in self._contributions]
-        values = np.array([value for _, value, _, _ in self._contributions])
+        keys = [name(key) for key, *_ in self._contributions]
         unique = sorted(
             dict.fromkeys(keys), key=lambda key: (_EFFECTS.index(key[0]), keys.index(key))
         )
-        member = np.array([[key == other for other in keys] for key in unique], dtype=float)
-        support = Support(*self._support(member))
-        return _Sums(unique, member @ values, self._psi(member), support)
+        return self._added(unique, [[key == other for other in keys] for key in unique])
+
+    def _added(self, keys: list[LineKey], member: list[list[bool]]) -> _Sums:
+        values, chosen = (
+            np.array([x for _, x, _, _ in self._contributions]),
+            np.array(member, float),
+        )
+        support = Support(*self._support(chosen))
+        return _Sums(keys, chosen @ values, self._psi(chosen), support)
 
     def _inferred(self, sums: _Sums) -> pd.DataFrame:
         import pandas as pd
@@ -457,7 +465,11 @@ class Trend:
         OptionError
             The path adds up to nothing.
         """
-        sums, options = self._sums, self.options
+        bridge = self._bridge_of(self._sums)
+        return bridge if max_bars is None else bridge.condensed(max_bars)
+
+    def _bridge_of(self, sums: _Sums) -> Bridge:
+        options = self.options
         found, p_adjusted = self._inference(sums)
         assert self.total is not None  # or there are no sums
         dust = 1e-12 * max(abs(self.total.baseline), abs(self.total.current))
@@ -477,7 +489,7 @@ class Trend:
             for i in kept
         )
         first, last = self._ends
-        bridge = Bridge(
+        return Bridge(
             metric=self.metric.label,
             unit=self.metric.display_unit,
             better=self.metric.better,
@@ -492,7 +504,6 @@ class Trend:
             covariance=self._joint.covariance([x[:, kept] for x in sums.rows]),
             half_width=float(half_width(self._joint.plain.degrees_of_freedom, options.conf_level)),
         )
-        return bridge if max_bars is None else bridge.condensed(max_bars)
 
     @property
     def _ends(self) -> tuple[str, str]:
@@ -548,28 +559,38 @@ class Trend:
             f"{', '.join(cube.dimensions) or 'none'}; {100 * options.conf_level:g} % intervals.",
         ]
 
-    def summary(self) -> str:
-        """Return headline, the KPI by period, what the path adds up to, and findings, as text."""
-        f = self.format
+    def summary(self, *, privacy: Privacy | None = None) -> str:
+        """Return headline, the KPI by period, what the path adds up to, and findings, as text.
+
+        Parameters
+        ----------
+        privacy : Privacy, optional
+            Who may be seen; levels that are people are hidden by default.
+
+        Returns
+        -------
+        str
+        """
+        f, protected = self.format, protect_trend(self, privacy)
         rows = [("period", "KPI", "change", "interval", "largest part")]
-        ends = {s.pair[1]: s for s in self._steps}
+        ends = {s.pair[1]: (s, x) for s, x in zip(self._steps, protected.steps, strict=True)}
         for t, (label, value) in enumerate(
             zip(self.cube.periods, self._levels.estimate, strict=True)
         ):
             row = (label, f.number(value), "", "", "")
             if t in ends:
-                total = self._step_total(ends[t])
+                total = self._step_total(ends[t][0])
                 interval = f.interval(total.conf_low, total.conf_high)
                 row = (
                     *row[:2],
                     f.number(total.change, signed=True),
                     f"[{interval}]" if interval else "",
-                    _largest(ends[t], f),
+                    _largest(*ends[t], f),
                 )
             rows.append(row)
         lines = [self.headline() + ".", "", *_table(rows)]
         if self.total is not None and len(self._steps) > 1:
-            bridge = self.bridge()
+            bridge = protected.bridge()
             texts = zip(bridge.bars, bridge.texts(), strict=True)
             rows = [(bridge.baseline_label, bridge.format.number(bridge.baseline), "", "")]
             for bar, text in texts:
@@ -579,8 +600,8 @@ class Trend:
             rows.append((bridge.current_label, bridge.format.number(bridge.current), "", ""))
             lines += ["", f"Added up ({self.path}):", *_table(rows)]
         unit = f"(levels in {f.unit}, steps in {f.change_unit})" if f.unit else ""
-        lines += [*([unit] if unit else []), "", *self.notes()]
-        worth = [x for x in self._findings() if x["severity"] == "warning"]
+        lines += [*([unit] if unit else []), "", *self.notes(), *protected.withheld]
+        worth = [x for x in protected.findings if x["severity"] == "warning"]
         if worth:
             lines += ["", "Findings:", *(f"  [{x['severity']}] {x['message']}" for x in worth)]
         return "\n".join(lines)
@@ -602,7 +623,10 @@ class Trend:
 
     @property
     def plot(self) -> TrendPlots:
-        """The pictures: ``trend.plot.bars()``, ``.line()`` and ``.waterfall()``."""
+        """The pictures: ``trend.plot.bars()``, ``.line()`` and ``.waterfall()``.
+
+        Levels that are people are hidden; ``trend.plot(privacy=...)`` says who may be seen.
+        """
         from attribution.plots import TrendPlots
 
         return TrendPlots(self)
@@ -616,7 +640,7 @@ class Trend:
 
         return pd.DataFrame(self._findings(), columns=["code", "severity", "message", "facts"])
 
-    def _findings(self) -> list[dict[str, Any]]:
+    def _findings(self, shown: Sequence[Shown | None] | None = None) -> list[dict[str, Any]]:
         apart = max(
             abs(self._step_total(s).change - float(s.change._parts.estimate.sum()))
             if s.change is not None
@@ -637,8 +661,13 @@ class Trend:
             *(dict(f) for f in self.cube.findings),
         ]
         scanned = {f["code"] for f in self.cube.findings}
-        for label, change in self.steps.items():
-            for row in change.check().to_dict(orient="records"):
+        checked = shown or [
+            None if s.change is None else protect(s.change, Privacy(people="names"))
+            for s in self._steps
+        ]
+        for step, one in zip(self._steps, checked, strict=True):
+            label = self._label(step, 1)
+            for row in one.findings if one is not None else []:
                 if row["severity"] == "warning" and row["code"] not in scanned:
                     facts = {"period": label, **row["facts"]}
                     found.append({**row, "message": f"{label}: {row['message']}", "facts": facts})
@@ -675,38 +704,34 @@ class Trend:
         frame.insert(1, "path", self.path)
         return frame
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values; numbers have 12 significant digits, null for none."""
-        total = self.total
-        return {
-            "schema": SCHEMA,
-            "kind": "trend",
-            "path": self.path,
-            "metric": {
-                "name": self.metric.label,
-                "better": self.metric.better,
-                "unit": self.metric.display_unit,
-            },
-            "periods": records(self.frame),
-            "total": None if total is None else plain(vars(total)),
-            "effects": records(self.effects),
-            "summed": None if total is None else records(self.summed),
-            "findings": records(self.check()),
-            "provenance": plain(self.provenance),
-        }
+    def to_dict(self, *, privacy: Privacy | None = None) -> dict[str, Any]:
+        """Return everything as plain values; numbers have 12 significant digits, null for none.
 
-    def to_json(self, path: str | Path | None = None) -> str:
+        Parameters
+        ----------
+        privacy : Privacy, optional
+            Who may be seen; levels that are people are hidden by default.
+
+        Returns
+        -------
+        dict
+        """
+        return protect_trend(self, privacy).to_dict()
+
+    def to_json(self, path: str | Path | None = None, *, privacy: Privacy | None = None) -> str:
         """Return (and write, if a path is given) `to_dict` as JSON.
 
         Parameters
         ----------
         path : str or Path, optional
+        privacy : Privacy, optional
+            Who may be seen; levels that are people are hidden by default.
 
         Returns
         -------
         str
         """
-        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
+        text = json.dumps(self.to_dict(privacy=privacy), ensure_ascii=False, indent=1)
         if path is not None:
             Path(path).write_text(text + "\n", encoding="utf-8")
         return text
@@ -731,8 +756,14 @@ class _Sums:
     support: Support
 
 
+def _as_it_is(key: LineKey) -> LineKey:
+    return key
+
+
 def bar_label(key: LineKey) -> str:
     """Return the label of a bar over time."""
+    if key.effect == "turnover":
+        return str(key.segment)
     if key.effect == "gap":
         return f"Gap: {key.segment}"
     label = line_label(key.effect, key.dimension, key.segment)
@@ -761,10 +792,10 @@ def segments_of(cube: Cube, metric: Metric, pair: tuple[int, int]) -> np.ndarray
     return found
 
 
-def _largest(step: Step, f: Format) -> str:
-    if step.change is None:
+def _largest(step: Step, shown: Shown | None, f: Format) -> str:
+    if step.change is None or shown is None:
         return f"not divided: {', '.join(step.missing)} missing"
-    bars = step.change.bridge().bars
+    bars = shown.bridge.bars
     if step.change.verdict != "real":
         return "noise" if step.change.verdict == "noise" else "inconclusive"
     most = max(bars, key=lambda bar: abs(bar.value))

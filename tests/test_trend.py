@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -393,3 +396,68 @@ def test_weeks_of_a_date_and_the_path_of_a_mean():
     trend = at.trend(rows, at.Mean("seconds"), by="queue", period="week of at")
     assert trend.cube.periods[0] == "2025-W01"
     assert trend.effects["estimate"].sum() == pytest.approx(trend.total.change)
+
+
+# -- people ---------------------------------------------------------------------------------------
+
+HERE = {
+    "2026-07": ("m-1", "m-2", "m-3"),
+    "2026-08": ("m-1", "m-2"),
+    "2026-09": ("m-1", "m-2", "m-4"),
+}
+
+
+@pytest.fixture(scope="module")
+def by_person():
+    """One moderator leaves, another comes: each is the only one in a step."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (month, person, queue, 60, int(rng.binomial(60, 0.9)))
+        for month, people in HERE.items()
+        for person in people
+        for queue in ("Live", "Video")
+    ]
+    frame = pd.DataFrame(rows, columns=["month", "moderator_id", "queue", "reviewed", "correct"])
+    by = ["queue", "moderator_id"]
+    return at.trend(
+        frame, "correct / reviewed", by=by, period="month", where="moderator_id != 'm-9'"
+    )
+
+
+def every_text(trend, privacy=None):
+    pictures = trend.plot if privacy is None else trend.plot(privacy=privacy)
+    drawn = [pictures.bars(), pictures.line(), pictures.waterfall()]
+    texts = [t.get_text() for ax in drawn for t in ax.figure.findobj(mpl.text.Text)]
+    for ax in drawn:
+        plt.close(ax.figure)
+    return "\n".join([trend.summary(privacy=privacy), trend.to_json(privacy=privacy), *texts])
+
+
+def test_people_are_in_no_text_of_a_trend_unless_asked_for(by_person):
+    text = f"{every_text(by_person)}\n{by_person}\n{by_person._repr_html_()}"
+    assert not re.findall(r"m-\d", text)
+    assert "New and gone: people" in text
+    assert "moderator_id != '…'" in text
+    named = every_text(by_person, at.Privacy(people="names"))
+    assert all(x in named for x in ("m-3", "m-4", "m-9"))
+    renamed = every_text(by_person, at.Privacy(people="pseudonyms", key="correct horse"))
+    assert not re.findall(r"m-\d", renamed)
+    assert len(set(re.findall(r"p-[0-9a-f]{10}", renamed))) == 2
+
+
+def test_protected_rows_of_a_trend_add_up(by_person):
+    told = by_person.to_dict()
+    total = told["total"]["change"]
+    assert sum(x["estimate"] for x in told["summed"]) == pytest.approx(total, abs=1e-11)
+    assert sum(x["estimate"] for x in told["effects"]) == pytest.approx(total, abs=1e-11)
+    alone = by_person.summed
+    turnover = alone.loc[alone["effect"].isin(["entry", "exit"]), "estimate"].sum()
+    (row,) = [x for x in told["summed"] if x["effect"] == "turnover"]
+    assert row["estimate"] == pytest.approx(turnover, abs=1e-11)
+    assert row["std_error"] > 0
+
+
+def test_a_small_level_of_a_trend_is_not_alone_in_its_row(by_person):
+    rows = by_person.to_dict(privacy=at.Privacy(people="names", min_n=200))
+    assert not re.findall(r"m-[34]", json.dumps(rows["summed"]) + json.dumps(rows["effects"]))
+    assert rows["provenance"]["sha256"].startswith("withheld")

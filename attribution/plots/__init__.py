@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 from attribution.plots.page import save
 from attribution.plots.theme import Theme
-from attribution.privacy import protect
+from attribution.privacy import protect, protect_trend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -170,18 +170,32 @@ class Plots:
 
 @dataclass(frozen=True)
 class TrendPlots:
-    """The pictures of a trend, as ``trend.plot``."""
+    """The pictures of a trend, as ``trend.plot``.
+
+    Levels that are people are hidden unless ``trend.plot(privacy=...)`` says otherwise.
+    """
 
     trend: Trend
+    privacy: Privacy | None = None
+
+    def __call__(self, *, privacy: Privacy) -> TrendPlots:
+        """Return the pictures with another rule for who may be seen."""
+        return replace(self, privacy=privacy)
 
     def bars(self, ax: Axes | None = None, *, theme: Theme | None = None) -> Axes:
-        """Draw the stacked contributions over time; see `attribution.plots.trend_bars`."""
+        """Draw the stacked contributions over time; see `attribution.plots.trend_bars`.
+
+        No level is named in it.
+        """
         from attribution.plots.trend_bars import trend_bars
 
         return trend_bars(self.trend, ax, theme=theme)
 
     def line(self, ax: Axes | None = None, *, theme: Theme | None = None) -> Axes:
-        """Draw the KPI over time with its intervals; see `attribution.plots.trend_line`."""
+        """Draw the KPI over time with its intervals; see `attribution.plots.trend_line`.
+
+        No level is named in it.
+        """
         from attribution.plots.trend_line import trend_line
 
         return trend_line(self.trend, ax, theme=theme)
@@ -190,7 +204,7 @@ class TrendPlots:
         """Draw what the path adds up to as a bridge; see `attribution.plots.waterfall`."""
         from attribution.plots.waterfall import waterfall
 
-        return waterfall(self.trend.bridge(), ax, **options)
+        return waterfall(protect_trend(self.trend, self.privacy).bridge(), ax, **options)
 
 
 @dataclass(frozen=True)

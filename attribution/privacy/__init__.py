@@ -11,10 +11,21 @@ Text, pictures and files are made from what `protect` leaves. Two rules:
     shown        an attribution under the rules: what every text, picture and file quotes
     named        its named causes
     entities     the entities of scorecards and targets
+    over_time    a trend under the rules
 """
 
 from attribution.privacy.named import ShownCauses
+from attribution.privacy.over_time import ShownTrend, protect_trend
 from attribution.privacy.rules import Privacy
 from attribution.privacy.shown import HIDDEN, OTHER, Shown, protect
 
-__all__ = ["HIDDEN", "OTHER", "Privacy", "Shown", "ShownCauses", "protect"]
+__all__ = [
+    "HIDDEN",
+    "OTHER",
+    "Privacy",
+    "Shown",
+    "ShownCauses",
+    "ShownTrend",
+    "protect",
+    "protect_trend",
+]

@@ -16,7 +16,7 @@ import numpy as np
 
 from attribution.analysis import explain_pair
 from attribution.breakdown import Breakdown, breakdown
-from attribution.bridge import Bridge
+from attribution.bridge import Bar, Bridge
 from attribution.crossing import Crossing
 from attribution.decompose import Decomposition
 from attribution.drawn import crossing_estimates
@@ -88,13 +88,19 @@ class Shown:
         """The bridge, with entries and exits of people and of small groups in one bar."""
         return self._protected(self.change.bridge(), self.change)
 
+    @property
+    def merged_bars(self) -> list[Bar]:
+        """The bars that stand for lines which are not shown by themselves."""
+        own = {(bar.label, bar.rows) for bar in self.change.bridge().bars}
+        return [bar for bar in self.bridge.bars if (bar.label, bar.rows) not in own]
+
     @cached_property
     def effects(self) -> pd.DataFrame:
         """The rows of `Attribution.effects`, those of one bar in one row."""
         import pandas as pd
 
         rows = self.change.effects
-        merged = [bar for bar in self.bridge.bars if len(bar.rows) > 1]
+        merged = self.merged_bars
         gone = [r for bar in merged for r in bar.rows]
         rows = rows.drop(index=gone)
         for bar in merged:
@@ -256,7 +262,7 @@ class Shown:
     @cached_property
     def findings(self) -> list[dict[str, Any]]:
         """The findings; those that name what is not shown say so instead."""
-        return without_names(findings(self.change), set(self._secret()))
+        return without_names(findings(self.change), set(self.secret()))
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
@@ -396,7 +402,7 @@ class Shown:
     def _ordered(self, *labels: tuple[str, str]) -> list[tuple[str, str]]:
         return sorted(labels, key=lambda label: self.change.cube.dimensions.index(label[0]))
 
-    def _secret(self) -> Iterator[str]:
+    def secret(self) -> Iterator[str]:
         """How findings write the names of what is not shown."""
         cube = self.change.cube
         for d, levels in zip(cube.dimensions, cube.levels, strict=True):

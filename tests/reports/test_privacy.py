@@ -358,3 +358,16 @@ def test_the_digest_of_suppressed_sums_is_withheld(small):
     told = small.to_dict(privacy=at.Privacy(min_n=30))["provenance"]["sha256"]
     assert told == "withheld: groups are suppressed"
     assert small.to_dict()["provenance"]["sha256"] == small.cube.digest()
+
+
+def test_one_person_who_is_new_is_not_named_in_the_rows():
+    rows = [
+        (month, person, 60, 55)
+        for month, people in (("2026-08", "ab"), ("2026-09", "abc"))
+        for person in people
+    ]
+    frame = pd.DataFrame(rows, columns=["month", "moderator_id", "reviewed", "correct"])
+    change = at.explain(frame, "correct / reviewed", by="moderator_id", **ASK)
+    told = change.to_dict()
+    assert [x["segment"] for x in told["effects"]] == [None, None, "New and gone: people"]
+    assert sum(x["estimate"] for x in told["effects"]) == pytest.approx(change.total.change)
