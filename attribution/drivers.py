@@ -7,6 +7,7 @@ turn into the module.
 from __future__ import annotations
 
 import html
+import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attribution.bridge import Bar, Bridge
-from attribution.decompose.factors import MOST_PLAYERS, Inputs, factor_effects
+from attribution.decompose.factors import MOST_PLAYERS, FactorEffects, Inputs, factor_effects
 from attribution.errors import DataQualityWarning, OptionError, check_option
-from attribution.formulas import as_function, read_factors
+from attribution.formulas import as_function, read_factors, used_of_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +33,8 @@ _OF_MOVEMENT, _OF_LEVELS = 1e-6, 1e-12
 
 def factors(
     function: Callable[..., Any] | str,
-    baseline: Mapping[str, Any],
-    current: Mapping[str, Any],
+    baseline: Any,
+    current: Any,
     *,
     method: str = "auto",
     elements: bool = False,
@@ -53,13 +54,16 @@ def factors(
     Parameters
     ----------
     function : callable or str
-        A callable that takes the factors by keyword and returns one number; a formula of names,
-        numbers, ``+ - * /``, parentheses and ``sum(...)`` over the elements of arrays; or
-        "product": the product of all factors, summed over the elements of arrays.
-    baseline, current : mapping of str to number or array
+        A callable that takes the factors by keyword (or in their order, if it calls all of them
+        otherwise) and returns one number, found in any way, as the root of an equation is; a
+        formula of names, numbers, ``+ - * /``, parentheses and ``sum(...)`` over the elements of
+        arrays; or "product": the product of all factors, summed over the elements of arrays.
+    baseline, current : mapping of str to number or array, table, or array
         The factors in the two periods: the same names, and the same shape in both. A Series is an
         array whose index names the elements. Two rows of a table (``table.loc["2026-09"]``), or two
-        tables whose columns are the factors, will do.
+        tables whose columns are the factors, will do; of a table only those that a formula or the
+        callable names are used. One array, list or Series of numbered elements in place of names:
+        the callable takes it whole, and each element has an effect.
     method : {"auto", "shapley", "integral"}
         "auto": Shapley up to 10 factors, the line integral beyond and for elements.
     elements : bool
@@ -115,6 +119,10 @@ def factors(
     """
     check_option("method", method, ["auto", "shapley", "integral"])
     check_option("better", better, ["higher", "lower"])
+    if _is_vector(baseline) and _is_vector(current):
+        called, elements = _parameter_of(function), True
+        baseline, current = {called: baseline}, {called: current}
+    baseline, current = used_of_tables(function, baseline, current)
     inputs, element_names = read_factors(baseline, current)
     value, shown = as_function(function, inputs.names)
     if method == "auto":
@@ -128,7 +136,7 @@ def factors(
         labels=check_labels(labels),
         method=method,
         total=FactorTotal(found.baseline, found.current),
-        rows=tuple(_rows(inputs, element_names, found.effects, elements)),
+        rows=tuple(_rows(inputs, element_names, found, elements)),
         residual=found.residual,
     )
     if change.residual_shows:
@@ -173,6 +181,9 @@ class FactorEffect:
         Its values; None for a whole array.
     estimate : float
         In units of the function.
+    standardized : (float, float) or None
+        The function in both periods with all other factors averaged over both; see
+        `Factors.standardized`.
     """
 
     factor: str
@@ -180,6 +191,7 @@ class FactorEffect:
     baseline: float | None
     current: float | None
     estimate: float
+    standardized: tuple[float, float] | None = None
 
     @property
     def label(self) -> str:
@@ -243,6 +255,34 @@ class Factors:
                 **dict.fromkeys(("std_error", "conf_low", "conf_high"), np.nan),
                 **dict.fromkeys(("p_value", "p_adjusted"), np.nan),
                 "share_of_change": shares_of_change(estimate, self.total.change, estimate),
+            }
+        )
+
+    @property
+    def standardized(self) -> pd.DataFrame:
+        """The function standardized for all factors but one, a row for each: Das Gupta's rates.
+
+        ``S_i(x) = sum over A without i of |A|! (P - 1 - |A|)! / P! f(A current, i at x)``, f where
+        only factor i has its value of the period and the others are averaged over both.
+
+        Columns: dimension (the factor), segment, baseline, current, estimate; `estimate` is
+        current - baseline, the effect. The line integral has none and raises `OptionError`.
+        """
+        import pandas as pd
+
+        found = [row.standardized for row in self.rows]
+        if any(ends is None for ends in found):
+            raise OptionError(
+                f"standardized: the line integral has effects only; method='shapley', of at most "
+                f"{MOST_PLAYERS} factors, has standardized values too."
+            )
+        return pd.DataFrame(
+            {
+                "dimension": pd.Series([row.factor for row in self.rows], dtype=object),
+                "segment": pd.Series([row.element for row in self.rows], dtype=object),
+                "baseline": [ends[0] for ends in found if ends],
+                "current": [ends[1] for ends in found if ends],
+                "estimate": [row.estimate for row in self.rows],
             }
         )
 
@@ -390,14 +430,35 @@ def in_short(bridge: Bridge) -> str:
     )
 
 
+def _is_vector(side: object) -> bool:
+    """Whether factors are given as one array: nothing names its elements in words."""
+    if isinstance(side, list | tuple | np.ndarray):
+        return True
+    if isinstance(side, Mapping) or getattr(side, "ndim", 0) != 1:
+        return False
+    index: Any = getattr(side, "index", None)
+    return index is not None and not any(isinstance(label, str) for label in index)
+
+
+def _parameter_of(function: object) -> str:
+    """What a callable calls its first argument."""
+    try:
+        return next(iter(inspect.signature(function).parameters))  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError, StopIteration):
+        return "x"
+
+
 def _rows(
-    inputs: Inputs, element_names: Mapping[str, list[str]], effects: np.ndarray, elements: bool
+    inputs: Inputs, element_names: Mapping[str, list[str]], found: FactorEffects, elements: bool
 ) -> Iterator[FactorEffect]:
-    estimates = iter(effects.tolist())
+    estimates = iter(found.effects.tolist())
+    alone = iter([None] * len(found.effects))
+    if found.standardized is not None:
+        alone = iter([(float(a), float(b)) for a, b in found.standardized])
     for name, before, after in zip(inputs.names, inputs.baseline, inputs.current, strict=True):
         if elements and before.ndim:
             for element, a, b in zip(element_names[name], before.flat, after.flat, strict=True):
-                yield FactorEffect(name, element, float(a), float(b), next(estimates))
+                yield FactorEffect(name, element, float(a), float(b), next(estimates), next(alone))
         else:
             ends = (None, None) if before.ndim else (float(before), float(after))
-            yield FactorEffect(name, None, *ends, next(estimates))
+            yield FactorEffect(name, None, *ends, next(estimates), next(alone))

@@ -26,6 +26,7 @@ __all__ = [
     "named_values",
     "read_factors",
     "read_formulas",
+    "used_of_tables",
 ]
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -357,7 +358,8 @@ def as_function(
     Parameters
     ----------
     function : callable or str
-        A callable that takes the factors by keyword, a formula, or "product".
+        A callable that takes the factors by keyword, or, where none of its arguments has the name
+        of a factor, in their order; a formula, or "product".
     names : sequence of str
         The factors.
 
@@ -389,17 +391,77 @@ def as_function(
             "nor 'product'."
         )
     called = getattr(function, "__name__", "result")
+    shown = "result" if called == "<lambda>" else called
+    by_keyword = partial(_by_keyword, function, names)
     try:
-        inspect.signature(function).bind(**dict.fromkeys(names))
+        signature = inspect.signature(function)
+    except ValueError:
+        return by_keyword, shown  # a compiled function need not tell its signature
+    try:
+        signature.bind(**dict.fromkeys(names))
     except TypeError as error:
+        if _takes_in_order(signature, names):
+            return lambda point: function(*point), shown
+        one = len(names) > 1 and _takes_in_order(signature, names[:1])
+        hint = f" As one argument: lambda **factors: {called}(factors)." if one else ""
         raise OptionError(
             f"function: {called} cannot be called with the factors by keyword "
-            f"({', '.join(f'{name}=...' for name in names)}): {error}."
+            f"({', '.join(f'{name}=...' for name in names)}): {error}.{hint}"
         ) from error
-    except ValueError:
-        pass  # a compiled function need not tell its signature
-    shown = "result" if called == "<lambda>" else called
-    return lambda point: function(**dict(zip(names, point, strict=True))), shown
+    return by_keyword, shown
+
+
+def _by_keyword(function: Callable[..., Any], names: Sequence[str], point: Sequence[Any]) -> Any:
+    return function(**dict(zip(names, point, strict=True)))
+
+
+def _takes_in_order(signature: inspect.Signature, names: Sequence[str]) -> bool:
+    """Whether a callable takes as many arguments, under names of its own."""
+    if set(signature.parameters) & set(names):
+        return False  # some are meant by name, and one is misspelled
+    try:
+        signature.bind(*names)
+    except TypeError:
+        return False
+    return True
+
+
+def used_of_tables(function: Callable[..., Any] | str, *sides: object) -> tuple[Any, ...]:
+    """Return the factors of tables that a function uses: not the columns that name its rows.
+
+    Mappings are taken as they are. A table of one row is that row.
+
+    Parameters
+    ----------
+    function : callable or str
+    *sides : mapping or table
+
+    Returns
+    -------
+    tuple
+    """
+    names = None
+    if isinstance(function, str):
+        names = None if function == "product" else mentioned(function)
+    elif callable(function):
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except ValueError:
+            parameters = ()
+        if not any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters):
+            names = [p.name for p in parameters]
+    found = []
+    for side in sides:
+        given: Any = side
+        if isinstance(side, Mapping) or not callable(getattr(side, "items", None)):
+            found.append(side)
+            continue
+        if getattr(given, "ndim", 1) == 2 and len(given) == 1:
+            given = given.iloc[0]
+        values = dict(given.items())
+        used = names is not None and set(names) <= set(values)
+        found.append({name: values[name] for name in names} if used and names else values)
+    return tuple(found)
 
 
 def _product(names: Sequence[str], point: Sequence[Any]) -> Any:

@@ -456,7 +456,7 @@ def test_options_are_checked(options, message):
         factors("a", {"a": 1}, {"a": 2}, **options)
 
 
-@pytest.mark.parametrize("function", [lambda a: a, lambda sides: 1, np.add])
+@pytest.mark.parametrize("function", [lambda a: a, lambda sides: 1, lambda a, c: 1])
 def test_a_callable_must_take_the_factors_by_name(function):
     with pytest.raises((OptionError, TypeError), match="by keyword|argument"):
         factors(function, {"a": 1, "b": 2}, {"a": 2, "b": 3})
@@ -554,3 +554,79 @@ def test_results_can_be_pickled_copied_and_compared(cost):
     assert again != factors("a", {"a": 1}, {"a": 2})
     with pytest.raises(AttributeError):
         cost.name = "other"
+
+
+@pytest.mark.parametrize("function", [np.multiply, lambda x, y: x * y])
+def test_a_callable_with_names_of_its_own_takes_the_factors_in_their_order(function):
+    change = factors(function, {"aht": 2.0, "wage": 5.0}, {"aht": 3.0, "wage": 7.0})
+    assert change.effects["estimate"].tolist() == [6.0, 5.0]
+
+
+def test_a_callable_of_one_argument_is_told_how_to_take_all():
+    with pytest.raises(OptionError, match=r"As one argument: lambda \*\*factors"):
+        factors(lambda pars: pars["a"], {"a": 1, "b": 2}, {"a": 2, "b": 2})
+
+
+@pytest.mark.parametrize("form", [np.array, list, tuple, pd.Series])
+def test_one_array_is_taken_whole_and_each_element_has_its_effect(form):
+    def survival(pars):
+        return float(np.prod(np.asarray(pars)[:2]) + np.asarray(pars)[2])
+
+    change = factors(survival, form([2.0, 5.0, 1.0]), form([3.0, 7.0, 1.5]))
+    assert change.effects["segment"].tolist() == ["0", "1", "2"]
+    assert set(change.effects["dimension"]) == {"pars"}
+    np.testing.assert_allclose(change.effects["estimate"], [6.0, 5.0, 0.5], rtol=1e-12)
+
+
+def test_of_a_table_only_what_the_function_names_is_a_factor():
+    table = pd.DataFrame({"pop": ["A", "B"], "year": [1960, 1970], "aht": [2.0, 3.0],
+                          "wage": [5.0, 7.0]})  # fmt: skip
+    for asked in ("aht * wage", lambda aht, wage: aht * wage):
+        rows = factors(asked, table.iloc[0], table.iloc[1])
+        frames = factors(asked, table[table["pop"] == "A"], table[table["pop"] == "B"])
+        for change in (rows, frames):
+            assert change.effects["dimension"].tolist() == ["aht", "wage"]
+            assert change.effects["estimate"].tolist() == [6.0, 5.0]
+    with pytest.raises(ColumnTypeError, match="'pop' is 'A'"):
+        factors("product", table.iloc[0], table.iloc[1])
+
+
+def test_a_function_that_solves_for_a_root_is_divided_exactly():
+    """The growth rate r of sum(exp(-r x) L F) = 1, against the mean over all orders."""
+    from itertools import permutations
+
+    from scipy.optimize import brentq
+
+    age = np.arange(15, 50, 5) + 2.5
+
+    def growth(L, F, births):
+        return brentq(lambda r: births * np.sum(np.exp(-r * age) * L * F) - 1, -1, 1, xtol=1e-15)
+
+    sides = [
+        {"L": np.linspace(4.8, 4.5, 7), "F": np.array([1, 3, 4, 3, 2, 1, 0.2]) / 10,
+         "births": 0.4886},
+        {"L": np.linspace(4.9, 4.7, 7), "F": np.array([0.5, 2, 4, 3, 1, 0.5, 0.1]) / 10,
+         "births": 0.4878},
+    ]  # fmt: skip
+    change = factors(growth, *sides)
+    wanted = dict.fromkeys(sides[0], 0.0)
+    for order in permutations(wanted):
+        now = dict(sides[0])
+        for name in order:
+            before = growth(**now)
+            now[name] = sides[1][name]
+            wanted[name] += (growth(**now) - before) / 6
+    assert dict(
+        zip(change.effects["dimension"], change.effects["estimate"], strict=True)
+    ) == pytest.approx(wanted, rel=1e-9)
+    each = factors(growth, *sides, elements=True).effects
+    assert each["estimate"].sum() == pytest.approx(change.total.change, rel=1e-8)
+
+
+def test_standardized_values_differ_by_the_effects_and_the_integral_has_none():
+    change = factors(lambda a, b: np.exp(a) / b, {"a": 1.0, "b": 2.0}, {"a": 1.5, "b": 3.0})
+    found = change.standardized.set_index("dimension")
+    assert found.loc["a", "baseline"] == pytest.approx((np.e / 2 + np.e / 3) / 2)
+    np.testing.assert_allclose(found["current"] - found["baseline"], found["estimate"], rtol=1e-12)
+    with pytest.raises(OptionError, match="the line integral has effects only"):
+        _ = factors("a * b", {"a": 1, "b": 2}, {"a": 2, "b": 3}, method="integral").standardized

@@ -408,7 +408,7 @@ def test_a_segment_may_have_volume_and_no_denominator():
             "not smooth",
         ),
         (
-            lambda: at.explain(reviewed(), KPIS["total"], **ASKED).permutation_test(),
+            lambda: at.explain(reviewed(), KPIS["total"], **ASKED).causes(),
             errors.OptionError,
             "one ratio of sums",
         ),

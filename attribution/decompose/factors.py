@@ -28,6 +28,7 @@ __all__ = [
     "line_integral",
     "shapley",
     "shapley_value",
+    "standardized_values",
 ]
 
 MOST_PLAYERS = 10  # 1,024 values of the function
@@ -53,11 +54,15 @@ class FactorEffects:
         The function in the two periods.
     effects : ndarray, shape (players,)
         In units of the function.
+    standardized : ndarray, shape (players, 2), or None
+        The function with only that player at its baseline and its current value, the others
+        averaged over both; None for the line integral.
     """
 
     baseline: float
     current: float
     effects: np.ndarray
+    standardized: np.ndarray | None = None
 
     @property
     def residual(self) -> float:
@@ -273,10 +278,34 @@ def shapley_value(values: np.ndarray) -> np.ndarray:
     >>> shapley_value(pairs).round(4)
     array([0.1667, 0.1667, 0.6667])
     """
+    return np.diff(standardized_values(values), axis=1)[:, 0]
+
+
+def standardized_values(values: np.ndarray) -> np.ndarray:
+    """Return a game with one player out and in, the others averaged over all coalitions.
+
+    ``S_i(x) = sum over A without i of |A|! (P - 1 - |A|)! / P! v(A, i is x)``: for a product of
+    factors Das Gupta's rate standardized to all factors but i. The Shapley value is
+    ``S_i(1) - S_i(0)``.
+
+    Parameters
+    ----------
+    values : ndarray, shape (2, ..., 2)
+
+    Returns
+    -------
+    ndarray, shape (P, 2)
+
+    Examples
+    --------
+    >>> standardized_values(np.array([[10.0, 14], [15, 21]]))
+    array([[12. , 18. ],
+           [12.5, 17.5]])
+    """
     P = values.ndim
     size = np.indices((2,) * (P - 1)).sum(axis=0) if P > 1 else np.zeros((), dtype=int)
-    weight = shapley_weights(P)[size]
-    return np.array([(weight * np.diff(values, axis=i).squeeze(i)).sum() for i in range(P)])
+    weight = shapley_weights(P)[size].ravel()
+    return np.array([np.moveaxis(values, i, 0).reshape(2, -1) @ weight for i in range(P)])
 
 
 def shapley(
@@ -326,7 +355,8 @@ def shapley(
         joined = np.array(coalition, dtype=bool)[player]
         values[coalition] = function(np.where(joined, current, baseline))
     ends = float(values.flat[0]), float(values.flat[-1])
-    return FactorEffects(*ends, shapley_value(values))
+    alone = standardized_values(values)
+    return FactorEffects(*ends, np.diff(alone, axis=1)[:, 0], alone)
 
 
 def line_integral(

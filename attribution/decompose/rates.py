@@ -219,7 +219,9 @@ def choose(volume: np.ndarray, D: np.ndarray, n: np.ndarray, dimensions: int) ->
     """Apply the `auto` rule: which form, and why.
 
     Saturated if the cells with rows in both periods hold at least 98 % of the volume in each
-    period and have a median of at least 10 rows in each period; else additive.
+    period and have a median of at least 10 rows in each period; else additive. A table that holds
+    every such cell as one row in each period is one of aggregates: how many rows its cells are
+    says nothing of their noise, and they are taken as they are.
 
     Parameters
     ----------
@@ -238,6 +240,8 @@ def choose(volume: np.ndarray, D: np.ndarray, n: np.ndarray, dimensions: int) ->
     both = (D > 0).all(axis=0)
     held = float(min(volume[t][both].sum() / volume[t].sum() for t in (0, 1)))
     rows = float(min(np.median(n[t][both]) for t in (0, 1))) if both.any() else 0.0
+    if held >= _BOTH_PERIODS and (n[:, both] == 1).all():
+        return "saturated", "the table is one of aggregates, one row for each segment and period"
     facts = (
         f"cells seen in both periods hold {100 * held:.1f} % of the volume with a median of "
         f"{rows:.0f} rows"

@@ -200,3 +200,44 @@ def test_the_glove_game_has_its_textbook_value():
     pairs = np.zeros((2, 2, 2))
     pairs[1, :, 1] = pairs[:, 1, 1] = 1
     np.testing.assert_allclose(shapley_value(pairs), [1 / 6, 1 / 6, 2 / 3], rtol=1e-12)
+
+
+# Tables 2.1, 2.4, 3.1 and 4.3: the rates of both populations standardized to all factors but one.
+STANDARDIZED = [
+    (
+        *SCALARS[0].values[:3],
+        {"avg_earnings": (8437.22769, 12807.140403), "earner_prop": (9878.552866, 11365.815227)},
+    ),
+    (
+        *SCALARS[2].values[:3],
+        {
+            "prop_m": (4.519767864507, 5.61074631456),
+            "noncontr": (4.450863376547, 5.680707204277),
+            "abort": (4.70296581524, 5.430805762837),
+            "lact": (5.54314645984, 4.703275784107),
+            "fecund": (5.152352237847, 5.02333358228),
+        },
+    ),
+    (
+        *SCALARS[3].values[:3],
+        {"crude_birth": (9.25, 13.55), "crude_death": (10.75, 12.05)},
+    ),
+    (
+        "sum(bm * mw * wp)",
+        TAIWAN_1960,
+        TAIWAN_1970,
+        {
+            "bm": (36.7286715, 29.443039666667),
+            "mw": (34.470284333333, 31.749651),
+            "wp": (33.8309465, 32.265765666667),
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("formula", "first", "second", "published"), STANDARDIZED)
+def test_das_gupta_tables_of_standardized_rates(formula, first, second, published):
+    found = factors(formula, first, second).standardized.set_index("dimension")
+    for factor, (before, after) in published.items():
+        assert found.loc[factor, "baseline"] == pytest.approx(before, rel=TOLERANCE)
+        assert found.loc[factor, "current"] == pytest.approx(after, rel=TOLERANCE)
