@@ -176,9 +176,15 @@ class Attribution:
 
         Notes
         -----
-        Effects are corrected for having been chosen: given that z = effect / standard error is
-        beyond the cutoff c it was named for, it is a truncated normal, and estimate and interval
-        are those of that law (Zhong and Prentice 2008). Far beyond the cutoff nothing changes.
+        Effects are corrected for having been chosen. The estimate is the posterior mean under a
+        normal prior of standard deviation 1 on the log odds, which the choice does not move. The
+        interval makes no such assumption: given that z = effect / standard error is beyond the
+        cutoff c it was named for, it is a truncated normal, and the limits are those of that law.
+        Far beyond the cutoff nothing changes.
+
+        Of several cluster columns the first is the unit whose drift counts as noise; a note of
+        the answer says so. Name the one first within which decisions are most alike.
+
         A contribution is the difference of two rates that are the effect apart on the log odds and
         have the cell's mean rate, weighted by the cell's share. Against plan the targets are taken
         as known, and how far clusters are from them by nature is the noise.
@@ -203,7 +209,7 @@ class Attribution:
         ...                     by=["queue", "policy"], period="month", baseline=1, current=2,
         ...                     cluster="moderator")
         >>> change.causes()
-        <Causes of correct / reviewed: policy = minors (−1.85 pp)>
+        <Causes of correct / reviewed: policy = minors (−1.83 pp)>
         """
         from attribution.causes import rate_causes
 

@@ -147,24 +147,24 @@ def _allocation(rng, mix: float):
     share_q, share_p = rng.dirichlet(np.full(q, 3.0)), rng.dirichlet(np.full(p, 3.0), q)
     size = rng.gamma(6.0, 1 / 6.0, MODERATORS)
     later = [np.exp(rng.normal(0, mix, s)) for s in (q, p, m, t)]
-    units, queues, policies, counts = [], [], [], []
+    owned, grown = [], []
     for g in range(MODERATORS):
-        own = rng.choice(q, int(rng.integers(2, 5)), replace=False, p=share_q)
-        w0 = (share_q[own, None] * share_p[own]).ravel()
-        w1 = w0 * (later[0][own, None] * later[1][None, :]).ravel()
-        grow = later[2][market[g]] * later[3][tenure[g]] * np.exp(rng.normal(0, 0.15))
-        w = np.stack([w0 / w0.sum(), w1 / w1.sum()]) * size[g] * np.array([[1.0], [grow]])
-        units.append(np.full(len(w0), g))
-        queues.append(np.repeat(own, p))
-        policies.append(np.tile(np.arange(p), len(own)))
-        counts.append(w)
-    w = np.concatenate(counts, axis=1)
+        owned.append(rng.choice(q, int(rng.integers(2, 5)), replace=False, p=share_q))
+        grown.append(later[2][market[g]] * later[3][tenure[g]] * np.exp(rng.normal(0, 0.15)))
+    queue = np.concatenate(owned)
+    mine = np.repeat(np.arange(MODERATORS), [len(own) for own in owned])
+    w0 = share_q[queue, None] * share_p[queue]
+    w1 = w0 * later[0][queue, None] * later[1][None, :]
+    scale = size, size * np.array(grown)
+    totals = (np.bincount(mine, x.sum(axis=1), MODERATORS) for x in (w0, w1))
+    parts = zip((w0, w1), totals, scale, strict=True)
+    w = np.stack([(x / t[mine, None] * s[mine, None]).ravel() for x, t, s in parts])
     n = rng.poisson(REVIEWS * w / w.sum(axis=1, keepdims=True)).astype(float)
     keep = n.any(axis=0)
-    unit = np.concatenate(units)[keep]
+    unit = np.repeat(mine, p)[keep]
     levels = {
-        "queue": np.concatenate(queues)[keep],
-        "policy": np.concatenate(policies)[keep],
+        "queue": np.repeat(queue, p)[keep],
+        "policy": np.tile(np.arange(p), len(queue))[keep],
         "market": market[unit],
         "tenure": tenure[unit],
     }

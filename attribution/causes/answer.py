@@ -17,11 +17,13 @@ from attribution.errors import OptionError, check_level
 from attribution.infer import half_width
 from attribution.metrics import ratio_only
 from attribution.search import (
+    USUAL_EFFECT,
     Found,
     Grains,
     Segments,
     Strata,
-    corrected,
+    corrected_effects,
+    corrected_limits,
     mix_contributions,
     rate_contributions,
     search,
@@ -118,10 +120,14 @@ def _answer(
     informative = np.bincount(strata.cell, strata.scores(np.zeros(cells)).v, cells) > 0
     apart = _apart(change, codes)
     segments = segments_up_to(codes, asked.max_order, informative, apart)
+    grains = Grains(codes)
+    if kind == "rate" and grains.too_few:
+        few = f"{cells} segments are too few to tell how much a segment drifts by nature"
+        notes = (*notes, f"{few}: that is not counted as noise here.")
     found = search(
         strata,
         segments,
-        Grains(codes),
+        grains,
         cells=cells,
         max_causes=asked.max_causes,
         alpha=asked.alpha,
@@ -218,9 +224,9 @@ def _effects(found: Found, change: Attribution) -> tuple[np.ndarray, ...]:
     se = np.sqrt(np.diag(found.covariance))
     theta, low, high = found.theta.copy(), found.theta.copy(), found.theta.copy()
     if len(found.chosen):
-        estimate, below, above = corrected(theta[1:] / se[1:], found.cutoff, level)
-        moved = estimate * se[1:] - theta[1:]
+        below, above = corrected_limits(theta[1:] / se[1:], found.cutoff, level)
         C = found.covariance
+        moved = corrected_effects(theta[1:], C[1:, 1:], USUAL_EFFECT) - theta[1:]
         theta[0] += C[0, 1:] @ np.linalg.solve(C[1:, 1:], moved)
         theta[1:] += moved
         low[1:], high[1:] = below * se[1:], above * se[1:]

@@ -3,15 +3,16 @@
 incidence.py all segments up to an order as one sparse table; strata.py what is compared with what,
 and its scores; working.py the covariance of scores with drift of units and of cells integrated out;
 drift.py how large those drifts are; threshold.py what the best of all segments reaches by chance;
-select.py forward choice, swaps and backward checks; corrected.py effects corrected for having been
-chosen; contribution.py what a cause adds to a bridge.
+select.py forward choice, swaps and backward checks; hidden.py what drift of blocks hides;
+corrected.py effects corrected for having been chosen; contribution.py what a cause adds to a
+bridge.
 """
 
 from attribution.search.contribution import mix_contributions, rate_contributions
-from attribution.search.corrected import corrected
+from attribution.search.corrected import corrected_effects, corrected_limits
 from attribution.search.drift import Grains
 from attribution.search.incidence import Segments, segments_up_to
-from attribution.search.select import Found, search
+from attribution.search.select import USUAL_EFFECT, Found, search
 from attribution.search.strata import (
     Strata,
     counted_strata,
@@ -23,11 +24,13 @@ from attribution.search.strata import (
 )
 
 __all__ = [
+    "USUAL_EFFECT",
     "Found",
     "Grains",
     "Segments",
     "Strata",
-    "corrected",
+    "corrected_effects",
+    "corrected_limits",
     "counted_strata",
     "dispersed",
     "mix_contributions",

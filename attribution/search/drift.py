@@ -12,7 +12,7 @@ import itertools
 from typing import Any
 
 import numpy as np
-from scipy import optimize, sparse, special
+from scipy import linalg, optimize, sparse, special
 
 from attribution.search.incidence import groups, level_columns
 from attribution.search.working import Block, Drift, Working
@@ -26,9 +26,14 @@ _CAP_OF_COUNTS = 6.0**2
 # A single unit is never taken to be more than this many standard deviations from the others.
 _WILDEST = 3.0
 _FEWEST = 6
+# With no more cells than this, that they drift cannot be seen in them with confidence, and is
+# reckoned with whether it is evident or not; so many degrees of freedom have to be left for it.
+_FEW_CELLS = 100
+_LEAST_LEFT = 6
 _ROUNDS = 8
 # Draws of signs for what one grain's drift does to another's squares, and rows times draws.
 _DRAWS = 32
+_DRAWS_OF_ROWS = 4
 _MOST_DRAWN = 1_000_000
 # Blocks are a dense system: no grain has more of them than keeps blocks² x cells below this.
 _MOST_WORK = 1e11
@@ -115,7 +120,7 @@ class Grains:
     fitted : list of int
         The levels of the dimensions that a grain names, less their redundancies.
     levels : csr_array, shape (S, q), optional
-        1 where a cell has a level; None where there are too many.
+        1 where a cell has a level; None where there are too many, or nothing else.
     """
 
     def __init__(self, codes: np.ndarray, deepest: int = 3) -> None:
@@ -131,12 +136,27 @@ class Grains:
                     self.groups.append(group)
                     self.fitted.append(1 + sum(sizes[d] - 1 for d in dimensions))
         self.groups.append(np.arange(S))
-        self.fitted.append(1 + sum(size - 1 for size in sizes))
+        # Of a single dimension the levels are the cells.
+        self.fitted.append(1 + sum(size - 1 for size in sizes) if D > 1 else 1)
         self.levels: sparse.csr_array | None = (
-            level_columns(codes) if sum(sizes) <= _MOST_LEVELS else None
+            level_columns(codes) if D > 1 and sum(sizes) <= _MOST_LEVELS else None
         )
         self._expected: list[np.ndarray] | None = None
         self._pairs: list[tuple[np.ndarray, ...]] | None = None
+
+    @property
+    def freedom(self) -> float:
+        """From how many degrees of freedom the drift of cells is told; infinite for many cells.
+
+        Where there are too few to tell anything, cells are not taken to drift: infinite too.
+        """
+        S = len(self.groups[-1])
+        return float(S - self.fitted[-1]) if S <= _FEW_CELLS and not self.too_few else np.inf
+
+    @property
+    def too_few(self) -> bool:
+        """Whether there are so few cells that drift of cells cannot be told from causes."""
+        return len(self.groups[-1]) - self.fitted[-1] < _LEAST_LEFT
 
     def pairs(self, work: Working) -> list[tuple[np.ndarray, ...]]:
         """Per grain: rows with a unit, which group and unit they meet in, and those two."""
@@ -151,7 +171,7 @@ class Grains:
         return self._pairs
 
     def expected(
-        self, work: Working, information: list[np.ndarray], rows: bool
+        self, work: Working, apart: _Levels, information: list[np.ndarray], rows: bool
     ) -> list[np.ndarray]:
         """What a unit of variance at each grain adds to each square, worked out once.
 
@@ -162,12 +182,12 @@ class Grains:
         """
         if self._expected is None:
             grain = [*self.groups, *([None] if rows else [])]
-            columns = [_expected(work, self, outer, information, rows) for outer in grain]
+            columns = [_expected(work, self, apart, outer, information, rows) for outer in grain]
             self._expected = [np.array(row) for row in zip(*columns, strict=True)]
         return self._expected
 
 
-def grain_drift(work: Working, grains: Grains, evident: float) -> Drift | None:
+def grain_drift(work: Working, grains: Grains, evident: float, causes: int = 0) -> Drift | None:
     """Return the drift of rows, cells and blocks that explains the scores, None for no evidence.
 
     Parameters
@@ -176,7 +196,9 @@ def grain_drift(work: Working, grains: Grains, evident: float) -> Drift | None:
         With the drift of units only.
     grains : Grains
     evident : float
-        How many standard errors of excess it takes.
+        How many standard errors of excess it takes; of few cells it takes none.
+    causes : int
+        How many causes were fitted to the scores.
     """
     cell, own = work.strata.cell, work.strata.unit >= 0
     # The rest of a row once its unit is taken out.
@@ -187,12 +209,14 @@ def grain_drift(work: Working, grains: Grains, evident: float) -> Drift | None:
         gone[own] = (row.z * (work.g * work.unit_score)[unit])[own]
         pull = np.divide(row.z**2, row.v, out=np.zeros_like(row.v), where=row.v > 0)
         left[own] = (1 - pull * work.g[unit])[own]
-    u = _without_levels(work, grains.levels, work.u[:, None])[:, 0]
+    apart = _Levels(work, grains.levels)
+    u = apart.without(work.u[:, None])[:, 0]
+    few = np.isfinite(grains.freedom)
+    spent = [*grains.fitted[:-1], grains.fitted[-1] + causes * few]
     information = [
-        _group_information(work, group, pairs) * _freedom(group, fitted, grains.levels is not None)
-        for group, pairs, fitted in zip(
-            grains.groups, grains.pairs(work), grains.fitted, strict=True
-        )
+        _group_information(work, group, pairs)
+        * _freedom(group, fitted, few or apart.levels is not None)
+        for group, pairs, fitted in zip(grains.groups, grains.pairs(work), spent, strict=True)
     ]
     scores: list[np.ndarray] = [np.bincount(group, u) for group in grains.groups]
     caps, fitted = [*[_CAP] * (len(grains.groups) - 1), _CAP_OF_COUNTS], [*grains.fitted]
@@ -209,9 +233,12 @@ def grain_drift(work: Working, grains: Grains, evident: float) -> Drift | None:
     count = np.array([one.count for one in squares])
     taken = np.zeros(len(fitted)) if grains.levels is None else np.array(fitted)
     usable = np.flatnonzero(count - taken >= np.maximum(_FEWEST, 0.2 * count))
+    at, least = len(grains.groups) - 1, 1.0
     if max((squares[i].excess()[0] for i in usable), default=0.0) < evident:
-        return None
-    expected = grains.expected(work, information, rows)
+        if not few or count[at] - spent[at] < _FEWEST / 2:
+            return None
+        usable, least = np.array([at]), 0.0
+    expected = grains.expected(work, apart, information, rows)
     judged = [squares[i] for i in usable]
     found = _variances(
         judged,
@@ -219,17 +246,19 @@ def grain_drift(work: Working, grains: Grains, evident: float) -> Drift | None:
             a[usable] if a.shape[1] == 1 else a[np.ix_(usable, one.there)]
             for one, a in zip(judged, (expected[i] for i in usable), strict=True)
         ],
+        least,
     )
     variances = np.zeros(len(squares))
     variances[usable] = found
-    at = len(grains.groups) - 1
+    # A few cells are blocks like others, for which everything is exact.
+    as_blocks = at + 1 if few else at
     blocks = tuple(
         Block(group, float(variance))
-        for group, variance in zip(grains.groups[:at], variances, strict=False)
+        for group, variance in zip(grains.groups[:as_blocks], variances, strict=False)
         if variance
     )
     by_row = float(variances[-1]) if rows else 0.0
-    return Drift(work.drift.unit, by_row, float(variances[at]), blocks)
+    return Drift(work.drift.unit, by_row, 0.0 if few else float(variances[at]), blocks)
 
 
 class _Squares:
@@ -253,10 +282,11 @@ class _Squares:
         return float((squares - 1 / whole).mean()) / error, error
 
 
-def _variances(squares: list[_Squares], expected: list[np.ndarray]) -> np.ndarray:
+def _variances(squares: list[_Squares], expected: list[np.ndarray], least: float) -> np.ndarray:
     """Solve for the variances under which all winsorized squares have their expected mean.
 
-    `expected[i]` are the squares of grain i per unit of variance at each grain, (grains, groups).
+    `expected[i]` are the squares of grain i per unit of variance at each grain, (grains, groups);
+    what explains less than `least` standard errors of any grain's excess is left out.
     """
     variances = np.zeros(len(squares))
     for _ in range(_ROUNDS):
@@ -268,25 +298,34 @@ def _variances(squares: list[_Squares], expected: list[np.ndarray]) -> np.ndarra
             slopes.append((a / whole).mean(axis=1) / error)
         before, A = variances, np.array(slopes)
         variances, _ = optimize.nnls(A, np.array(excess))
-        # What explains less than a standard error of any grain's excess is left out.
-        variances = np.where((A * variances).max(axis=0) > 1.0, variances, 0.0)
+        variances = np.where((A * variances).max(axis=0) > least, variances, 0.0)
         if np.allclose(variances, before, rtol=0.02, atol=1e-6):
             break
     return variances
 
 
-def _without_levels(work: Working, levels: sparse.csr_array | None, u: np.ndarray) -> np.ndarray:
-    """Scores with an effect of every level taken out, for u of shape (S, k).
+class _Levels:
+    """Takes an effect of every level out of scores, with a system that is solved once.
 
     A cause that holds many blocks would otherwise pass for drift of all of them and hide behind it.
     """
-    if levels is None:
-        return u
-    own = (levels.T @ sparse.csr_array(levels.multiply(work.v[:, None]))).toarray()
-    reach = (levels.T @ work.z).toarray()
-    system = own - (reach * work.g) @ reach.T
-    system[np.diag_indices_from(system)] += 1e-6 * np.trace(system) / len(system) + 1e-12
-    return u - work.through_units(levels @ np.linalg.solve(system, levels.T @ u))
+
+    def __init__(self, work: Working, levels: sparse.csr_array | None) -> None:
+        self.work, self.levels = work, levels
+        if levels is None:
+            return
+        own = (levels.T @ sparse.csr_array(levels.multiply(work.v[:, None]))).toarray()
+        reach = (levels.T @ work.z).toarray()
+        system = own - (reach * work.g) @ reach.T
+        system[np.diag_indices_from(system)] += 1e-6 * np.trace(system) / len(system) + 1e-12
+        self.factor = linalg.cho_factor(system, lower=True, overwrite_a=True, check_finite=False)
+
+    def without(self, u: np.ndarray) -> np.ndarray:
+        """Return scores of shape (S, k) less what levels explain."""
+        if self.levels is None:
+            return u
+        effect = linalg.cho_solve(self.factor, self.levels.T @ u, check_finite=False)
+        return u - self.work.through_units(self.levels @ effect)
 
 
 def _freedom(group: np.ndarray, fitted: int, taken: bool) -> float:
@@ -316,34 +355,53 @@ def _group_information(
 def _expected(
     work: Working,
     grains: Grains,
+    apart: _Levels,
     outer: np.ndarray | None,
     information: list[np.ndarray],
     rows: bool,
 ) -> list[np.ndarray]:
     """What a unit of variance at `outer` adds to the squares of every grain's groups."""
-    row, cell, unit = work.row, work.strata.cell, work.strata.unit
-    S, R, own = len(work.v), len(cell), unit >= 0
+    S, R = len(work.v), len(work.strata.cell)
     draws = int(np.clip(_MOST_DRAWN // max(R, 1), _FEWEST, _DRAWS))
     rng = np.random.default_rng(0)
-    place = _in_order(work) if outer is None else outer[cell]
-    signs = rng.choice((-1.0, 1.0), (int(place.max()) + 1, draws))[place]
-    u = row.v[:, None] * signs
-    if work.g.size:
-        z, at = np.where(own, row.z, 0.0), np.where(own, unit, 0)
-        to_units = sparse.csr_array((z, (at, np.arange(R))), shape=(len(work.g), R))
-        u -= z[:, None] * (work.g[:, None] * (to_units @ signs))[at]
-    to_cells = sparse.csr_array((np.ones(R), (cell, np.arange(R))), shape=(S, R))
-    scores = _without_levels(work, grains.levels, to_cells @ u)
+    if outer is None:
+        signs = _signs(rng, R, draws)[_in_order(work)]
+        u = _of_rows(work, signs)
+        cell = work.strata.cell
+        to_cells = sparse.csr_array((np.ones(R), (cell, np.arange(R))), shape=(S, R))
+        scores = to_cells @ u
+    else:
+        at_cells = _signs(rng, int(outer.max()) + 1, draws)[outer]
+        # Whole cells drift here, so the rows of a cell need not be told apart.
+        scores = work.through_units(at_cells)
+        # A row's own square hardly moves, and there are many: few draws tell their mean.
+        u = _of_rows(work, at_cells[:, :_DRAWS_OF_ROWS][work.strata.cell]) if rows else None
+    scores = apart.without(scores)
     found = []
     for group, known in zip(grains.groups, information, strict=False):
         members = (np.ones(S), (group, np.arange(S)))
         summed = sparse.csr_array(members, shape=(len(known), S)) @ scores
         found.append(_per_information(summed, known))
-    if rows:
-        # One figure for all: a row's own square hardly moves, and there are many.
+    if rows and u is not None:
         there = information[-1] > 1e-9
         found.append(np.array([_per_information(u, information[-1])[there].mean()]))
     return found
+
+
+def _signs(rng: np.random.Generator, count: int, draws: int) -> np.ndarray:
+    return 2.0 * rng.integers(0, 2, (count, draws), dtype=np.int8) - 1.0
+
+
+def _of_rows(work: Working, moved: np.ndarray) -> np.ndarray:
+    """The scores of rows whose effects have moved, their units' drifts taken out, shape (R, k)."""
+    row, unit = work.row, work.strata.unit
+    u = row.v[:, None] * moved
+    if work.g.size:
+        own = unit >= 0
+        z, at = np.where(own, row.z, 0.0), np.where(own, unit, 0)
+        to_units = sparse.csr_array((z, (at, np.arange(len(z)))), shape=(len(work.g), len(z)))
+        u -= z[:, None] * (work.g[:, None] * (to_units @ moved))[at]
+    return u
 
 
 def _in_order(work: Working) -> np.ndarray:

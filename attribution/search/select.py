@@ -12,26 +12,34 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import linalg, sparse, special
 
 from attribution.errors import IdentificationError
 from attribution.progress import progress
 from attribution.search.drift import Grains, bounded, grain_drift, unit_variance
+from attribution.search.hidden import log_evidence
 from attribution.search.incidence import Segments
 from attribution.search.strata import Scores, Strata
 from attribution.search.threshold import Chance, chance
-from attribution.search.working import Drift, Working, working
+from attribution.search.working import Block, Drift, Working, working
 
-__all__ = ["Found", "search"]
+__all__ = ["USUAL_EFFECT", "Found", "search"]
 
 # A weak prior on effects, sd 4 on the logit: keeps the effect of a segment without failures finite.
 _RIDGE = 1 / 16
 _TIE = 1e-6
-_SETTLED = 1e-3
+# Scores are linearized at the last step, which is off by no more than its square.
+_SETTLED = 0.01
+# While drifts are still moving, effects need not settle further.
+_ROUGH = 0.05
 # How many segments are tried that the drift of blocks may hide.
-_TRIED = 3
-# What part of the blocks' variance may be left then.
-_LEFT = 0.4
+_TRIED = 4
+# The standard errors of excess that keep a drift in the model which was evident before.
+_STILL = 1.5
+# The size of effects on the logit, as a standard deviation, and the z from which one is seen: by
+# them segments are weighted by the chance that their effect could be seen at all.
+USUAL_EFFECT = 1.0
+_SEEN = 4.0
 # Fisher scoring that has not settled after so many steps goes on with half steps, then gives up.
 _WHOLE_STEPS = 8
 _MOST_STEPS = 40
@@ -84,7 +92,7 @@ def search(
     alpha: float = 0.05,
     least_information: float = 4.0,
     bound: bool = True,
-    evident: float = 1.5,
+    evident: float = 2.5,
     seed: int = 0,
 ) -> Found:
     """Search for the segments that carry a change.
@@ -141,7 +149,7 @@ def _steps(
     state = model.estimated((), Drift(np.zeros(len(model.strata.kind))), np.zeros(1), rounds=3)
     yield None
     information = state.information
-    model = model.charging(segments, information > 0)
+    model = model.charging(segments, information)
     if not (information > 0).any():
         yield _found(model, state, information, None, alpha, float("-inf"))
         return
@@ -203,18 +211,24 @@ class _Model:
     bound: bool
     evident: float
 
-    def charging(self, segments: Segments, judged: np.ndarray) -> _Model:
+    def charging(self, segments: Segments, information: np.ndarray) -> _Model:
         """Return the model with a choice among the judged segments charged for their number.
 
         A cuboid costs log(cuboids of its order) + log(segments in it): the orders share the chance
-        of a false alarm evenly, and so do the cuboids of an order.
+        of a false alarm evenly, and so do the cuboids of an order. Within a cuboid a segment counts
+        by the chance that an effect of usual size in it could be seen (weights of hypotheses, as in
+        Genovese, Roeder and Wasserman 2006): hundreds of segments so thin that only a tenfold of
+        the odds would be seen do not cost the others their power.
         """
-        cuboids = len(segments.fixed)
-        inside = np.bincount(segments.cuboid[judged], minlength=cuboids)
+        cuboids, judged = len(segments.fixed), information > 0
+        need = _SEEN / np.sqrt(np.where(judged, information, 1.0)) / USUAL_EFFECT
+        log_weight = np.where(judged, special.log_ndtr(-need), 0.0)
+        inside = np.bincount(segments.cuboid[judged], np.exp(log_weight[judged]), cuboids)
         orders = np.array([len(f) for f in segments.fixed])
         of_order = np.bincount(orders[inside > 0], minlength=int(orders.max()) + 1)
-        cost = np.log(np.maximum(of_order[orders], 1)) + np.log(np.maximum(inside, 1))
-        return replace(self, penalty=cost[segments.cuboid])
+        cost = np.log(np.maximum(of_order[orders], 1))
+        cost[inside > 0] += np.log(inside[inside > 0])
+        return replace(self, penalty=cost[segments.cuboid] - log_weight)
 
     def estimated(
         self, chosen: tuple[int, ...], drift: Drift, theta: np.ndarray, rounds: int
@@ -224,11 +238,10 @@ class _Model:
         if chosen:
             X[:, 1:] = self.members[:, list(chosen)].toarray()
         for _ in range(rounds):
-            theta, work, _ = self._fitted(X, theta, drift)
-            drift = self._drift(work, len(chosen))
+            theta, work, _ = self._fitted(X, theta, drift, _ROUGH)
+            drift = self._drift(work, len(chosen), drift)
         theta, work, step = self._fitted(X, theta, drift)
         MX = work.times(X)
-        found = work.information(self.members)
         return _State(
             chosen,
             X,
@@ -237,19 +250,20 @@ class _Model:
             MX,
             X.T @ MX + np.diag(_ridge(X.shape[1])),
             work.u - MX @ step,
-            np.where(found >= self.least, found, 0.0),
+            work.information(self.members, self.least),
         )
 
     def _fitted(
-        self, X: np.ndarray, theta: np.ndarray, drift: Drift
+        self, X: np.ndarray, theta: np.ndarray, drift: Drift, settled: float | None = None
     ) -> tuple[np.ndarray, Working, np.ndarray]:
         """Fisher scoring; also returns the last scores and the step taken from them."""
         ridge = _ridge(X.shape[1])
+        settled = _SETTLED if settled is None else settled
         for taken in range(_MOST_STEPS):
             work = working(self.strata, self.strata.scores(X @ theta), drift, self.cells)
             information = X.T @ work.times(X) + np.diag(ridge)
             step = linalg.solve(information, X.T @ work.u - ridge * theta, assume_a="pos")
-            if np.abs(step).max() < _SETTLED:
+            if np.abs(step).max() < settled:
                 return theta + step, work, step
             theta = theta + np.clip(step, -2, 2) * (1.0 if taken < _WHOLE_STEPS else 0.5)
         raise IdentificationError(
@@ -258,7 +272,7 @@ class _Model:
             "fewer dimensions, or merge thin levels."
         )
 
-    def _drift(self, work: Working, causes: int) -> Drift:
+    def _drift(self, work: Working, causes: int, before: Drift) -> Drift:
         kind = self.strata.kind
         variance = np.zeros(len(kind))
         for which in (0, 1):
@@ -274,7 +288,9 @@ class _Model:
         row = work.row
         plain = Scores(*(x / work.narrow for x in (row.u, row.v, row.z, row.own)))
         alone = working(self.strata, plain, Drift(variance), self.cells)
-        return grain_drift(alone, self.grains, self.evident) or Drift(variance)
+        known = before.row or before.cell or before.blocks
+        evident = min(_STILL, self.evident) if known else self.evident
+        return grain_drift(alone, self.grains, evident, causes) or Drift(variance)
 
     def with_one_more(self, state: _State, j: int, rounds: int) -> _State:
         """Return the model with one more segment."""
@@ -297,8 +313,30 @@ class _Model:
         left = information - np.einsum("jk,jk->j", slope, crossed)
         there = (information > 0) & (left > 0.02 * information) & (left > 1.0)
         Z2 = np.divide(U**2, left, out=np.zeros_like(U), where=there)
+        Z2 = self.as_normal(np.sqrt(Z2), int(keep.sum())) ** 2
         shift = np.divide(U, left, out=np.zeros_like(U), where=there) * slope[:, 0]
         return np.where(there, Z2 / 2 - self.penalty, -np.inf), shift
+
+    def _freedom(self, causes: int) -> float:
+        """From how many degrees of freedom the drift of cells is told; infinite for many cells."""
+        return np.inf if self.grains is None else max(self.grains.freedom - causes, 1.0)
+
+    def as_normal(self, z: np.ndarray, causes: int) -> np.ndarray:
+        """Return the normal deviate as rare as z is where the drift of few cells is estimated.
+
+        Their noise is told from a handful of degrees of freedom, so z has a t distribution.
+        """
+        freedom = self._freedom(causes)
+        if not np.isfinite(freedom):
+            return z
+        return -special.ndtri(special.stdtr(freedom, -np.abs(z)))
+
+    def least_z(self, normal: np.ndarray, causes: int) -> np.ndarray:
+        """Return the z that is as rare as a normal deviate; the inverse of `as_normal`."""
+        freedom = self._freedom(causes)
+        if not np.isfinite(freedom):
+            return normal
+        return -special.stdtrit(freedom, special.ndtr(-normal))
 
 
 def _ridge(effects: int) -> np.ndarray:
@@ -319,28 +357,54 @@ def _pick(criterion: np.ndarray, everywhere: np.ndarray) -> int:
 def _unhidden(
     model: _Model, state: _State, threshold: float, tried: set[frozenset[int]]
 ) -> _State | None:
-    """Return a model with one more segment that only the drift of blocks had hidden.
+    """Return a model with more segments that only the drift of blocks had hidden.
 
-    A cause that is not in the model yet passes for drift of all blocks like it, and so large a
-    drift hides the cause. What would stand out without blocks is tried: it stays if most of the
-    drift is gone once it is in the model, and it passes beside what is left.
+    Causes that are not in the model yet pass for drift of all blocks like them, and so large a
+    drift hides them. What would stand out without blocks is added, one after the other, until the
+    model with what drift is then left explains the scores better than the one without them, by more
+    than the choice of those segments costs.
     """
     drift = state.work.drift
     if not drift.blocks:
         return None
-    criterion, _ = model.criteria(
-        model.estimated(state.chosen, replace(drift, blocks=()), state.theta, rounds=0)
-    )
-    for j in np.argsort(-criterion, kind="stable")[:_TRIED]:
-        chosen = frozenset((*state.chosen, int(j)))
-        if criterion[j] <= threshold or chosen in tried:
+    plain = replace(drift, blocks=())
+    bare = model.estimated(state.chosen, plain, state.theta, rounds=0)
+    cost = 0.0
+    for _ in range(_TRIED):
+        criterion, shift = model.criteria(bare)
+        j = _pick(criterion, bare.theta[0] - shift)
+        if criterion[j] <= threshold:
+            break
+        cost += model.penalty[j] + threshold
+        theta = np.append(bare.theta, 0.0)
+        bare = model.estimated((*bare.chosen, j), plain, theta, rounds=0)
+        chosen = frozenset(bare.chosen)
+        if chosen in tried:
             continue
         tried.add(chosen)
-        longer = model.with_one_more(state, int(j), rounds=2)
-        explained = longer.work.drift.of_blocks < _LEFT * drift.of_blocks
-        if explained and model.criteria(longer, without=len(chosen))[0][j] > threshold:
+        longer = model.estimated(bare.chosen, drift, bare.theta, rounds=2)
+        before, after = state.X @ state.theta, longer.X @ longer.theta
+        scores = model.strata.scores(after)
+        work = working(model.strata, scores, plain, model.cells)
+        gain = log_evidence(work, 0 * after, longer.work.drift.blocks)
+        # Drift is told from winsorized squares; without the causes it may need to be larger.
+        gain -= max(log_evidence(work, after - before, _widened(drift, by)) for by in (1, 2, 4))
+        if gain > cost and _all_pass(model, longer, threshold):
             return longer
     return None
+
+
+def _widened(drift: Drift, by: float) -> tuple[Block, ...]:
+    return tuple(replace(block, variance=by * block.variance) for block in drift.blocks)
+
+
+def _own_criteria(model: _Model, state: _State) -> list[float]:
+    """The criterion of each chosen segment given the others."""
+    return [float(model.criteria(state, without=i + 1)[0][j]) for i, j in enumerate(state.chosen)]
+
+
+def _all_pass(model: _Model, state: _State, threshold: float) -> bool:
+    return min(_own_criteria(model, state)) > threshold
 
 
 def _swapped(model: _Model, state: _State) -> _State:
@@ -367,7 +431,7 @@ def _swapped(model: _Model, state: _State) -> _State:
 def _backward(model: _Model, state: _State, threshold: float) -> _State:
     """Drop segments that would not be named given the others."""
     while len(state.chosen) > 1:
-        own = [model.criteria(state, without=i + 1)[0][j] for i, j in enumerate(state.chosen)]
+        own = _own_criteria(model, state)
         weakest = int(np.argmin(own))
         if own[weakest] > threshold:
             break
@@ -384,13 +448,14 @@ def _found(
     cost = model.penalty[chosen]
     se = np.sqrt(np.diag(covariance))[1:]
     threshold = float("inf") if by_chance is None else by_chance.threshold(alpha)
-    criterion = (state.theta[1:] / se) ** 2 / 2 - cost
+    z = model.as_normal(state.theta[1:] / se, len(chosen))
+    criterion = z**2 / 2 - cost
     return Found(
         chosen=chosen,
         theta=state.theta,
         covariance=covariance,
         p_adjusted=np.zeros(0) if by_chance is None else by_chance.p_value(criterion),
-        cutoff=np.sqrt(2 * np.maximum(threshold + cost, 0.0)),
+        cutoff=model.least_z(np.sqrt(2 * np.maximum(threshold + cost, 0.0)), len(chosen)),
         information=null,
         penalty=model.penalty,
         threshold=threshold,

@@ -107,7 +107,7 @@ class Working:
         return self.v[:, None] * X - self.z @ (self.g[:, None] * inner)
 
     @cached_property
-    def _blocks(self) -> tuple[Any, Any, np.ndarray] | None:
+    def block_system(self) -> tuple[Any, Any, np.ndarray] | None:
         """Blocks as columns, M⁻¹ of them, and the Cholesky factor of their system."""
         if not self.drift.blocks:
             return None
@@ -120,39 +120,44 @@ class Working:
         Z = sparse.csr_array(sparse.hstack(columns))
         through = self.through_units(Z)
         system = (Z.T @ through).toarray() + np.diag(1 / np.concatenate(variances))
-        return Z, through, linalg.cholesky(system, lower=True)
+        return Z, through, linalg.cholesky(system, lower=True, overwrite_a=True, check_finite=False)
 
     def times(self, X: np.ndarray) -> np.ndarray:
         """Return M⁻¹ X summed to cells, for X of shape (S, k)."""
         found = self.through_units(X)
-        if self._blocks is None:
+        if self.block_system is None:
             return found
-        Z, through, factor = self._blocks
-        return found - through @ linalg.cho_solve((factor, True), Z.T @ found)
+        Z, through, factor = self.block_system
+        return found - through @ linalg.cho_solve((factor, True), Z.T @ found, check_finite=False)
 
     def without_blocks(self, u: np.ndarray) -> np.ndarray:
         """Take the blocks' drift out of scores, shape (S,) or (S, k)."""
-        if self._blocks is None:
+        if self.block_system is None:
             return u
-        Z, through, factor = self._blocks
-        return u - through @ linalg.cho_solve((factor, True), Z.T @ u)
+        Z, through, factor = self.block_system
+        return u - through @ linalg.cho_solve((factor, True), Z.T @ u, check_finite=False)
 
-    def information(self, members: sparse.csr_array) -> np.ndarray:
-        """Return x'M⁻¹x for each column x of `members`, shape (J,)."""
+    def information(self, members: sparse.csr_array, least: float = 0.0) -> np.ndarray:
+        """Return x'M⁻¹x for each column x of `members`, shape (J,); 0 where below `least`."""
         total = members.T @ self.v
         if self.z.shape[1]:
             inner = sparse.csr_array(members.T @ self.z)
             inner.data **= 2
             total = total - inner @ self.g
-        if self._blocks is not None:
-            _, through, factor = self._blocks
-            columns, wide = sparse.csr_array(members.T), sparse.csr_array(through)
+        if self.block_system is not None:
+            _, through, factor = self.block_system
+            # Blocks only take information away.
+            enough = np.flatnonzero(total >= least)
+            columns = sparse.csr_array(members.T)[enough]
+            wide = sparse.csr_array(through)
             for start in range(0, columns.shape[0], _AT_ONCE):
                 own = slice(start, start + _AT_ONCE)
                 reached = sparse.csr_array(columns[own] @ wide).toarray().T
-                solved = linalg.solve_triangular(factor, reached, lower=True)
-                total[own] -= np.einsum("kj,kj->j", solved, solved)
-        return np.maximum(total, 0.0)
+                solved = linalg.solve_triangular(
+                    factor, reached, lower=True, overwrite_b=True, check_finite=False
+                )
+                total[enough[own]] -= np.einsum("kj,kj->j", solved, solved)
+        return np.where(total >= least, total, 0.0)
 
 
 def working(strata: Strata, scores: Scores, drift: Drift, cells: int) -> Working:
@@ -206,5 +211,5 @@ def working(strata: Strata, scores: Scores, drift: Drift, cells: int) -> Working
         return found
     apart = replace(found, u=found.without_blocks(found.u))
     # The same system serves, worked out once.
-    vars(apart)["_blocks"] = found._blocks
+    vars(apart)["block_system"] = found.block_system
     return apart
