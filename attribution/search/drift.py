@@ -15,7 +15,7 @@ import numpy as np
 from scipy import linalg, optimize, sparse, special
 
 from attribution.search.incidence import groups, level_columns
-from attribution.search.working import Block, Drift, Working
+from attribution.search.working import Block, Drift, Working, in_order
 
 __all__ = ["Grains", "bounded", "grain_drift", "unit_variance"]
 
@@ -365,7 +365,7 @@ def _expected(
     draws = int(np.clip(_MOST_DRAWN // max(R, 1), _FEWEST, _DRAWS))
     rng = np.random.default_rng(0)
     if outer is None:
-        signs = _signs(rng, R, draws)[_in_order(work)]
+        signs = _signs(rng, R, draws)[in_order(work)]
         u = _of_rows(work, signs)
         cell = work.strata.cell
         to_cells = sparse.csr_array((np.ones(R), (cell, np.arange(R))), shape=(S, R))
@@ -402,17 +402,6 @@ def _of_rows(work: Working, moved: np.ndarray) -> np.ndarray:
         to_units = sparse.csr_array((z, (at, np.arange(len(z)))), shape=(len(work.g), len(z)))
         u -= z[:, None] * (work.g[:, None] * (to_units @ moved))[at]
     return u
-
-
-def _in_order(work: Working) -> np.ndarray:
-    """A number for each row that does not depend on the names or the order of units."""
-    strata, R = work.strata, len(work.strata.cell)
-    whose = np.zeros(R)
-    if work.g.size:
-        whose = np.where(strata.unit >= 0, work.unit_information[strata.unit].round(6), 0.0)
-    place = np.empty(R, dtype=int)
-    place[np.lexsort((whose, *strata.k, *strata.n, strata.cell))] = np.arange(R)
-    return place
 
 
 def _per_information(scores: np.ndarray, information: np.ndarray) -> np.ndarray:

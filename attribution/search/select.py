@@ -149,21 +149,18 @@ def _steps(
     state = model.estimated((), Drift(np.zeros(len(model.strata.kind))), np.zeros(1), rounds=3)
     yield None
     information = state.information
-    model = model.charging(segments, information)
-    if not (information > 0).any():
+    everywhere = state.MX[:, 0]
+    with_all, of_all = model.members.T @ everywhere, float(everywhere.sum())
+    # Beside everywhere the two levels of a dimension are one question, at one price.
+    apart = np.where(information > 0, information - with_all**2 / of_all, 0.0)
+    apart = np.where(_judged(information, apart), apart, 0.0)
+    information = np.where(apart > 0, information, 0.0)
+    model = model.charging(segments, apart)
+    if not (apart > 0).any():
         yield _found(model, state, information, None, alpha, float("-inf"))
         return
     rng = np.random.default_rng(seed)
-    everywhere = state.MX[:, 0]
-    by_chance = chance(
-        state.work,
-        model.members,
-        model.penalty,
-        information,
-        model.members.T @ everywhere,
-        float(everywhere.sum()),
-        rng,
-    )
+    by_chance = chance(state.work, model.members, model.penalty, apart, with_all, of_all, rng)
     threshold = by_chance.threshold(alpha)
     best = float(model.criteria(state)[0].max())
     yield None
@@ -311,7 +308,7 @@ class _Model:
         U = self.members.T @ residual - slope @ (X.T @ residual)
         information = state.information
         left = information - np.einsum("jk,jk->j", slope, crossed)
-        there = (information > 0) & (left > 0.02 * information) & (left > 1.0)
+        there = _judged(information, left)
         Z2 = np.divide(U**2, left, out=np.zeros_like(U), where=there)
         Z2 = self.as_normal(np.sqrt(Z2), int(keep.sum())) ** 2
         shift = np.divide(U, left, out=np.zeros_like(U), where=there) * slope[:, 0]
@@ -337,6 +334,11 @@ class _Model:
         if not np.isfinite(freedom):
             return normal
         return -special.stdtrit(freedom, special.ndtr(-normal))
+
+
+def _judged(information: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Whether enough of a segment's information is its own, beside what is in the model."""
+    return (information > 0) & (left > 0.02 * information) & (left > 1.0)
 
 
 def _ridge(effects: int) -> np.ndarray:

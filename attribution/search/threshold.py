@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from attribution.search.working import Working
+from attribution.search.working import Working, in_order
 
 __all__ = ["Chance", "chance"]
 
@@ -59,15 +59,17 @@ def draws(
     sd = np.sqrt(work.drift.unit).astype(np.float32)
     columns = sparse.csr_array(members[:, keep].T).astype(np.float32)
     freedom = max(units - 1, 1)
+    place, seat = in_order(work), np.empty(units, dtype=int)
+    seat[np.lexsort((work.unit_score.round(6), work.unit_information.round(6)))] = np.arange(units)
     for start in range(0, _DRAWS, _AT_ONCE):
         b = min(_AT_ONCE, _DRAWS - start)
-        u = rng.standard_normal((R, b), dtype=np.float32)
+        u = rng.standard_normal((R, b), dtype=np.float32)[place]
         u *= noise
         scores = to_cells @ u
         if units:
             # With few units the variance of their drift is itself a rough guess.
             rough = np.sqrt(freedom / rng.chisquare(freedom, b)).astype(np.float32)
-            moved = sd[:, None] * rough * rng.standard_normal((units, b), dtype=np.float32)
+            moved = sd[:, None] * rough * rng.standard_normal((units, b), dtype=np.float32)[seat]
             summed = to_units @ u + work.unit_information[:, None].astype(np.float32) * moved
             scores = scores + Z @ (moved - work.g[:, None].astype(np.float32) * summed)
         if work.drift.blocks:

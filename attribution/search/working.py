@@ -19,7 +19,7 @@ from scipy import linalg, sparse
 
 from attribution.search.strata import Scores, Strata
 
-__all__ = ["Block", "Drift", "Working", "working"]
+__all__ = ["Block", "Drift", "Working", "in_order", "working"]
 
 # Segments whose reach into blocks is held in memory at once.
 _AT_ONCE = 2048
@@ -158,6 +158,20 @@ class Working:
                 )
                 total[enough[own]] -= np.einsum("kj,kj->j", solved, solved)
         return np.where(total >= least, total, 0.0)
+
+
+def in_order(work: Working) -> np.ndarray:
+    """Return a number for each row that does not depend on the names or the order of units.
+
+    What is drawn for rows is given to them in this order, so that the same data draw the same.
+    """
+    strata, R = work.strata, len(work.strata.cell)
+    whose = np.zeros(R)
+    if work.g.size:
+        whose = np.where(strata.unit >= 0, work.unit_information[strata.unit].round(6), 0.0)
+    place = np.empty(R, dtype=int)
+    place[np.lexsort((whose, *strata.k, *strata.n, strata.cell))] = np.arange(R)
+    return place
 
 
 def working(strata: Strata, scores: Scores, drift: Drift, cells: int) -> Working:
