@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-__all__ = ["Gradient"]
+__all__ = ["Gradient", "diagonals"]
 
 # Up to this many lines, of so many numbers, a dense product is faster than keeping the structure.
 _DENSE_LINES, _DENSE_NUMBERS = 64, 2**21
@@ -172,6 +172,29 @@ class Gradient:
             rows = sparse.eye_array(self.shape[0], format="csr")[some]
             squares[some] = np.einsum("gk,gk->k", *[self.combine(rows).dot(sums)] * 2)
         return squares
+
+
+def diagonals(*blocks: np.ndarray | None) -> sparse.csr_array:
+    """Return diagonal matrices beside each other; None is a block of zeros.
+
+    Parameters
+    ----------
+    *blocks : ndarray of shape (n,), or None
+        At least one array.
+
+    Examples
+    --------
+    >>> diagonals(np.array([1.0, 2.0]), None, np.array([3.0, 4.0])).toarray()
+    array([[1., 0., 0., 0., 3., 0.],
+           [0., 2., 0., 0., 0., 4.]])
+    """
+    # The matrix itself: to put sparse blocks beside each other costs ten times as much.
+    held = [(j, x) for j, x in enumerate(blocks) if x is not None]
+    n, each = len(held[0][1]), len(held)
+    columns = np.array([j * n for j, _ in held]) + np.arange(n)[:, None]
+    values = np.stack([x for _, x in held], axis=1).ravel()
+    ends = np.arange(0, each * n + 1, each)
+    return sparse.csr_array((values, columns.ravel(), ends), shape=(n, len(blocks) * n))
 
 
 def _own(left: Any, right: Any) -> bool:

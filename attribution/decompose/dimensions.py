@@ -20,7 +20,7 @@ from scipy import sparse
 
 from attribution.decompose.design import AdditiveFit, Design, aliased_levels
 from attribution.decompose.kitagawa import Weights
-from attribution.gradient import Gradient
+from attribution.gradient import Gradient, diagonals
 
 __all__ = [
     "LevelEffects",
@@ -200,15 +200,11 @@ class Adjusted:
             rows.multiply(self.alpha[None, :]).tocsr(), sparse.hstack([-X.T, X.T, none, none])
         )
         moved = sparse.csr_array(rows.multiply(shift_of_level[None, :]))
-        each = sparse.eye_array(len(shift_of_level))
-        in_weights, in_values = self.effects.pull(Gradient.of(moved, each))
-        S = len(shift)
-        half, nothing = 0.5 * sparse.eye_array(S), sparse.csr_array((S, S))
-        through_weights = in_weights.through(sparse.hstack([half, half, nothing, nothing]).tocsr())
-        eye = sparse.eye_array(S)
-        through_values = in_values.through(
-            sparse.hstack([nothing, nothing, v0 * eye, v1 * eye]).tocsr()
-        )
+        levels = sparse.eye_array(len(shift_of_level), format="csr")
+        in_weights, in_values = self.effects.pull(Gradient.of(moved, levels))
+        each = np.ones(len(shift))
+        through_weights = in_weights.through(diagonals(each / 2, each / 2, None, None))
+        through_values = in_values.through(diagonals(None, None, v0 * each, v1 * each))
         of_constant = np.concatenate(
             [rho / 2 - v0 * r[0], rho / 2 - v1 * r[1], v0 * (mean_p - p[0]), v1 * (mean_p - p[1])]
         )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from attribution.gradient import Gradient
+from attribution.gradient import Gradient, diagonals
 
 __all__ = ["METHODS", "PARTS", "Weights", "interaction", "mix", "rate"]
 
@@ -110,5 +110,4 @@ PARTS = {
 
 def _diagonal(*parts: np.ndarray) -> Gradient:
     """The gradient whose line c depends on segment c only, one array per block of variables."""
-    right = sparse.hstack([sparse.diags_array(part) for part in parts], format="csr")
-    return Gradient.of(sparse.eye_array(len(parts[0]), format="csr"), right)
+    return Gradient.of(sparse.eye_array(len(parts[0]), format="csr"), diagonals(*parts))

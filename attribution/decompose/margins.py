@@ -86,8 +86,7 @@ def total_change(D: np.ndarray, N: np.ndarray) -> tuple[float, Gradient]:
 
 def _placed(member, scale: np.ndarray, block: int, S: int, of: int = 4) -> Gradient:
     """Lines that read their members in one of the blocks of variables."""
-    blocks = [sparse.csr_array(member.shape) for _ in range(of)]
-    blocks[block] = sparse.csr_array(member @ sparse.diags_array(scale))
-    return Gradient.of(
-        sparse.eye_array(member.shape[0], format="csr"), sparse.hstack(blocks, format="csr")
-    )
+    member = sparse.csr_array(member)
+    placed = (member.data * scale[member.indices], member.indices + block * S, member.indptr)
+    right = sparse.csr_array(placed, shape=(member.shape[0], of * S))
+    return Gradient.of(sparse.eye_array(member.shape[0], format="csr"), right)

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from attribution.decompose.design import AdditiveFit, Design
-from attribution.gradient import Gradient
+from attribution.gradient import Gradient, diagonals
 
 __all__ = ["Rates", "choose", "crossed", "explained", "fitted", "saturated"]
 
@@ -82,11 +82,7 @@ class Rates:
         in_N = self._pull_saturated(gradient) if not self.fits else self._pull_fitted(gradient)
         around_fit = bool(self.fits) and (self.weights is self.D or not exact)
         of_own_period = np.where(self.D > 0, self.r if around_fit else self.observed, 0.0)
-        to_sums = sparse.hstack(
-            [sparse.diags_array(-of_own_period.ravel()), sparse.eye_array(of_own_period.size)],
-            format="csr",
-        )
-        return in_N.through(to_sums)
+        return in_N.through(diagonals(-of_own_period.ravel(), np.ones(of_own_period.size)))
 
     def _pull_saturated(self, gradient: Gradient) -> Gradient:
         S = self.D.shape[1]

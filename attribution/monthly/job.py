@@ -22,6 +22,7 @@ from attribution.monthly.history import History
 from attribution.monthly.output import planned_files, write_feed, write_folder
 from attribution.monthly.runs import Failure, KpiReview, privacy_of, remembered, review_kpi
 from attribution.monthly.scans import Scan, cube_of, metric_of, scans
+from attribution.reports.folder import clear_leftovers
 from attribution.reports.pptx import new_deck
 
 __all__ = ["FAIL_ON", "Reviewed", "planned", "review", "reviews"]
@@ -228,6 +229,8 @@ def reviews(
     actions = [] if config.actions is None else read_actions(config.actions)
     log_of = _Log(say)
     with History(folder / _HISTORY) as history, _side_by_side(jobs) as each:
+        for name in (*periods, _FEED):  # of killed runs: with the history in hand we are alone
+            clear_leftovers(folder / name)
         cubes, inputs = _scanned(config, only, folder / _CACHE, log_of.note)
 
         def begun(i: int) -> Iterator[KpiReview]:

@@ -171,8 +171,9 @@ def _write_kpi(
         return k.kpi.name
     with config.theme.drawn():
         if wanted.charts:
+            drawn = waterfall(shown.bridge)
             for suffix in _PICTURES:
-                save(waterfall(shown.bridge), folder / "charts" / f"{name}-bridge.{suffix}")
+                save(drawn, folder / "charts" / f"{name}-bridge.{suffix}")
         if wanted.html:
             write_pages(k, folder, name, actions)
         if wanted.xlsx:

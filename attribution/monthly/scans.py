@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -179,10 +179,11 @@ def cube_of(scan: Scan, config: ReviewConfig, cache: Path | None) -> tuple[Cube,
             names = [scan.source.key] if isinstance(scan.source.key, str) else scan.source.key
             cube = _with_repeated(cube, names, repeated_rows(data, names, scan.source.timeout))
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        for stale in kept.parent.glob(f"{scan.name}-*.cube"):
-            stale.unlink()
-        cube.save(kept)
+        with suppress(OSError):  # a disk without room for it: the next run scans again
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            for stale in kept.parent.glob(f"{scan.name}-*.cube"):
+                stale.unlink()
+            cube.save(kept)
     return cube, False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -14,21 +15,24 @@ from attribution.privacy import Privacy, protect
 from attribution.reports.files import as_csv_text
 from attribution.reports.html import html_file
 from attribution.reports.pptx import pptx_file
+from attribution.reports.swap import swapped
 from attribution.reports.xlsx import excel_file
 from attribution.summary import summary
 
 if TYPE_CHECKING:
     from attribution.result import Attribution
 
-__all__ = ["replace_folder", "write_results"]
+__all__ = ["clear_leftovers", "replace_folder", "write_results"]
 
-_DIGITS = "%.12g"
+_DIGITS, _PREVIOUS = "%.12g", "-previous"
 
 
 def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
     """Let `write` fill a temporary sibling, then put it in the place of `folder`.
 
-    A failure leaves the previous folder as it was.
+    A failure leaves the previous folder as it was, and so does the death of the process: the two
+    exchange their names in one step. Where the system cannot do that there is a moment without
+    `folder`, and the next call puts the previous one back first.
 
     Parameters
     ----------
@@ -47,6 +51,7 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
         The folder cannot be written, or holds files that are no earlier output.
     """
     target = Path(folder)
+    _put_back(target)
     marker = ".kpi-attribution"
     if target.exists() and not (target / marker).exists() and any(target.iterdir()):
         raise OptionError(
@@ -62,18 +67,57 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
         write(fresh)
         (fresh / marker).write_text("An output folder: it is replaced as a whole.\n")
         fresh.chmod(0o755)
-        if target.exists():
-            previous = fresh.with_name(fresh.name + "-previous")
-            target.rename(previous)
+        if not target.exists():
             fresh.rename(target)
-            shutil.rmtree(previous)
-        else:
-            fresh.rename(target)
+        elif not swapped(fresh, target):
+            _replace(target, fresh)
     except OSError as error:
         raise OptionError(f"out: {str(target)!r} cannot be written ({error.strerror}).") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return target
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed runs left beside an output folder; only for who knows to be alone.
+
+    Parameters
+    ----------
+    folder : Path
+        As in `replace_folder`.
+    """
+    _put_back(folder)
+    for left in _left(folder):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _replace(target: Path, fresh: Path) -> None:
+    """Put one folder in the place of another in two steps."""
+    previous = fresh.with_name(fresh.name + _PREVIOUS)
+    target.rename(previous)
+    try:
+        fresh.rename(target)
+    except OSError:
+        previous.rename(target)
+        raise
+    shutil.rmtree(previous)
+
+
+def _put_back(target: Path) -> None:
+    """Undo the first of the two steps, where a process died before the second."""
+    if target.exists():
+        return
+    held = [left for left in _left(target) if left.name.endswith(_PREVIOUS)]
+    if held:
+        max(held, key=lambda left: left.stat().st_mtime).rename(target)
+
+
+def _left(target: Path) -> list[Path]:
+    """The temporary siblings of a folder: its name, and the eight characters of `mkdtemp`."""
+    named = re.compile(rf"\.{re.escape(target.name)}-\w{{8}}({_PREVIOUS})?")
+    if not target.parent.is_dir():
+        return []
+    return [path for path in target.parent.iterdir() if named.fullmatch(path.name)]
 
 
 def write_results(
