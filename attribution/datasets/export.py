@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Mapping
@@ -35,6 +36,11 @@ def write_tables(
     Returns
     -------
     list of Path
+
+    Raises
+    ------
+    OSError
+        The disk is full, or cannot be written to.
     """
     import duckdb  # only writers pay for it
 
@@ -47,12 +53,17 @@ def write_tables(
         with duckdb.connect(database, config={"threads": 1}) as connection:
             for name, frame in tables.items():
                 relation = connection.from_df(frame)
-                if format == "duckdb":
-                    relation.create(name)
-                elif format == "csv":
-                    relation.write_csv(str(Path(made) / f"{name}.csv"))
-                else:
-                    relation.write_parquet(str(Path(made) / f"{name}.parquet"))
+                try:
+                    if format == "duckdb":
+                        relation.create(name)
+                    elif format == "csv":
+                        relation.write_csv(str(Path(made) / f"{name}.csv"))
+                    else:
+                        relation.write_parquet(str(Path(made) / f"{name}.parquet"))
+                except duckdb.IOException as error:
+                    full = "No space left" in str(error)
+                    code = errno.ENOSPC if full else errno.EIO
+                    raise OSError(code, os.strerror(code), str(folder)) from error
         written = []
         for file in sorted(Path(made).iterdir()):
             os.replace(file, folder / file.name)

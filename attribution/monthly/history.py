@@ -16,7 +16,8 @@ second run on the same folder is refused; a run that is killed leaves the tables
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -89,7 +90,7 @@ class History:
     LockedError
         Another process holds it.
     OptionError
-        Its folder cannot be written.
+        It cannot be written: no such folder, a full disk.
     SourceError
         It is no history, or one of a later version.
     """
@@ -97,6 +98,7 @@ class History:
     def __init__(self, path: Path) -> None:
         import duckdb
 
+        self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = duckdb.connect(str(path), config={"threads": 1})
@@ -112,16 +114,19 @@ class History:
                 ) from error
             problem = str(error).strip().splitlines()[0]
             raise SourceError(f"history: {str(path)!r} cannot be opened. {problem}") from error
-        self._connection.execute(_SCHEMA)
-        rows = self._connection.execute("SELECT version FROM about").fetchall()
-        if not rows:
-            self._connection.execute("INSERT INTO about VALUES (?)", [_VERSION])
-        elif rows[0][0] != _VERSION:
-            self.close()
-            raise SourceError(
-                f"history: {str(path)!r} has version {rows[0][0]}, this package writes {_VERSION}. "
-                "Move it away and run the past periods again to fill a new one."
-            )
+        with self._written():
+            self._connection.execute(_SCHEMA)
+            rows = self._query("SELECT version FROM about", [])
+            if not rows:
+                self._connection.execute("INSERT INTO about VALUES (?)", [_VERSION])
+                rows = [(_VERSION,)]
+        if rows[0][0] == _VERSION:
+            return
+        self.close()
+        raise SourceError(
+            f"history: {str(path)!r} has version {rows[0][0]}, this package writes {_VERSION}. "
+            "Move it away and run the past periods again to fill a new one."
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -145,14 +150,15 @@ class History:
                 continue
             now, n_now = values[period]
             if abs(now - was) > 1e-9 * max(abs(was), abs(now)) or n_now != n_was:
-                self._query(
-                    "INSERT OR REPLACE INTO restated VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    [kpi, period, seen_in, was, now, n_was, n_now],
-                )
-                self._query(
-                    "UPDATE kpis SET value = ?, n = ? WHERE kpi = ? AND period = ?",
-                    [now, n_now, kpi, period],
-                )
+                with self._written():
+                    self._query(
+                        "INSERT OR REPLACE INTO restated VALUES (?, ?, ?, ?, ?, ?, ?)",
+                        [kpi, period, seen_in, was, now, n_was, n_now],
+                    )
+                    self._query(
+                        "UPDATE kpis SET value = ?, n = ? WHERE kpi = ? AND period = ?",
+                        [now, n_now, kpi, period],
+                    )
 
     def restated(self, kpi: str, seen_in: str) -> list[Restated]:
         """Return what a run of a period saw restated, also when it is run again."""
@@ -177,8 +183,7 @@ class History:
         tables : dict of str to DataFrame
             "changes", "effects", "levels", "causes", with the columns of these tables.
         """
-        self._connection.begin()
-        try:
+        with self._written():
             self._query(
                 "INSERT OR REPLACE INTO kpis VALUES (?, ?, ?, ?, ?)",
                 [kpi, period, significant(value), n, digest],
@@ -192,10 +197,24 @@ class History:
                         f"INSERT INTO {name} ({columns}) SELECT {columns} FROM fresh"
                     )
                     self._connection.unregister("fresh")
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """Write all of it or nothing; a disk that is full is the user's to know."""
+        import duckdb
+
+        self._connection.begin()
+        try:
+            yield
+            self._connection.commit()
+        except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
+            problem = str(error).strip().splitlines()[0]
+            raise OptionError(
+                f"out: the history {str(self._path)!r} cannot be written. {problem}"
+            ) from error
         except BaseException:
             self._connection.rollback()
             raise
-        self._connection.commit()
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return all tables, sorted: what dashboards read that do not speak DuckDB."""

@@ -271,8 +271,13 @@ class _Log:
             yield result
 
     def write(self, path: Path, period: str) -> None:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"{period}\n" + "".join(self._lines))
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"{period}\n" + "".join(self._lines))
+        except OSError as error:
+            raise OptionError(
+                f"out: {str(path)!r} cannot be written ({error.strerror})."
+            ) from error
         self._lines.clear()
 
 

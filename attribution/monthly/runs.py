@@ -24,6 +24,7 @@ from attribution.monthly.scans import REPEATED, metric_of
 from attribution.privacy import Privacy, Shown, ShownCauses, protect
 from attribution.reports.labeled import labeled
 from attribution.reports.past import Past
+from attribution.reports.tidy import rounded
 from attribution.result import Attribution
 
 __all__ = [
@@ -439,7 +440,7 @@ def remembered(review: KpiReview, history: History, config: ReviewConfig) -> Kpi
         if answer.causes is not None and answer.causes.named:
             named = pd.DataFrame(answer.causes.named)[_RECORDED["causes"]]
             tables["causes"].append(named.assign(**of))
-    frames = {t: pd.concat(x) if x else pd.DataFrame() for t, x in tables.items()}
+    frames = {t: rounded(pd.concat(x)) if x else pd.DataFrame() for t, x in tables.items()}
     history.record(name, period, review.value, review.n, digest, frames)
     return replace(
         review,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from attribution.result import Attribution
 
-__all__ = ["tidy_folder", "tidy_tables", "write_tidy"]
+__all__ = ["rounded", "tidy_folder", "tidy_tables", "write_tidy"]
 
 _DATE_COLUMNS = ("start_date", "end_date", "days", "year", "quarter", "month")
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
@@ -109,15 +109,25 @@ def _tables(shown: Shown) -> dict[str, pd.DataFrame]:
     }
     if shown.whole:
         tables |= {"fact_cell": _cells(shown), "dim_segment": _segments(shown)}
-    return {name: _rounded(table) for name, table in tables.items()}
+    return {name: rounded(table) for name, table in tables.items()}
 
 
-def _rounded(frame: pd.DataFrame) -> pd.DataFrame:
-    """Floats to 12 significant digits: the last ones depend on the order in which threads add."""
-    for column in frame.select_dtypes(include=["float"]):
-        frame[column] = [significant(float(x)) for x in frame[column]]
-        frame[column] = frame[column].astype("float64")
-    return frame
+def rounded(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return it with 12 significant digits: the last ones depend on the order of threads.
+
+    Parameters
+    ----------
+    frame : DataFrame
+
+    Returns
+    -------
+    DataFrame
+    """
+    found = frame.copy()
+    for column in found.select_dtypes(include=["float"]):
+        found[column] = [significant(float(x)) for x in found[column]]
+        found[column] = found[column].astype("float64")
+    return found
 
 
 def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:

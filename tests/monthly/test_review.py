@@ -5,10 +5,6 @@ import hashlib
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -18,7 +14,7 @@ import pptx
 import pytest
 
 import attribution as at
-from attribution.errors import LockedError, MissingFileError, OptionError
+from attribution.errors import MissingFileError, OptionError
 from attribution.monthly.job import planned
 
 
@@ -331,57 +327,6 @@ def test_fifty_kpis_are_one_scan(config):
     done = run(config)
     assert len(done.kpis) == 50
     assert len(done.inputs) == 1
-
-
-def test_a_failure_while_writing_leaves_the_previous_output_whole(config, monkeypatch):
-    done = run(config)
-    before = digests(done.folder)
-
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("attribution.monthly.output.write_actions", full)
-    with pytest.raises(OptionError, match="No space left on device"):
-        run(config)
-    assert digests(done.folder) == before
-    assert [p.name for p in done.folder.parent.iterdir() if p.name.startswith(".2026-06")] == []
-
-
-_SLOW = """
-import sys, time
-import attribution.monthly.output as output
-from attribution.monthly.job import review
-write = output.write_actions
-def slowly(*arguments):
-    print("writing", flush=True)
-    time.sleep(60)
-output.write_actions = slowly
-review(sys.argv[1], period="2026-06")
-"""
-
-
-def test_a_killed_run_leaves_the_previous_output_whole_and_two_runs_exclude_each_other(
-    config, as_toml, tmp_path
-):
-    done = run(config)
-    before = digests(done.folder)
-    path = tmp_path / "review.toml"
-    path.write_text(as_toml(config))
-    command = [sys.executable, "-c", _SLOW, str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "writing\n"
-        with pytest.raises(LockedError, match="another review is writing"):
-            run(config)
-        process.send_signal(signal.SIGKILL)
-    assert digests(done.folder) == before
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            again = run(config)
-            break
-        except LockedError:
-            time.sleep(0.1)
-    assert digests(again.folder) == before
 
 
 def test_one_deck_and_one_workbook_hold_every_kpi(config):
