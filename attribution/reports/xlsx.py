@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attribution.bridge import Bar
+from attribution.functions import FunctionOfSums
 from attribution.privacy import Privacy, Shown, protect
 from attribution.reports.files import CREATED, write_file
 from attribution.reports.workbook.about import (
@@ -17,7 +18,7 @@ from attribution.reports.workbook.about import (
 from attribution.reports.workbook.cells import why_values, write_cells
 from attribution.reports.workbook.chart import CHART, write_chart
 from attribution.reports.workbook.levels import alpha_ranges, effect_total, write_levels
-from attribution.reports.workbook.rates import write_rates
+from attribution.reports.workbook.rates import rates_of, write_rates
 from attribution.reports.workbook.sheets import (
     AS_TEXT,
     CELLS,
@@ -77,7 +78,9 @@ def write_excel(change: Attribution, path: str | Path, *, privacy: Privacy | Non
     -----
     Sheets: "Bridge" (message, table, reconciliation, chart), "Levels ..." (one a dimension, with
     filters), "Cells" and "Rates" (what everything is recomputed from), "Findings", "Provenance".
-    Coefficients of fits are values whose normal equations are shown to be 0 by formula; intervals
+    Totals, ratios with a volume of their own and functions of sums are formulas like a ratio; of a
+    function that is no ratio its mean slopes are values, which a formula proves. Coefficients of
+    fits are values whose normal equations are shown to be 0 by formula; intervals
     and p-values are values. Where people or small groups are hidden, or there are more than 50,000
     segments, there is no sheet of cells: effects are values, and their sum is a formula.
     """
@@ -106,7 +109,7 @@ def _write(shown: Shown, path: Path) -> None:
 def _write_sheets(book: Book) -> None:
     """Write all sheets, those a reader looks at first in front."""
     change = book.change
-    fitted = book.live and bool(change._ratio_parts.stages.rates.fits)
+    fitted = book.live and bool(rates_of(change)[0].rates.fits)
     sheets = [BRIDGE, *book.level_sheets.values(), *([CELLS] if book.live else [])]
     sheets += [RATES] if fitted else []
     for name in [*sheets, FINDINGS, PROVENANCE, CHART]:
@@ -206,6 +209,8 @@ def _effect(book: Book, bar: Bar, cells: CellSheet | None) -> str:
     if line.effect == "joint":
         by_dimension = "+".join(effect_total(book, d) for d in dimensions)
         return f"=SUM({cells.whole('mix')})-({by_dimension})"
+    if line.effect == "volume":
+        return f"={cells.number('volume')}"
     if line.effect == "sampling":
         of_counts = f"{cells.number('RS1')}-{cells.number('RS0')}+SUM({cells.whole('outside')})"
         return f"={cells.number('R_1')}-{cells.number('R_0')}-({of_counts})"
@@ -225,4 +230,9 @@ def _provenance(book: Book) -> list[tuple[str, Any]]:
 
 def _effects_are(book: Book) -> str:
     reason = why_values(book.shown)
-    return f"values, no formulas: {reason}" if reason else "live formulas over the cells"
+    if reason:
+        return f"values, no formulas: {reason}"
+    said = "live formulas over the cells"
+    if isinstance(book.change.metric, FunctionOfSums):
+        said += "; only the mean slopes of the function are values, with their proof beside them"
+    return said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 
+import numpy as np
 import pytest
 from openpyxl import load_workbook
 
@@ -132,6 +133,66 @@ def test_libreoffice_works_out_every_form_of_decomposition(table, office, tmp_pa
     assert_worked_out(books, recalculated(office, books, tmp_path))
 
 
+def functions(table):
+    """Every kind of KPI that is no plain ratio, in every form of rates and mix."""
+    rng = np.random.default_rng(5)
+    table = table.assign(
+        hours=table["reviewed"] * rng.uniform(0.5, 2.0, len(table)),
+        agree=table["correct"],
+        first=rng.binomial(table["reviewed"], 0.3),
+        second=rng.binomial(table["reviewed"], 0.3),
+    )
+    # A rise of one queue's volume, so that the line of the volume is not 0.
+    busy = (table["month"] == ASK["current"]) & (table["queue"] == QUEUES[0])
+    table.loc[busy, ["reviewed", "hours", "correct"]] *= 2
+    asked = {"by": ["queue", "market"], **ASK}
+    kappa = at.FunctionOfSums(
+        "(po - pe) / (1 - pe)",
+        {"agree": "agree", "a": "first", "b": "second", "n": "reviewed"},
+        define={"po": "agree / n", "pe": "(a * b + (n - a) * (n - b)) / (n * n)"},
+        volume="reviewed",
+        name="kappa",
+    )
+    total = at.Total("hours", volume="reviewed")
+    ratio = at.Ratio("correct", "hours", volume="reviewed")
+    return {
+        "total": at.explain(table, total, rates="saturated", **asked),
+        "total fitted": at.explain(table, total, rates="additive", **asked),
+        "total shapley": at.explain(table, total, mix="shapley", **asked),
+        "volume ratio": at.explain(table, ratio, rates="saturated", **asked),
+        "volume ratio fitted": at.explain(table, ratio, rates="additive", **asked),
+        "volume ratio ordered": at.explain(
+            table, ratio, mix="ordered", order=["market", "queue"], **asked
+        ),
+        "kappa": at.explain(table, kappa, rates="saturated", **asked),
+        "kappa fitted": at.explain(table, kappa, rates="additive", **asked),
+        "kappa pairs": at.explain(
+            table, kappa, rates="pairs", pairs=[("queue", "market")], **asked
+        ),
+    }
+
+
+@pytest.mark.slow
+def test_libreoffice_works_out_totals_and_functions_of_sums(table, office, tmp_path):
+    books = [x.to_excel(tmp_path / f"{name}.xlsx") for name, x in functions(table).items()]
+    assert_worked_out(books, recalculated(office, books, tmp_path))
+    for book in books:
+        bridge = load_workbook(book)["Bridge"]
+        effects = [c for c in column(bridge, "in KPI units", 8) if c.value is not None]
+        assert {c.data_type for c in effects} == {"f"}, book
+
+
+@pytest.mark.parametrize("kind", ["total", "volume ratio fitted", "kappa"])
+def test_numbers_of_a_function_of_sums_are_formulas(table, tmp_path, kind):
+    change = functions(table)[kind]
+    sheets = load_workbook(change.to_excel(tmp_path / "a.xlsx"))
+    effects = [c for c in column(sheets["Bridge"], "in KPI units", 8) if c.value is not None]
+    assert {c.data_type for c in effects} == {"f"}
+    said = sheets["Bridge"]["A3"].value
+    assert said.startswith("Effects are live formulas over the cells")
+    assert ("mean slopes" in said) == (kind == "kappa")
+
+
 def assert_worked_out(books, again):
     """Check that another program finds what was written as the value of each formula."""
     for book, other_book in zip(books, again, strict=True):
@@ -200,7 +261,7 @@ def test_thousands_of_levels_and_a_long_label(tmp_path):
     assert math.isclose(sum(x or 0 for x in mixes), rate, rel_tol=1e-9)
 
 
-def test_a_total_has_values_that_reconcile(table, tmp_path):
+def test_a_total_reconciles(table, tmp_path):
     change = at.explain(table, at.Total("correct"), by=["queue", "market"], **ASK)
     sheet = load_workbook(change.to_excel(tmp_path / "a.xlsx"), data_only=True)["Bridge"]
     assert found_row(sheet, "Reconciliation: what the bars leave over")[4].value == "adds up"
@@ -212,9 +273,10 @@ def test_a_total_has_values_that_reconcile(table, tmp_path):
 
 
 def test_a_workbook_without_formulas_says_why(table, change, tmp_path):
-    total = at.explain(table, at.Total("correct"), by=["queue", "market"], **ASK)
+    product = at.Product({"n": at.Total("reviewed"), "b": "correct / reviewed"})
+    product = at.explain(table, product, by=["queue", "market"], **ASK)
     for asked, privacy, reason in [
-        (total, None, "the effects of a Total are worked out from several sums"),
+        (product, None, "the effects of a Product are worked out from several sums"),
         (change, at.Privacy(min_n=150), "groups that are too small to be shown"),
         (change, at.Privacy(columns=["queue"]), "the levels of queue apart, who are people"),
     ]:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attribution.decompose.decomposition import Decomposition
+from attribution.decompose.functions import FunctionDecomposition
 from attribution.reports.workbook.columns import cell_columns
-from attribution.reports.workbook.numbers import number_cells, write_numbers
+from attribution.reports.workbook.numbers import head_row, number_cells, write_numbers
 from attribution.reports.workbook.sheets import CellSheet, column_range, put
 
 if TYPE_CHECKING:
@@ -19,20 +21,19 @@ __all__ = ["why_values", "write_cells"]
 
 # Beyond this, opening the workbook would take minutes.
 _MOST_CELLS, _MOST_LOOKUPS = 50_000, 50_000_000
-_HEAD = 12
 
 
 def why_values(shown: Shown) -> str:
     """Return why a workbook cannot recompute the effects from the cells; "" where it can."""
     change = shown.change
-    if not shown.ratio:
+    if not isinstance(change._parts, Decomposition | FunctionDecomposition):
         kind = type(change.metric).__name__
         return f"the effects of a {kind} are worked out from several sums of each cell together"
     if shown.hidden:
         return f"the cells tell the levels of {', '.join(shown.hidden)} apart, who are people"
     if shown.privacy.min_n:
         return "the cells hold groups that are too small to be shown"
-    cells, levels = len(change.cube.codes), change._ratio_parts.design.width
+    cells, levels = len(change.cube.codes), change._parts.design.width
     if cells > _MOST_CELLS or cells * levels > _MOST_LOOKUPS:
         return f"opening formulas over {cells:,} cells would take minutes"
     return ""
@@ -56,7 +57,8 @@ def write_cells(
     CellSheet
     """
     columns = cell_columns(change, alphas)
-    first, last = _HEAD, _HEAD + len(change.cube.codes) - 1
+    head_at = head_row(change)
+    first, last = head_at, head_at + len(change.cube.codes) - 1
     at = CellSheet({c.name: j for j, c in enumerate(columns)}, number_cells(change), first, last)
     write_numbers(sheet, change, formats, at)
     fixed, letters = _fixed(at), _letters(at)
@@ -73,18 +75,18 @@ def write_cells(
         "effect": formats(num_format="+0.0000000000;-0.0000000000;0"),
     }
     for j, column in enumerate(columns):
-        put(sheet, _HEAD - 1, j, column.title, head)
+        put(sheet, head_at - 1, j, column.title, head)
         values = column.values.tolist() if isinstance(column.values, np.ndarray) else column.values
         for c, value in enumerate(values):
-            row = _HEAD + c
+            row = head_at + c
             formula = ""
             if column.formula is not None:
                 formula = column.formula(lambda name, row=row: reference(name, row), c)
             put(sheet, row, j, value, styles[column.style], formula)
     dimensions = len(change.cube.dimensions)
-    sheet.freeze_panes(_HEAD, dimensions)
-    sheet.autofilter(_HEAD - 1, 0, last, len(columns) - 1)
-    sheet.set_row(_HEAD - 1, 44)
+    sheet.freeze_panes(head_at, dimensions)
+    sheet.autofilter(head_at - 1, 0, last, len(columns) - 1)
+    sheet.set_row(head_at - 1, 44)
     sheet.set_column(0, max(dimensions - 1, 0), 16)
     sheet.set_column(dimensions, 2 * dimensions, 9)
     sheet.set_column(2 * dimensions + 1, len(columns) - 1, 13)

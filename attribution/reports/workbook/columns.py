@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from attribution.reports.workbook.rates import (
-    coefficient_rows,
-    mean_cell,
-    term_code,
-    term_levels,
-    terms,
+from attribution.decompose.functions import FunctionDecomposition
+from attribution.reports.workbook.column import (
+    Column,
+    Formula,
+    Ref,
+    fitted_rate,
+    observed_rate,
+    placed,
 )
+from attribution.reports.workbook.functions import function_columns
+from attribution.reports.workbook.rates import rates_of, term_levels, terms
 
 if TYPE_CHECKING:
     from attribution.result import Attribution
 
-__all__ = ["Column", "cell_columns"]
-
-# What a formula is made from: addresses by name, in the row of the cell with a number.
-Ref = Callable[[str], str]
-Formula = Callable[[Ref, int], str]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the sheet of cells: values, and how each row works them out from the others."""
-
-    name: str
-    title: str
-    values: Any
-    style: str = "number"
-    formula: Formula | None = None
+__all__ = ["cell_columns"]
 
 
 def cell_columns(change: Attribution, alphas: dict[int, tuple[str, str]]) -> list[Column]:
     """Every column of the sheet, in order."""
-    parts, cube = change._ratio_parts, change.cube
+    parts, adjusted = change._parts, change.options.mix == "adjusted"
+    fitted = bool(rates_of(change)[0].rates.fits)
+    if isinstance(parts, FunctionDecomposition):
+        own = function_columns(change)
+    else:
+        own = [*_sums(change), *_shares_and_rates(change), *_effects(change)]
+    return [
+        *_places(change),
+        *own,
+        *(_misfit(change, alphas) if adjusted else _shifts(change)),
+        *(_left_over(change) if fitted else []),
+    ]
+
+
+def _places(change: Attribution) -> list[Column]:
+    """Which segment a row is, and where it belongs."""
+    parts, cube = change._parts, change.cube
     labels = [
         Column(f"label{d}", name, [cube.levels[d][c] for c in cube.codes[:, d]], "text")
         for d, name in enumerate(cube.dimensions)
@@ -49,7 +52,7 @@ def cell_columns(change: Attribution, alphas: dict[int, tuple[str, str]]) -> lis
         for d, name in enumerate(cube.dimensions)
     ]
     crossed = [
-        Column(f"term{k}", f"# {name}", _placed(change, term_levels(change)[:, k] + 1), "whole")
+        Column(f"term{k}", f"# {name}", placed(change, term_levels(change)[:, k] + 1), "whole")
         for k, (name, _) in enumerate(terms(change))
         if k < len(parts.pairs)
     ]
@@ -59,25 +62,7 @@ def cell_columns(change: Attribution, alphas: dict[int, tuple[str, str]]) -> lis
         ),
         Column("line", "# entry or exit", parts.turnover.line_of + 1, "whole"),
     ]
-    return [
-        *labels,
-        *codes,
-        *crossed,
-        *place,
-        *_sums(change),
-        *_shares_and_rates(change),
-        *_effects(change),
-        *(_misfit(change, alphas) if change.options.mix == "adjusted" else _shifts(change)),
-        *(_left_over(change) if parts.stages.rates.fits else []),
-    ]
-
-
-def _placed(change: Attribution, of_S: np.ndarray, outside: float = 0.0) -> np.ndarray:
-    """Values of the segments in S among those of all segments."""
-    stayed = change._ratio_parts.turnover.stayed
-    values = np.full(len(stayed), outside)
-    values[stayed] = of_S
-    return values
+    return [*labels, *codes, *crossed, *place]
 
 
 def _sums(change: Attribution) -> list[Column]:
@@ -108,7 +93,7 @@ def _shares_and_rates(change: Attribution) -> list[Column]:
         Column(
             f"p{t}",
             f"share p, {when}",
-            _placed(change, p[t]),
+            placed(change, p[t]),
             "share",
             lambda ref, _, t=t: f"=IF({ref('S')}=1,{ref(f'{V}{t}')}/{ref(f'{V}S{t}')},0)",
         )
@@ -117,45 +102,19 @@ def _shares_and_rates(change: Attribution) -> list[Column]:
     for t, when in enumerate(("baseline", "current")):
         title = f"rate r, {when}"
         if not parts.stages.rates.fits:
-            formula = _observed_rate(t)
+            formula = observed_rate(t)
         else:
             found.append(
                 Column(
                     f"source{t}",
                     f"fit of period (0, 1) that gives r, {when}",
-                    _placed(change, source[t], np.nan),
+                    placed(change, source[t], np.nan),
                     "whole",
                 )
             )
-            formula = _fitted_rate(change, _placed(change, source[t], -1.0))
-        found.append(Column(f"r{t}", title, _placed(change, r[t], np.nan), "share", formula))
+            formula = fitted_rate(change, placed(change, source[t], -1.0))
+        found.append(Column(f"r{t}", title, placed(change, r[t], np.nan), "share", formula))
     return found
-
-
-def _observed_rate(t: int) -> Formula:
-    """N / D; a segment empty in one period takes the other period's."""
-    own, other = t, 1 - t
-    return lambda ref, _: (
-        f"=IF({ref('S')}=1,IF({ref(f'D{own}')}>0,{ref(f'N{own}')}/{ref(f'D{own}')},"
-        f'{ref(f"N{other}")}/{ref(f"D{other}")}),"")'
-    )
-
-
-def _fitted_rate(change: Attribution, source: np.ndarray) -> Formula:
-    """The mean and the coefficients of the levels, of the fit that predicts the segment."""
-    codes = [
-        term_code(change, k) for k in range(len(change._ratio_parts.stages.rates.design.sizes))
-    ]
-    rows = [coefficient_rows(change, fit) for fit in (0, 1)]
-
-    def formula(ref: Ref, c: int) -> str:
-        fit = int(source[c])
-        if fit < 0:
-            return ""
-        added = [f"INDEX({x},{ref(code)})" for x, code in zip(rows[fit], codes, strict=True)]
-        return "=" + "+".join([mean_cell(fit), *added])
-
-    return formula
 
 
 def _effects(change: Attribution) -> list[Column]:
@@ -174,7 +133,7 @@ def _effects(change: Attribution) -> list[Column]:
         ),
     }
     found = [
-        Column(part, f"{part} effect", _placed(change, x), "effect", formulas[part])
+        Column(part, f"{part} effect", placed(change, x), "effect", formulas[part])
         for part, x in parts.segment_parts.items()
     ]
     known = parts.volume is not None
@@ -206,8 +165,13 @@ def _outside_counted(ref: Ref, _: int) -> str:
 
 def _misfit(change: Attribution, alphas: dict[int, tuple[str, str]]) -> list[Column]:
     """What alpha leaves over, weighted: by level it sums to 0, which is what makes alpha a fit."""
-    parts = change._ratio_parts
-    values = parts.stages.shares.p.mean(axis=0) * parts._adjusted.effects.residual
+    parts = change._parts
+    if isinstance(parts, FunctionDecomposition):
+        residual, p = cast("Any", parts._by_level).effects.residual, parts._shares.p
+    else:
+        ratio = change._ratio_parts
+        residual, p = ratio._adjusted.effects.residual, ratio.stages.shares.p
+    values = p.mean(axis=0) * residual
 
     def formula(ref: Ref, _: int) -> str:
         fitted = "".join(
@@ -219,44 +183,59 @@ def _misfit(change: Attribution, alphas: dict[int, tuple[str, str]]) -> list[Col
         return f"=IF({ref('S')}=1,{mean}*({rho}-{ref('mu')}{fitted}),0)"
 
     title = "mean share × rate left over by alpha"
-    return [Column("misfit", title, _placed(change, values), "effect", formula)]
+    return [Column("misfit", title, placed(change, values), "effect", formula)]
 
 
 def _shifts(change: Attribution) -> list[Column]:
     """Shift of the share that each dimension made, by the mix method, and what it is worth."""
-    parts, found = change._ratio_parts, []
-    by_level: Any = parts._by_level
-    tables, (p, r) = by_level._tables, (parts.stages.shares.p, parts.stages.rates.r)
+    parts: Any = change._parts
+    by_level, found = parts._by_level, []
+    tables, (p, r, _) = by_level._tables, parts.valued
     shift = tables.tables @ tables.coefficient
     value = r.mean(axis=0) - (p * r).sum() / 2
     for d, name in enumerate(change.cube.dimensions):
         title = f"shift of share made by {name} ({change.options.mix})"
-        found.append(Column(f"shift{d}", title, _placed(change, shift[:, d]), "effect"))
+        found.append(Column(f"shift{d}", title, placed(change, shift[:, d]), "effect"))
 
         def formula(ref: Ref, _: int, d: int = d) -> str:
             rates = f"({ref('r0')}+{ref('r1')})/2-({ref('RS0')}+{ref('RS1')})/2"
             return f"=IF({ref('S')}=1,({rates})*{ref(f'shift{d}')},0)"
 
-        valued = _placed(change, value * shift[:, d])
+        valued = placed(change, value * shift[:, d])
         found.append(Column(f"valued{d}", f"mix effect of {name}", valued, "effect", formula))
     return found
 
 
 def _left_over(change: Attribution) -> list[Column]:
     """What each period's fit leaves over, weighted: by level it sums to 0."""
-    parts, cube, found = change._ratio_parts, change.cube, []
-    D, N = (cube.metric_sums(change.metric, role) for role in ("denominator", "numerator"))
-    V = "D" if parts.volume is None else "V"
-    volume = D if parts.volume is None else parts.volume
-    for t, when in enumerate(("baseline", "current")):
-        r = _placed(change, parts.stages.rates.r[t])
-        seen = parts.turnover.stayed & (D[t] > 0)
-        left = np.zeros(len(seen))
-        left[seen] = volume[t][seen] * (N[t][seen] / D[t][seen] - r[seen])
+    found = []
+    for k, one in enumerate(rates_of(change)):
+        for t, when in enumerate(("baseline", "current")):
+            D, N, V, symbols = _fitted_sums(change, k)
+            r = placed(change, one.rates.r[t])
+            seen = change._parts.turnover.stayed & (D[t] > 0)
+            left = np.zeros(len(seen))
+            left[seen] = V[t][seen] * (N[t][seen] / D[t][seen] - r[seen])
 
-        def formula(ref: Ref, _: int, t: int = t) -> str:
-            observed = f"{ref(f'N{t}')}/{ref(f'D{t}')}-{ref(f'r{t}')}"
-            return f"=IF({ref('S')}=1,IF({ref(f'D{t}')}>0,{ref(f'{V}{t}')}*({observed}),0),0)"
+            def formula(
+                ref: Ref, _: int, t: int = t, rate: str = one.rate, names: Any = symbols
+            ) -> str:
+                D, N, V = (ref(f"{x}{t}") for x in names)
+                return f"=IF({ref('S')}=1,IF({D}>0,{V}*({N}/{D}-{ref(f'{rate}{t}')}),0),0)"
 
-        found.append(Column(f"left{t}", f"left over by the fit, {when}", left, "effect", formula))
+            title = f"{one.title} left over by the fit, {when}".strip()
+            found.append(Column(f"{one.left}{t}", title, left, "effect", formula))
     return found
+
+
+def _fitted_sums(
+    change: Attribution, k: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, str, str]]:
+    """Denominator, numerator and weight of one of the rates, and what their columns are called."""
+    parts, cube = change._parts, change.cube
+    if isinstance(parts, FunctionDecomposition):
+        V = parts.sums[0]
+        return V, parts.sums[1 + k], V, ("V", f"X{k}_", "V")
+    D, N = (cube.metric_sums(change.metric, role) for role in ("denominator", "numerator"))
+    volume = change._ratio_parts.volume
+    return (D, N, D, ("D", "N", "D")) if volume is None else (D, N, volume, ("D", "N", "V"))

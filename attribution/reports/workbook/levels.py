@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attribution.decompose.functions import FunctionDecomposition
+from attribution.functions import Total
+from attribution.reports.workbook.functions import kpi_formula
 from attribution.reports.workbook.sheets import Book, CellSheet, cell, column_range, put
+
+if TYPE_CHECKING:
+    from attribution.result import Attribution
 
 __all__ = ["alpha_ranges", "effect_total", "write_levels"]
 
@@ -74,7 +81,7 @@ def effect_total(book: Book, dimension: str) -> str:
 
 
 def _adjusted(book: Book) -> bool:
-    return book.shown.ratio and book.change.options.mix == "adjusted"
+    return book.divisible and book.change.options.mix == "adjusted"
 
 
 def _parts(book: Book) -> list[str]:
@@ -113,7 +120,7 @@ def _titles(book: Book) -> dict[str, str]:
 
 
 def _note(book: Book) -> list[str]:
-    if not book.shown.ratio:
+    if not book.divisible:
         return [
             f"The effects of a {type(book.change.metric).__name__} are values: no sums of cells "
             "give them."
@@ -146,9 +153,9 @@ def _values(book: Book, dimension: str) -> list[dict[str, Any]]:
     d = cube.dimension_index(dimension)
     alpha, margins = np.zeros(0), np.zeros((0, 2))
     if _adjusted(book):
-        parts = book.change._ratio_parts
+        parts: Any = book.change._parts
         stayed = parts.turnover.stayed
-        margins = parts.design.only([d]).matrix[stayed].T @ parts.stages.shares.p.T
+        margins = parts.design.only([d]).matrix[stayed].T @ parts.valued[0].T
         alpha = parts.alpha[parts.design.block(d)]
     position = {level: i for i, level in enumerate(cube.levels[d])}
     rows = []
@@ -176,9 +183,9 @@ def _formulas(
     cells: CellSheet | None,
 ) -> dict[str, str]:
     """What a row works out; without cells only from what the row itself holds."""
-    if row.get("#") is None or not book.shown.ratio:
+    if row.get("#") is None or not book.divisible:
         return {}
-    parts, d = book.change._ratio_parts, book.change.cube.dimension_index(dimension)
+    parts, d = book.change._parts, book.change.cube.dimension_index(dimension)
     level = parts.design.offsets[d] + row["#"] - 1
     inside = bool(parts.turnover.exists[0, level] and parts.turnover.exists[1, level])
     here = {name: cell(r, j) for name, j in at.items()}
@@ -193,12 +200,14 @@ def _formulas(
     def summed(column: str) -> str:
         return f"SUMIFS({cells.whole(column)},{cells.whole(f'code{d}')},{here['#']})"
 
-    V = "D" if parts.volume is None else "V"
+    function = isinstance(parts, FunctionDecomposition)
+    ratio = None if function else book.change._ratio_parts
+    V = "V" if ratio is None or ratio.volume is not None else "D"
     for t in (0, 1):
-        D, N, volume = (summed(f"{symbol}{t}") for symbol in ("D", "N", V))
+        volume = summed(f"{V}{t}")
         found[f"n{t}"] = f"={summed(f'n{t}')}"
         found[f"share{t}"] = f'=IF({volume}>0,{volume}/{cells.number(f"{V}_{t}")},"")'
-        found[f"rate{t}"] = f'=IF({D}>0,{N}/{D},"")'
+        found[f"rate{t}"] = _rate_of_level(book.change, summed, t)
         found[f"p{t}"] = f"={summed(f'p{t}')}"
     if not inside:
         return found | {"total": f"={summed('outside')}"}
@@ -210,8 +219,23 @@ def _formulas(
         volume = f"({summed('p0')}+{summed('p1')})/2"
         spread = f"{mean}*{volume}*SUM({cells.whole(f'shift{d}')})"
         found["mix"] = f"={summed(f'valued{d}')}+{spread}"
+        if function:
+            found["mix"] += f"+{cells.number('centre')}*({summed('p1')}-{summed('p0')})"
     for part in ("rate", "interaction"):
         if part not in here:
             continue
         found[part] = f"={summed(part)}"
     return found
+
+
+def _rate_of_level(change: Attribution, summed: Callable[[str], str], t: int) -> str:
+    """The KPI of a level in a period; of a total the mean per unit of volume."""
+    parts = change._parts
+    if not isinstance(parts, FunctionDecomposition):
+        D, N = summed(f"D{t}"), summed(f"N{t}")
+        return f'=IF({D}>0,{N}/{D},"")'
+    V, sums = summed(f"V{t}"), [summed(f"X{k}_{t}") for k in range(len(parts._rates))]
+    if isinstance(change.metric, Total):
+        return f'=IF({V}>0,{sums[0]}/{V},"")'
+    formula = kpi_formula(change, sums).removeprefix("=")
+    return f'=IF({V}>0,IFERROR({formula},""),"")' if formula else ""

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from attribution.decompose.functions import FunctionDecomposition
+from attribution.reports.workbook.functions import FunctionNumbers
 from attribution.reports.workbook.sheets import CellSheet, cell, column_range, put
 
 if TYPE_CHECKING:
     from attribution.reports.workbook.sheets import Formats
     from attribution.result import Attribution
 
-__all__ = ["number_cells", "write_numbers"]
+__all__ = ["head_row", "number_cells", "write_numbers"]
 
-_TOP = 1
+_TOP, _LEAST_HEAD = 1, 12
 
 
 def _number_rows(change: Attribution) -> list[tuple[str, tuple[str, ...]]]:
+    if isinstance(change._parts, FunctionDecomposition):
+        rows = FunctionNumbers(change, {}, {}).rows()
+        return [(label, tuple(x.name for x in numbers)) for label, numbers in rows]
     known = change._ratio_parts.volume is not None
     counts = [("full counts V, all segments", ("V_0", "V_1")), ("within S", ("VS0", "VS1"))]
     within = [] if known else [("denominators within S (levels in both periods)", ("DS0", "DS1"))]
@@ -41,6 +47,11 @@ def number_cells(change: Attribution) -> dict[str, str]:
     }
 
 
+def head_row(change: Attribution) -> int:
+    """Return how many rows are above the first cell: the numbers, and a header."""
+    return max(_LEAST_HEAD, _TOP + len(_number_rows(change)) + 2)
+
+
 def _number_column(change: Attribution) -> int:
     # Right of the frozen columns, so that they can be seen.
     return 2 * len(change.cube.dimensions) + 4
@@ -48,13 +59,35 @@ def _number_column(change: Attribution) -> int:
 
 def write_numbers(sheet: Any, change: Attribution, formats: Formats, at: CellSheet) -> None:
     """Write the numbers with their formulas over the columns of the cells."""
-    parts, w, start = change._ratio_parts, change._ratio_parts._weights, _number_column(change)
-    values = _values(change)
-    V = "D" if parts.volume is None else "V"
 
     def total(name: str) -> str:
         return column_range(at.columns[name], at.first, at.last)
 
+    if isinstance(change._parts, FunctionDecomposition):
+        columns = {name: total(name) for name in at.columns}
+        made = [x for _, row in FunctionNumbers(change, at.numbers, columns).rows() for x in row]
+        values = {x.name: x.value for x in made}
+        formulas = {x.name: x.formula for x in made}
+    else:
+        values, formulas = _values(change), _formulas(change, at, total)
+    start = _number_column(change)
+    put(
+        sheet,
+        0,
+        0,
+        "Cells: the sums that the data hold, and what each formula makes of them",
+        formats(bold=True, font_size=12),
+    )
+    right = formats(align="right", font_color="#595959")
+    number = formats(num_format="#,##0.########")
+    for i, (label, names) in enumerate(_number_rows(change)):
+        put(sheet, _TOP + i, start - 1, label, right)
+        for j, name in enumerate(names):
+            put(sheet, _TOP + i, start + j, values[name], number, formulas.get(name, ""))
+
+
+def _formulas(change: Attribution, at: CellSheet, total: Callable[[str], str]) -> dict[str, str]:
+    V = "D" if change._ratio_parts.volume is None else "V"
     formulas = {}
     for t in (0, 1):
         for symbol in ("D", "N", *(["V"] if V == "V" else [])):
@@ -72,20 +105,7 @@ def write_numbers(sheet: Any, change: Attribution, formats: Formats, at: CellShe
         f"{at.numbers[f'v{t}']}*{at.numbers[f'RS{t}']}" for t in (0, 1)
     )
     formulas["constant"] = f"={at.numbers['mu']}-{at.numbers['ref']}"
-    values |= {"w0": w.w[0], "w1": w.w[1], "v0": w.v[0], "v1": w.v[1]}
-    put(
-        sheet,
-        0,
-        0,
-        "Cells: the sums that the data hold, and what each formula makes of them",
-        formats(bold=True, font_size=12),
-    )
-    right = formats(align="right", font_color="#595959")
-    number = formats(num_format="#,##0.########")
-    for i, (label, names) in enumerate(_number_rows(change)):
-        put(sheet, _TOP + i, start - 1, label, right)
-        for j, name in enumerate(names):
-            put(sheet, _TOP + i, start + j, values[name], number, formulas.get(name, ""))
+    return formulas
 
 
 def _values(change: Attribution) -> dict[str, float]:
@@ -111,4 +131,6 @@ def _values(change: Attribution) -> dict[str, float]:
     found["mu"] = p.mean(axis=0) @ rho
     found["ref"] = v[0] * found["RS0"] + v[1] * found["RS1"]
     found["constant"] = found["mu"] - found["ref"]
+    w = parts._weights
+    found |= {"w0": w.w[0], "w1": w.w[1], "v0": w.v[0], "v1": w.v[1]}
     return {name: float(x) for name, x in found.items()}

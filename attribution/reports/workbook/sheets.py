@@ -8,6 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from attribution.decompose.decomposition import Decomposition
+from attribution.decompose.functions import FunctionDecomposition
+
 if TYPE_CHECKING:
     from attribution.formatting import Format
     from attribution.privacy import Shown
@@ -114,6 +117,11 @@ class Book:
     def change(self) -> Attribution:
         """The attribution."""
         return self.shown.change
+
+    @property
+    def divisible(self) -> bool:
+        """Whether the lines follow from those of the segments: all but products of KPIs."""
+        return isinstance(self.change._parts, Decomposition | FunctionDecomposition)
 
     def sheet(self, name: str) -> Any:
         """Return a sheet by its name."""
