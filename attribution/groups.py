@@ -62,6 +62,7 @@ def standardize(
     mapping: Mapping[str, Mapping[object, object]] | None = None,
     on_invalid: str = "raise",
     rates: str = "auto",
+    mix: str = "adjusted",
     conf_level: float = 0.95,
 ) -> Standardized:
     """Compare many groups fairly: the KPI each would have if all had the same mix.
@@ -95,6 +96,9 @@ def standardize(
         What to do with rows that break the data contract.
     rates : {"auto", "saturated", "additive"}
         Segment rates as observed or fitted with main effects; the same for all groups.
+    mix : {"adjusted", "shapley", "das_gupta"}
+        How the mix effect of each pair is divided among the dimensions; see `attribution.explain`.
+        The standardized KPI is the same.
     conf_level : float
         Of all intervals.
 
@@ -138,6 +142,7 @@ def standardize(
     2  Manila  0.838         0.880
     """
     check_option("rates", rates, ["auto", "saturated", "additive"])
+    check_option("mix", mix, ["adjusted", "shapley", "das_gupta"])
     conf_level = check_level("conf_level", conf_level)
     try:
         cube = Cube.from_data(
@@ -159,7 +164,9 @@ def standardize(
     D, N, n = (cube.metric_sums(cube.metrics[0], r) for r in ("denominator", "numerator", "count"))
     sizes = tuple(len(levels) for levels in cube.levels)
     _check_comparable(cube, D, Design(cube.codes, sizes, cube.nested))
-    parts = standardize_populations(D, N, n, cube.codes, sizes, rates=rates, nested=cube.nested)
+    parts = standardize_populations(
+        D, N, n, cube.codes, sizes, rates=rates, mix=mix, nested=cube.nested
+    )
     units = units_over(cube, cube.metrics[0])
     return Standardized(cube, cube.metrics[0], group, conf_level, parts, units)
 

@@ -11,6 +11,7 @@ T = sum w_c T_c the plan's KPI. A plan has no sampling error.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
@@ -35,6 +36,8 @@ from attribution.source import PlanTable, read_plan
 __all__ = ["compare_cube", "compare_to_plan"]
 
 _SUM = 1e-6
+# Labels as alike as this, of 1, differ by a slip: "vidoe" and "video" are 0.8 alike.
+_ALIKE = 0.79
 
 
 def compare_to_plan(
@@ -90,8 +93,9 @@ def compare_to_plan(
     volume, share, target : str, optional
         Columns of the plan. By default planned_volume or volume, planned_share or share, target.
     undelivered : dict, optional
-        ``{dimension: levels}`` that were planned and occur nowhere in the data; any other such
-        level is taken for a misspelling.
+        ``{dimension: levels}`` that were planned and occur nowhere in the data although a level
+        that nobody planned is called nearly the same. Any other level that was planned and not
+        done is a line without being named here, and `check` lists them all.
     cluster, weight, where, mapping, on_invalid : optional
         See `attribution.explain`; `mapping` holds for the actual.
     conf_level, adjust, material, rng : optional
@@ -110,8 +114,8 @@ def compare_to_plan(
         No such period, or several and none is named.
     DataContractError
         The plan breaks its contract (a segment twice, shares that do not add up to 1, negative
-        volumes, a rate outside 0 to 1, unknown levels), covers nothing of the actual, or the data
-        break theirs.
+        volumes, a rate outside 0 to 1, an unknown level called nearly as one that is not planned),
+        covers nothing of the actual, or the data break theirs.
 
     Examples
     --------
@@ -291,8 +295,8 @@ def _planned(table: PlanTable, metric: Metric, actual: list[str]) -> PlanTable:
     repeated = sorted(_repeated(list(zip(periods, named, strict=True))))
     if repeated:
         listed = listing([name for _, name in repeated], most=6)
-        hint = ""
-        if table.periods is None:
+        hint = _told_apart(table, keep, list(zip(periods, named, strict=True)))
+        if not hint and table.periods is None:
             hint = " If it holds several periods or KPIs, name the period or keep the rows of one."
         problems.append(f"{len(repeated):,} segments come more than once: {listed}.{hint}")
     for column, values in ((table.amount_name, amount), (table.target_name, target)):
@@ -328,6 +332,18 @@ def _planned(table: PlanTable, metric: Metric, actual: list[str]) -> PlanTable:
     return replace(table, labels=labels, periods=None, amount=amount, target=target)
 
 
+def _told_apart(table: PlanTable, keep: np.ndarray, keys: list) -> str:
+    """Name the column that tells rows of one segment apart: a dimension that `by` lacks."""
+    for name, values in table.others.items():
+        own = [x for x, k in zip(values, keep, strict=True) if k]
+        if not _repeated(list(zip(keys, own, strict=True))):
+            return (
+                f" Its column {name!r} tells them apart and is not in by: add it (by={name!r} "
+                f"beside {listing(table.dimensions)}), or sum the plan over it."
+            )
+    return ""
+
+
 def _repeated(keys: list) -> set:
     seen, twice = set(), set()
     for key in keys:
@@ -353,36 +369,59 @@ def _check_rates(metric: Metric, values: np.ndarray, name: str) -> None:
         raise OptionError(f"{name}: {values[0]:g} is no rate between 0 and 1.{hint}")
 
 
-def _check_levels(
-    planned: PlanTable, actual: Cube, elsewhere, undelivered: Mapping[str, object]
-) -> None:
-    """A planned level that occurs nowhere in the data is a misspelling unless said otherwise."""
-    said = {}
-    for dimension, levels in undelivered.items():
+def _check_levels(planned: PlanTable, actual: Cube, elsewhere, said: Mapping[str, object]) -> None:
+    """Refuse planned levels that are misspelled.
+
+    One that occurs nowhere in the data is an ordinary line, work that was planned and not done.
+    Where a level of the data that nobody planned is called nearly the same, one of the two is a
+    slip: the bridge would show it as work not done and other work not planned.
+    """
+    known: dict[str, set[str]] = {}
+    for dimension, levels in said.items():
         if dimension not in planned.dimensions:
             raise OptionError(
                 f"undelivered: the plan has no dimension {dimension!r}."
                 f"{nearest(dimension, planned.dimensions)}"
             )
-        said[dimension] = {label_of(x) for x in several(levels)}
+        known[dimension] = {label_of(x) for x in several(levels)}
     problems = []
     for d, dimension in enumerate(planned.dimensions):
-        levels = actual.levels[d]
-        lacking = dict.fromkeys(x[d] for x in planned.labels if x[d] not in levels)
-        lacking = [x for x in lacking if x not in said.get(dimension, set())]
-        if lacking:
-            before = set(elsewhere(dimension))
-            problems += [
-                f"{dimension}: no level {x!r} in the data.{nearest(x, levels)}"
-                for x in lacking
-                if x not in before
-            ]
+        named = list(dict.fromkeys(x[d] for x in planned.labels))
+        lacking = [x for x in named if x not in actual.levels[d]]
+        unplanned = [x for x in actual.levels[d] if x not in named]
+        before = {*elsewhere(dimension), *known.get(dimension, set())}
+        for level in (x for x in lacking if x not in before):
+            if like := _spelled_like(level, unplanned):
+                problems.append(
+                    f"{dimension}: no level {level!r} in the data, which has {like!r} that is not "
+                    f"planned. Did you mean {like!r}?"
+                )
     if problems:
         raise DataContractError(
             "plan: " + "\n  ".join(problems) + "\n  If it was planned and never delivered: "
             "undelivered={dimension: [levels]}.",
             [{"problem": text} for text in problems],
         )
+
+
+def _spelled_like(level: str, others: Sequence[str]) -> str | None:
+    """A label that differs by a slip: case, spaces, marks, or a letter or two of a word.
+
+    Other digits are another level: queue 1 and queue 2.
+
+    >>> _spelled_like("vidoe", ["video", "live"]), _spelled_like("queue 1", ["queue 2"])
+    ('video', None)
+    """
+
+    def bare(text: str) -> str:
+        return "".join(x for x in text.casefold() if x.isalnum())
+
+    def digits(text: str) -> str:
+        return "".join(x for x in text if x.isdigit())
+
+    own = {bare(x): x for x in others if digits(x) == digits(level)}
+    found = difflib.get_close_matches(bare(level), list(own), n=1, cutoff=_ALIKE)
+    return own[found[0]] if found else None
 
 
 def _check_covers(cube: Cube, metric: Metric) -> None:

@@ -182,7 +182,22 @@ def test_the_plan_of_the_simulator_is_a_plan():
         (plan(target=95.0), {}, DataContractError, "In percent"),
         (plan(target=np.nan), {}, DataContractError, "no number"),
         (plan(planned_volume=0), {}, DataContractError, "no volume"),
-        (plan().replace({"queue": {"A": "AA"}}), {}, DataContractError, "no level 'AA'"),
+        (
+            plan(tenure=["new", "old"] * 3, queue="A", market="ID"),
+            {},
+            DataContractError,
+            "more than once: 'A × ID'",
+        ),
+        (
+            plan().assign(
+                queue=["A", "A", "B", "B", "A", "B"],
+                market=["ID", "JP"] * 3,
+                tenure=["new"] * 4 + ["old"] * 2,
+            ),
+            {},
+            DataContractError,
+            r"Its column 'tenure' tells them apart and is not in by: add it",
+        ),
         (
             plan(queue="Z"),
             {"undelivered": {"queue": "Z"}, "by": ["queue"]},
@@ -292,3 +307,24 @@ def test_a_single_target_of_a_total_is_refused():
     with pytest.raises(at.errors.OptionError, match=r"a target needs one ratio.*is a Total"):
         at.compare_to_plan(table, 5.0, at.Total("hours"), ["queue"], period="month", baseline=1,
                            current=2)  # fmt: skip
+
+
+def test_a_level_nobody_delivered_is_a_line_and_a_misspelled_one_is_pointed_out():
+    names = {"A": "video", "B": "live 1", "C": "chat"}
+    rows = actual().replace({"queue": names})
+    table = plan().replace({"queue": names})
+
+    def change(slip, **more):
+        return at.compare_to_plan(rows, table.replace({"queue": slip}), **ASKED, **more)
+
+    found = change({"video": "games", "live 1": "live 2"})
+    assert {("exit", "queue", "games"), ("entry", "queue", "video")} <= set(lines(found))
+    assert ("exit", "queue", "live 2") in lines(found)
+    assert sum(lines(found).values()) == pytest.approx(found.total.change, abs=1e-14)
+    assert "'games'" in " ".join(found.check()["message"]) or "games" in found.summary()
+    for slip in ("vidoe", "Video", "vi-deo"):
+        with pytest.raises(DataContractError, match=f"no level '{slip}'.*Did you mean 'video'"):
+            change({"video": slip})
+    assert ("exit", "queue", "vidoe") in lines(
+        change({"video": "vidoe"}, undelivered={"queue": "vidoe"})
+    )

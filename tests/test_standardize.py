@@ -165,8 +165,11 @@ def test_standard_errors_agree_with_the_jackknife_over_clusters(rates):
     assert np.abs(ratio - 1).max() < 0.1
 
 
-@pytest.mark.parametrize("rates", ["saturated", "additive"])
-def test_gradients_are_finite_differences(rates):
+@pytest.mark.parametrize(
+    ("rates", "mix"),
+    [("saturated", "adjusted"), ("additive", "adjusted"), ("saturated", "das_gupta")],
+)  # fmt: skip
+def test_gradients_are_finite_differences(rates, mix):
     rng, sizes, P = np.random.default_rng(0), (3, 2), 3
     codes = np.array(list(itertools.product(range(3), range(2))))
     D = rng.integers(5, 200, (P, 6)).astype(float)
@@ -175,10 +178,10 @@ def test_gradients_are_finite_differences(rates):
     N = D * rng.uniform(0.5, 0.95, D.shape)
 
     def values(D: np.ndarray, N: np.ndarray) -> np.ndarray:
-        parts = standardize_populations(D, N, D, codes, sizes, rates=rates)
+        parts = standardize_populations(D, N, D, codes, sizes, rates=rates, mix=mix)
         return np.concatenate([parts.effects.ravel(), parts.standardized])
 
-    parts = standardize_populations(D, N, D, codes, sizes, rates=rates)
+    parts = standardize_populations(D, N, D, codes, sizes, rates=rates, mix=mix)
     gradients = parts.gradient(range(len(parts.lines))), parts.standardized_gradient()
     slopes = np.vstack([g.toarray() for g in gradients]).reshape(-1, 2, P, 6)
     for side, k, c in itertools.product((0, 1), range(P), range(6)):
@@ -318,3 +321,21 @@ def test_too_many_groups_are_refused_before_any_work():
     table = pd.DataFrame({"id": range(101), "queue": "x", "reviewed": 1, "correct": 1})
     with pytest.raises(OptionError, match="2 to 100 groups"):
         standardize(table, "correct / reviewed", "queue", group="id")
+
+
+def test_effects_of_many_groups_are_divided_by_the_method_that_is_asked_for():
+    table = reviews(sites=3)
+    asked = {"group": "site", "rates": "saturated"}
+    plain = standardize(table, "correct / reviewed", BY, **asked)
+    found = standardize(table, "correct / reviewed", BY, **asked, mix="das_gupta")
+    pd.testing.assert_frame_equal(found.frame, plain.frame)
+    chain = lines(found.pairs, "A", "B") + lines(found.pairs, "B", "C")
+    np.testing.assert_allclose(chain, lines(found.pairs, "A", "C"), atol=1e-15)
+    two = table[table["site"] != "C"]
+    direct = at.explain(two, "correct / reviewed", BY, period="site", baseline="A", current="B",
+                        rates="saturated", mix="das_gupta")  # fmt: skip
+    pair = lines(standardize(two, "correct / reviewed", BY, **asked, mix="das_gupta").pairs,
+                 "A", "B")  # fmt: skip
+    np.testing.assert_allclose(pair, direct.effects["estimate"], atol=1e-15)
+    with pytest.raises(OptionError, match="mix: 'ordered'"):
+        standardize(table, "correct / reviewed", BY, group="site", mix="ordered")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -62,6 +63,7 @@ class Standardization:
         np.ndarray,
         tuple[int, ...],
         Sequence[tuple[int, int]],
+        str,
     ]
 
     @property
@@ -125,6 +127,7 @@ def standardize_populations(
     sizes: tuple[int, ...],
     *,
     rates: str = "auto",
+    mix: str = "adjusted",
     nested: Sequence[tuple[int, int]] = (),
 ) -> Standardization:
     """Standardize P populations with R_k = sum_c N_kc / sum_c D_kc.
@@ -142,6 +145,8 @@ def standardize_populations(
     rates : {"auto", "saturated", "additive"}
         "auto" takes observed rates if they are good enough for every pair, else fitted ones for
         all: rates of two kinds would not be comparable.
+    mix : {"adjusted", "shapley", "das_gupta"}
+        How the mix effect of each pair is divided among the dimensions.
     nested : sequence of (int, int)
         The declared hierarchy, as in `Design`.
 
@@ -168,15 +173,15 @@ def standardize_populations(
     P = len(D)
     lines = _lines(D, Design(codes, sizes))
     effects, levels = np.zeros((len(lines), P)), []
-    for (i, j), _, parts in _pairs(D, N, n, codes, sizes, nested, form):
+    for (i, j), _, parts in _pairs(D, N, n, codes, sizes, nested, mix, form):
         found = _members(parts, lines) @ parts.estimate
         effects[:, j] += found / P
         effects[:, i] -= found / P
         p, r = parts.stages.shares.p, parts.stages.rates.r
         levels.append(p.mean(axis=0) @ r.mean(axis=0))
     R = N.sum(axis=1) / D.sum(axis=1)
-    level = float(np.mean(levels))
-    return Standardization(R, lines, effects, level, form, reason, (D, N, n, codes, sizes, nested))
+    level, sums = float(np.mean(levels)), (D, N, n, codes, sizes, nested, mix)
+    return Standardization(R, lines, effects, level, form, reason, sums)
 
 
 def _pairs(
@@ -186,13 +191,15 @@ def _pairs(
     codes: np.ndarray,
     sizes: tuple[int, ...],
     nested: Sequence[tuple[int, int]],
+    mix: str,
     form: str,
 ) -> Iterator[tuple[list[int], np.ndarray, Decomposition]]:
     """Decompose each pair over the cells that either has: ([k, j], cells, decomposition)."""
     for both in map(list, itertools.combinations(range(len(D)), 2)):
         cells = np.flatnonzero((D[both] > 0).any(axis=0))
         D_2, N_2, n_2 = (x[both][:, cells] for x in (D, N, n))
-        yield both, cells, decompose(D_2, N_2, n_2, codes[cells], sizes, rates=form, nested=nested)
+        asked: dict[str, Any] = {"rates": form, "mix": mix, "nested": nested}
+        yield both, cells, decompose(D_2, N_2, n_2, codes[cells], sizes, **asked)
 
 
 def _lines(D: np.ndarray, design: Design) -> tuple[Line, ...]:

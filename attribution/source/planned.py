@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import duckdb
 import numpy as np
@@ -41,6 +41,8 @@ class PlanTable:
         The columns they came from.
     name : str
         Where the plan came from.
+    others : dict of str to list
+        What further columns of labels say of each row: of dimensions that were not asked for.
     """
 
     dimensions: tuple[str, ...]
@@ -52,6 +54,7 @@ class PlanTable:
     amount_name: str
     target_name: str
     name: str
+    others: dict[str, list[object]] = field(default_factory=dict)
 
 
 def read_plan(
@@ -98,8 +101,8 @@ def read_plan(
             )
         when = _period_of(names, period)
         columns.update({"period": when} if when else {})
-        read = dict.fromkeys([*keys, *columns.values()])
-        return Reading(tuple(read), frozenset({*keys, *([when] if when else [])}))
+        columns_read = dict.fromkeys([*keys, *columns.values(), *names])
+        return Reading(tuple(columns_read), frozenset({*keys, *([when] if when else [])}))
 
     try:
         table = open_table(plan, choose)
@@ -113,6 +116,13 @@ def read_plan(
     selected = [without_nan(table.columns[d], table.types[d]) for d in keys]
     selected += [f"{table.columns[columns[role]]}::DOUBLE" for role in (amount, "target")]
     selected += [table.columns[columns["period"]]] if "period" in columns else []
+    others = [
+        name
+        for name, kind in table.types.items()
+        if name not in (*keys, *columns.values()) and not is_number(kind)
+    ]
+    at = len(selected)
+    selected += [table.columns[name] for name in others]
     listed = ", ".join(f"{sql} AS v{i}" for i, sql in enumerate(selected))
     rows = table.query(f"SELECT {listed} FROM source").fetchall()
     if not rows:
@@ -130,6 +140,7 @@ def read_plan(
         amount_name=columns[amount],
         target_name=columns["target"],
         name=table.name or "table",
+        others={name: [row[at + i] for row in rows] for i, name in enumerate(others)},
     )
 
 
