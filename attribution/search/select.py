@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -192,7 +193,12 @@ class _State:
     MX: np.ndarray
     precision: np.ndarray
     residual: np.ndarray
-    information: np.ndarray
+    model: _Model
+
+    @cached_property
+    def information(self) -> np.ndarray:
+        """Of every segment, 0 where it is too thin to be judged."""
+        return self.work.information(self.model.members, self.model.least)
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,7 +253,7 @@ class _Model:
             MX,
             X.T @ MX + np.diag(_ridge(X.shape[1])),
             work.u - MX @ step,
-            work.information(self.members, self.least),
+            self,
         )
 
     def _fitted(
@@ -388,10 +394,14 @@ def _unhidden(
         before, after = state.X @ state.theta, longer.X @ longer.theta
         scores = model.strata.scores(after)
         work = working(model.strata, scores, plain, model.cells)
-        gain = log_evidence(work, 0 * after, longer.work.drift.blocks)
+        own = log_evidence(work, 0 * after, longer.work.drift.blocks)
+        gain = own - log_evidence(work, after - before, drift.blocks)
+        # What explains so little is no cause, and neither is what would come next.
+        if gain < cost / 2:
+            break
         # Drift is told from winsorized squares; without the causes it may need to be larger.
-        gain -= max(log_evidence(work, after - before, _widened(drift, by)) for by in (1, 2, 4))
-        if gain > cost and _all_pass(model, longer, threshold):
+        wider = max(log_evidence(work, after - before, _widened(drift, by)) for by in (1, 2, 4))
+        if own - wider > cost and _all_pass(model, longer, threshold):
             return longer
     return None
 
