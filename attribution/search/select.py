@@ -35,6 +35,7 @@ _SETTLED = 0.01
 _ROUGH = 0.05
 # How many segments are tried that the drift of blocks may hide.
 _TRIED = 4
+_UNMOVED = 0.9
 # The standard errors of excess that keep a drift in the model which was evident before.
 _STILL = 1.5
 # The size of effects on the logit, as a standard deviation, and the z from which one is seen: by
@@ -396,8 +397,9 @@ def _unhidden(
         work = working(model.strata, scores, plain, model.cells)
         own = log_evidence(work, 0 * after, longer.work.drift.blocks)
         gain = own - log_evidence(work, after - before, drift.blocks)
-        # What explains so little is no cause, and neither is what would come next.
-        if gain < cost / 2:
+        # What leaves the drift as it was did not pass for it, and neither does what comes next.
+        left = longer.work.drift.of_blocks / drift.of_blocks
+        if gain < cost / 2 or (gain < cost and left > _UNMOVED):
             break
         # Drift is told from winsorized squares; without the causes it may need to be larger.
         wider = max(log_evidence(work, after - before, _widened(drift, by)) for by in (1, 2, 4))
