@@ -2,6 +2,7 @@
 
 sections      the keys, one model a table; an unknown key is refused with the nearest match
 located       findings with file, line and key
+positions     which key stands in which line
 environment   ``${NAME}``: secrets stay in the environment and are never shown
 reading       a file in, a `ReviewConfig` out
 """

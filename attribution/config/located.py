@@ -11,10 +11,7 @@ from pydantic import BaseModel
 from attribution.errors import OptionError, listing, nearest
 from attribution.source.secrets import redacted
 
-__all__ = ["ConfigError", "LocatedError", "finding", "lines_of"]
-
-_HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
-_KEY = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*[A-Za-z0-9_-]+)*)\s*=""")
+__all__ = ["ConfigError", "LocatedError", "finding"]
 
 
 class ConfigError(OptionError):
@@ -50,7 +47,7 @@ def finding(
     name : str
         Of the file.
     lines : mapping
-        See `lines_of`.
+        See `attribution.config.positions.lines_of`.
 
     Returns
     -------
@@ -76,7 +73,10 @@ def _problem(error: Any, where: tuple, cause: object, model: type[BaseModel]) ->
         return "missing."
     if cause is not None:
         return str(cause) if str(cause)[-1:] in ".?" else f"{cause}."
-    return f"{redacted(repr(given))} is not allowed. {error['msg']}."
+    # pydantic speaks of Python's types.
+    expected = {"model_type": "It is a table.", "dict_type": "It is a table."}
+    expected["list_type"] = 'It is a list, as in ["one", "another"].'
+    return f"{redacted(repr(given))} is not allowed. {expected.get(kind, error['msg'] + '.')}"
 
 
 def _keys_at(where: tuple, whole: type[BaseModel]) -> list[str]:
@@ -110,38 +110,3 @@ def _path(where: tuple) -> str:
     for part in where:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text or "the file"
-
-
-def lines_of(text: str) -> dict[tuple[Any, ...], int]:
-    """Where each table and key of a TOML file stands: path -> line, counted from 1.
-
-    tomllib keeps no positions. A key inside an inline table has the line of the table.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    dict of tuple to int
-    """
-    lines: dict[tuple, int] = {}
-    counts: dict[tuple, int] = {}
-    table: tuple = ()
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := _HEADER.match(line):
-            parts = tuple(p.strip().strip("\"'") for p in header.group(2).split("."))
-            array = header.group(1) == "[["
-            if array:
-                counts[parts] = counts.get(parts, -1) + 1
-            table = ()
-            for part in parts:
-                table = (*table, part)
-                named = tuple(x for x in table if isinstance(x, str))
-                if named in counts:
-                    table = (*table, counts[named])
-            lines.setdefault(table, number)
-        elif key := _KEY.match(line):
-            parts = tuple(p.strip().strip("\"'") for p in key.group(1).split("."))
-            lines.setdefault((*table, *parts), number)
-    return lines

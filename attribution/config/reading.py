@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -11,7 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from attribution.config.located import ConfigError, finding, lines_of
+from attribution.config.located import ConfigError, finding
+from attribution.config.positions import lines_of
 from attribution.config.sections import ReviewConfig
 from attribution.errors import MissingFileError, nearest
 
@@ -57,7 +59,7 @@ def load_config(config: str | Path | Mapping[str, Any] | ReviewConfig) -> Review
         try:
             given = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{name}: not TOML. {error}.") from None
+            raise ConfigError(_not_toml(name, str(error))) from None
         lines = lines_of(text)
     try:
         return ReviewConfig.model_validate(given)
@@ -65,6 +67,14 @@ def load_config(config: str | Path | Mapping[str, Any] | ReviewConfig) -> Review
         errors = error.errors(include_url=False)
         found = [finding(e, ReviewConfig, name, lines) for e in errors]
         raise ConfigError("\n".join(found)) from None
+
+
+def _not_toml(name: str, problem: str) -> str:
+    """What tomllib says, with the line where all findings have it."""
+    said, _, place = problem.partition(" (at ")
+    line = re.match(r"line \d+", place)
+    where = f"{name}, {line.group()}" if line else name
+    return f"{where}: not TOML. {said}" + (f" ({place}." if place else ".")
 
 
 def _text(path: Path) -> str:

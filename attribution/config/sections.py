@@ -17,7 +17,15 @@ from pydantic import (
 
 from attribution.config.environment import VARIABLE, holds_secret
 from attribution.config.located import LocatedError
-from attribution.errors import AttributionError, OptionError, listing, nearest
+from attribution.errors import (
+    AttributionError,
+    ColumnNotFoundError,
+    ExpressionError,
+    OptionError,
+    listing,
+    nearest,
+)
+from attribution.expressions import parse
 from attribution.kpis import as_metric, check_columns
 from attribution.metrics import Metric
 from attribution.plots import theme
@@ -49,6 +57,19 @@ def _no_secret(text: str) -> str:
     return text
 
 
+def _condition(text: str) -> str:
+    """Refuse what compares and is no expression; columns are known when the source is read."""
+    try:
+        if re.search("[=<>]", text):
+            parse(text, (), "where")
+    except ColumnNotFoundError:
+        return text
+    except ExpressionError as error:
+        raise ValueError(str(error).removeprefix("where: ")) from None
+    return text
+
+
+Condition = Annotated[Text, AfterValidator(_condition)]
 Place = Annotated[Text, AfterValidator(_no_secret)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -85,7 +106,7 @@ class Source(_Section):
         default=None, description="One SELECT statement for `database` or `warehouse`."
     )
     period: Text = Field(description='A column, or "month of decided_at".')
-    where: Text | None = Field(default=None, description="A condition on rows.")
+    where: Condition | None = Field(default=None, description="A condition on rows.")
     cluster: Text | list[Text] | None = Field(
         default=None, description="Units independent of each other."
     )
@@ -167,7 +188,7 @@ class Kpi(_Section):
         default=None, description="Default: the metric's own; higher for one written as text."
     )
     unit: str | None = None
-    where: Text | None = Field(default=None, description="A further condition on rows.")
+    where: Condition | None = Field(default=None, description="A further condition on rows.")
     weight: Text | None = Field(
         default=None, description="Instead of the source's; an empty one is none."
     )
@@ -223,10 +244,16 @@ class Kpi(_Section):
         if len(given) != 1:
             found = f"{' and '.join(given)} are given" if given else "none is given"
             raise ValueError(f"exactly one of metric, factors and types is needed; {found}")
+        for name, text in {**self.factors, **self.types}.items():
+            try:
+                as_metric(text)
+            except AttributionError as error:
+                said = str(error).removeprefix("metric: ")
+                raise LocatedError((given[0], name), said) from None
         try:
             self.measured({})
         except AttributionError as error:
-            raise LocatedError((given[0],), str(error)) from None
+            raise LocatedError((given[0],), str(error).removeprefix(f"{given[0]}: ")) from None
         return self
 
     def measured(self, columns: Mapping[str, str]) -> Metric:

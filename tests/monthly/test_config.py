@@ -88,6 +88,50 @@ BAD = {
     "no place": ('data = "reviews.parquet"\n', "", 5, ["none is given"]),
     "database without a query": ('data = "reviews.parquet"', 'database = "b.duckdb"', 5,
                                  ["database needs query"]),
+    "unknown key of a source": ('period = "month"', 'period = "month"\nclster = "x"', 8,
+                                ["sources.qa.clster: unknown key", "'cluster'?"]),
+    "unknown key of a KPI": ('by = ["queue"]', 'by = ["queue"]\ntargt = 3', 22,
+                             ["kpis[1].targt: unknown key", "'target'?"]),
+    "unknown key of the file": ("[review]", 'acions = "a.csv"\n[review]', 2,
+                                ["acions: unknown key", "'actions'?"]),
+    **{f"unknown key of {table}": ("[[kpis]]", f"[{table}]\n{key} = 3\n[[kpis]]", 10,
+                                   [f"{table}.{key}: unknown key", f"'{meant}'?"])
+       for table, key, meant in [("output", "htlm", "html"), ("privacy", "minn", "min_n"),
+                                 ("quality", "few_row", "few_rows"), ("theme", "god", "good"),
+                                 ("dimensions.queue", "lable", "label")]},
+    "a number for text": ('title = "Quality"', "title = 3", 3, ["review.title: 3"]),
+    "a date for text": ('title = "Quality"', "title = 2026-09-01", 3, ["review.title: datetime.date"]),
+    "text for a list": ('by = ["queue"]', 'by = "queue"', 21, ["kpis[1].by: 'queue'", "It is a list"]),
+    "a number for a table": ("[review]", "output = 3\n[review]", 2, ["output: 3", "It is a table."]),
+    "an element of a long list": ('by = ["queue"]', 'by = [  # all ]\n  "queue",\n  3,\n]', 23,
+                                  ["kpis[1].by[1]: 3"]),
+    "beyond its bounds": ('title = "Quality"', "conf_level = 95", 3, ["review.conf_level: 95"]),
+    "a KPI without a name": ('name = "AHT"\n', "", 17, ["kpis[1].name: missing."]),
+    "a KPI without a metric": ('metric = "ratio(seconds / decisions)"\n', "", 17,
+                               ["metric, factors and types is needed; none is given"]),
+    "an unknown KPI": ('"correct / reviewed"', '"acuracy"', 11, ["Did you mean 'accuracy'?"]),
+    "a factor that is no metric": ('metric = "ratio(seconds / decisions)"',
+                                   'factors = { volume = "total(1)", AHT = "mean(" }', 19,
+                                   ["kpis[1].factors.AHT: 'mean('"]),
+    "an inline table": ("[kpis.breach]\nbelow = 0.92", "breach = { below = 0.92, abve = 1 }", 14,
+                        ["kpis[0].breach.abve: unknown key"]),
+    "a dotted key": ("[kpis.breach]\nbelow = 0.92", 'breach.below = 0.92\nbreach."abve" = 1', 15,
+                     ["kpis[0].breach.abve: unknown key"]),
+    "what looks like keys in a text before it": (
+        '"reviews.parquet"\nperiod = "month"',
+        '"""\nSELECT *\n[[kpis]]\ntitle = 3\n"""\nperiod = 3', 11, ["sources.qa.period: 3"]),
+    "a password": ('data = "reviews.parquet"',
+                   'table = "x"\nwarehouse = "postgresql://ops:hunter2@db/qa"', 7,
+                   ["sources.qa.warehouse: a password is written here"]),
+    "a condition that is none": ('period = "month"', 'period = "month"\nwhere = "design !== 3"', 8,
+                                 ["sources.qa.where: 'design !== 3'"]),
+    "a drill-down": ('compare = ["previous", "rolling 3"]', 'drill = ["tp 3"]', 22,
+                     ["kpis[1].drill: 'tp 3'"]),
+    "a time that is none": ('period = "month"', 'period = "month"\ntimeout = -3', 8,
+                            ["sources.qa.timeout: -3"]),
+    "a date that is none": ('title = "Quality"', "title = 2026-13-01", 3, ["not TOML"]),
+    "a text without an end": ('title = "Quality"', 'title = "Quality', 3, ["not TOML"]),
+    "a key twice": ('title = "Quality"', 'title = "Q"\ntitle = "R"', 4, ["not TOML", "overwrite"]),
 }  # fmt: skip
 
 
@@ -112,7 +156,7 @@ def test_all_findings_are_listed_at_once(written):
 
 
 def test_a_file_that_is_no_toml_says_where(written):
-    with pytest.raises(ConfigError, match=r"not TOML\. .*line 2"):
+    with pytest.raises(ConfigError, match=r"review\.toml, line 2: not TOML\. .*column 9"):
         load_config(written("[review]\ntitle = oops\n"))
 
 
