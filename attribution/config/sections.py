@@ -30,6 +30,7 @@ from attribution.kpis import as_metric, check_columns
 from attribution.metrics import Metric
 from attribution.plots import theme
 from attribution.products import ErrorTypes, Product
+from attribution.source import DUCKDB_ITSELF
 
 __all__ = [
     "Breach",
@@ -121,6 +122,13 @@ class Source(_Section):
     timeout: Positive | None = Field(
         default=None, description="Seconds after which a statement is stopped."
     )
+
+    @field_validator("warehouse")
+    @classmethod
+    def _of_ibis(cls, given: str | None) -> str | None:
+        if given is not None and given.casefold().startswith("duckdb:"):
+            raise ValueError(DUCKDB_ITSELF)
+        return given
 
     @model_validator(mode="after")
     def _one_place(self) -> Source:

@@ -14,7 +14,7 @@ from attribution.source.planned import PlanTable, read_plan
 from attribution.source.records import read_records
 from attribution.source.request import Request
 from attribution.source.stored import files_of, open_database, repeated_rows
-from attribution.source.warehouse import open_warehouse
+from attribution.source.warehouse import DUCKDB_ITSELF, open_warehouse
 
 __all__ = [
     "PlanTable",
@@ -26,6 +26,7 @@ __all__ = [
     "group",
     "open_database",
     "open_warehouse",
+    "DUCKDB_ITSELF",
     "read_records",
     "repeated_rows",
 ]

@@ -26,6 +26,7 @@ from attribution.source.secrets import redacted
 from attribution.source.stopping import stoppable
 
 __all__ = [
+    "DUCKDB_ITSELF",
     "Remote",
     "check_stoppable",
     "from_ibis",
@@ -37,6 +38,10 @@ __all__ = [
     "translate",
 ]
 
+DUCKDB_ITSELF = (
+    'a DuckDB file is read without Ibis: in the place of warehouse write database = "FILE" and '
+    'query = "SELECT * FROM TABLE".'
+)
 _INTEGERS = {
     "int8": "TINYINT", "int16": "SMALLINT", "int32": "INTEGER", "int64": "BIGINT",
     "uint8": "UTINYINT", "uint16": "USMALLINT", "uint32": "UINTEGER",
@@ -409,8 +414,10 @@ def open_warehouse(address: str, table: str | None, query: str | None) -> Iterat
     ------
     SourceError
         Ibis is not installed, the warehouse cannot be reached, has no such table, or the query is
-        not exactly one that reads.
+        not exactly one that reads; the address is that of a DuckDB file, which needs no Ibis.
     """
+    if address.strip().casefold().startswith("duckdb:"):
+        raise SourceError(f"warehouse: {DUCKDB_ITSELF}")
     try:
         import ibis  # pyright: ignore[reportMissingImports]
     except ImportError as error:

@@ -15,8 +15,9 @@ from attribution.config import (
     load_config,
     resolved,
 )
-from attribution.errors import MissingFileError
+from attribution.errors import MissingFileError, SourceError
 from attribution.monthly.scans import metric_of, scans
+from attribution.source import open_warehouse
 
 GOOD = """
 [review]
@@ -120,6 +121,9 @@ BAD = {
     "what looks like keys in a text before it": (
         '"reviews.parquet"\nperiod = "month"',
         '"""\nSELECT *\n[[kpis]]\ntitle = 3\n"""\nperiod = 3', 11, ["sources.qa.period: 3"]),
+    "a DuckDB file through Ibis": ('data = "reviews.parquet"',
+                                   'table = "x"\nwarehouse = "duckdb://qa.duckdb"', 7,
+                                   ['database = "FILE" and query =']),
     "a password": ('data = "reviews.parquet"',
                    'table = "x"\nwarehouse = "postgresql://ops:hunter2@db/qa"', 7,
                    ["sources.qa.warehouse: a password is written here"]),
@@ -217,3 +221,11 @@ def test_columns_bind_the_dictionary_for_one_review_only(written):
     assert at.kpis.named("aht").value == "handle_seconds"
     with pytest.raises(ConfigError, match=r"line 10: columns\.handle_secs: no KPI reads .*seconds"):
         load_config(written(bound.replace("handle_seconds", "handle_secs")))
+
+
+def test_an_address_of_duckdb_in_the_environment_is_refused_too():
+    with (
+        pytest.raises(SourceError, match="read without Ibis"),
+        open_warehouse("duckdb:///tmp/qa.duckdb", "reviews", None),
+    ):
+        pass
