@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import matmul
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,8 @@ class Gradient:
     def through(self, jacobian: Any) -> Gradient:
         """Apply the chain rule: the variables have the `jacobian`, shape (n, new n), in others."""
         jacobian, here = _by_rows(jacobian), self._compact()
-        terms = tuple((left, _by_rows(right @ jacobian)) for left, right in here.terms)
+        after = _moved if _each_onto_its_own(jacobian) else matmul
+        terms = tuple((left, _by_rows(after(right, jacobian))) for left, right in here.terms)
         return Gradient(terms, (self.shape[0], jacobian.shape[1]))
 
     def _compact(self) -> Gradient:
@@ -204,6 +206,23 @@ def _own(left: Any, right: Any) -> bool:
 
 def _dense(matrix: Any) -> np.ndarray:
     return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
+
+
+def _each_onto_its_own(jacobian: Any) -> bool:
+    """Whether each variable is a multiple of one new one, in the same order: a scale, a place."""
+    if isinstance(jacobian, np.ndarray) or len(jacobian.indices) != jacobian.shape[0]:
+        return False
+    one_each = np.array_equal(jacobian.indptr, np.arange(jacobian.shape[0] + 1))
+    return one_each and bool((np.diff(jacobian.indices) > 0).all())
+
+
+def _moved(right: Any, jacobian: sparse.csr_array) -> Any:
+    """``right @ jacobian`` of variables that each become a multiple of one: no product to form."""
+    if isinstance(right, np.ndarray):
+        return right @ jacobian
+    data = right.data * jacobian.data[right.indices]
+    moved = (data, jacobian.indices[right.indices], right.indptr)
+    return sparse.csr_array(moved, shape=(right.shape[0], jacobian.shape[1]))
 
 
 def _by_rows(matrix: Any) -> Any:

@@ -109,6 +109,8 @@ def main() -> None:
             ax.loglog(
                 x, y[:, j], marker="o", markersize=3, label=f"{label}, exponent {slope[j]:.2f}"
             )
+        if name == "dimensions":  # too few for decades
+            ax.set_xscale("linear")
         ax.set_xlabel(name)
         ax.legend(fontsize="x-small", frameon=False)
     axes[0].set_ylabel("CPU seconds")
