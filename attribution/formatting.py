@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["Format", "largest_remainder", "p_text", "significant"]
+__all__ = ["Format", "largest_remainder", "p_text", "significant", "tiny"]
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -127,6 +127,17 @@ def largest_remainder(values: list[float], total: float, decimals: int) -> list[
         for rank, i in enumerate(order):
             floors[i] += each + (rank < more)
     return [round(f * unit, decimals) for f in floors]
+
+
+def tiny(value: float) -> str:
+    """Return what should be 0, as a power of ten with the minus of all other numbers.
+
+    Examples
+    --------
+    >>> tiny(-2.2e-16)
+    '−2.2e−16'
+    """
+    return f"{value:.1e}".replace("-", MINUS)
 
 
 def p_text(p: float) -> str:

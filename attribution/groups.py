@@ -24,7 +24,7 @@ from attribution.errors import (
     listing,
 )
 from attribution.evidence import THIN_ROWS
-from attribution.formatting import Format
+from attribution.formatting import Format, tiny
 from attribution.gradient import Gradient
 from attribution.hierarchy import Dimension
 from attribution.infer import (
@@ -308,7 +308,7 @@ class Standardized:
 
         parts = self._parts
         residual = float(np.abs(parts.R - parts.R.mean() - parts.effects.sum(axis=0)).max())
-        ok = f"The effects add up to the differences of the KPIs; the residual is {residual:.1e}."
+        ok = f"The effects add up to the differences of the KPIs; the residual is {tiny(residual)}."
         used = f"Rates are {parts.form} in all groups ({parts.reason})."
         found = [
             _finding("residual", "ok", ok, residual=residual),

@@ -11,7 +11,7 @@ from attribution.calendars import calendar_of
 from attribution.decompose import Decomposed, Decomposition
 from attribution.errors import listing
 from attribution.evidence import THIN_ROWS
-from attribution.formatting import Format
+from attribution.formatting import Format, tiny
 from attribution.functions import FunctionOfSums, Total
 from attribution.infer import FEWEST_UNITS
 from attribution.labels import MISSING
@@ -19,7 +19,7 @@ from attribution.metrics import Quantile, is_ratio
 from attribution.products import Composite, Product
 from attribution.quantiles import group_quantiles, has_density
 from attribution.recoding import recodings
-from attribution.tables import too_few
+from attribution.tables import line_keys, too_few
 
 if TYPE_CHECKING:
     from attribution.cube import Cube
@@ -78,7 +78,7 @@ def _residual(change: Attribution) -> dict[str, Any]:
     return _finding(
         "residual",
         "ok",
-        f"The bars add up to the change; the residual is {residual:.1e}.",
+        f"The bars add up to the change; the residual is {tiny(residual)}.",
         residual=residual,
     )
 
@@ -245,7 +245,7 @@ def _counts(change: Attribution, D: np.ndarray) -> list[dict[str, Any]]:
             f"The mix is that of the full counts. {100 * shares[0]:.1f} % of them in the baseline "
             f"and {100 * shares[1]:.1f} % in the current period lie in segments without a sample, "
             f"whose rates are predicted. How the sample differs from the counts moved the KPI by "
-            f"{format.change(sampling)}.",
+            f"{format.change(_displayed(change)['sampling'])}.",
             unsampled_baseline=shares[0],
             unsampled_current=shares[1],
             sampling=sampling,
@@ -498,14 +498,14 @@ def _simpson(change: Attribution, format: Format) -> list[dict[str, Any]]:
         moves = rates[:, 1] - rates[:, 0]
         against = int((np.sign(moves) == -np.sign(total)).sum())
         if against >= _NEARLY_ALL * len(moves):
-            fell = "fell" if total > 0 else "rose"
+            fell, moved = "fell" if total > 0 else "rose", sum(_displayed(change).values())
             severity = "warning" if change.verdict == "real" else "info"
             found.append(
                 _finding(
                     "simpson",
                     severity,
                     f"Simpson reversal: {against} of {len(moves)} levels of {name} {fell} while "
-                    f"{change.metric.label} moved {format.change(total)}. The mix moved it, not "
+                    f"{change.metric.label} moved {format.change(moved)}. The mix moved it, not "
                     "the levels.",
                     dimension=name,
                     against=against,
@@ -513,6 +513,16 @@ def _simpson(change: Attribution, format: Format) -> list[dict[str, Any]]:
                     change=total,
                 )
             )
+    return found
+
+
+def _displayed(change: Attribution) -> dict[str, float]:
+    """What the bars of each effect show together, in KPI units; "mix" with what is joint."""
+    bridge, keys, found = change.bridge(), line_keys(change), {}
+    for bar, shown in zip(bridge.bars, bridge.shown(), strict=True):
+        effect = keys[bar.rows[0]].effect
+        effect = "mix" if effect == "joint" else effect
+        found[effect] = found.get(effect, 0.0) + shown / bridge.format.factor
     return found
 
 
@@ -528,7 +538,9 @@ def _signs(change: Attribution, format: Format) -> list[dict[str, Any]]:
     for effect, by_method in totals.items():
         values = list(by_method.values())
         if min(values) < -rounding and max(values) > rounding:
-            listed = ", ".join(f"{format.change(v)} ({m})" for m, v in by_method.items())
+            # The weights in use are those of the bridge, whose number a reader sees beside it.
+            shown = by_method | {change.options.method: _displayed(change).get(effect, 0.0)}
+            listed = ", ".join(f"{format.change(shown[m])} ({m})" for m in methods)
             found.append(
                 _finding(
                     "sign_depends_on_weights",

@@ -11,7 +11,7 @@ import numpy as np
 
 from attribution.decompose.regression import Category, Term, decompose_regression
 from attribution.errors import OptionError, check_level, check_option, listing
-from attribution.formatting import Format
+from attribution.formatting import Format, tiny
 from attribution.gradient import Gradient
 from attribution.infer import (
     ADJUSTMENTS,
@@ -315,7 +315,7 @@ class Oaxaca:
         import pandas as pd
 
         residual = float(self._means[1] - self._means[0] - self._estimate.sum())
-        message = f"The lines add up to the difference; the residual is {residual:.1e}."
+        message = f"The lines add up to the difference; the residual is {tiny(residual)}."
         found = [_finding("residual", "ok", message, residual=residual)]
         found += [dict(f) for f in self.findings]
         few = self._supports[0].fewest < FEWEST_UNITS

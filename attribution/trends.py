@@ -18,7 +18,7 @@ from attribution.cube import Cube
 from attribution.drawn import line_label, of_factor
 from attribution.errors import OptionError
 from attribution.evidence import Options
-from attribution.formatting import Format, p_text
+from attribution.formatting import Format, p_text, tiny
 from attribution.hypotheses import LineKey
 from attribution.infer import (
     Inference,
@@ -648,12 +648,12 @@ class Trend:
             for s in self._steps
         )
         message = (
-            f"The bars of each period add up to its change; the largest residual is {apart:.1e}."
+            f"The bars of each period add up to its change; the largest residual is {tiny(apart)}."
         )
         facts = {"residual": apart}
         if self.total is not None:
             left = self.total.change - float(sum(x for _, x, _, _ in self._contributions))
-            message += f" All bars add up to the total; the residual is {left:.1e}."
+            message += f" All bars add up to the total; the residual is {tiny(left)}."
             facts["total"] = left
         found = [
             {"code": "residual", "severity": "ok", "message": message, "facts": facts},

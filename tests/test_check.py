@@ -191,3 +191,29 @@ def test_more_levels_than_the_memory_holds_are_refused_by_name(monkeypatch, by, 
     monkeypatch.setattr(preparation, limit, most)
     with pytest.raises(at.errors.OptionError, match=f"{of} levels"):
         at.explain(frame, at.Rate("ok"), by=by, **asked)
+
+
+def test_a_finding_quotes_the_numbers_that_the_bridge_displays():
+    """The effect of the weights in use is rounded as its bar is, so that text and bars agree."""
+    rng, found = np.random.default_rng(4), 0
+    for _ in range(60):
+        n = rng.integers(100, 400, 6)
+        frame = pd.DataFrame(
+            {
+                "month": [1, 1, 1, 2, 2, 2],
+                "queue": ["a", "b", "c"] * 2,
+                "n": n,
+                "ok": rng.binomial(n, 0.9),
+            }
+        )
+        change = at.explain(frame, "ok / n", by="queue", period="month", baseline=1, current=2)
+        checks = change.check().set_index("code")
+        if "sign_depends_on_weights" not in checks.index:
+            continue
+        bridge = change.bridge()
+        shown = dict(zip([b.label for b in bridge.bars], bridge.texts(), strict=True))
+        for row in checks.loc[["sign_depends_on_weights"]].to_dict(orient="records"):
+            bar = "Rate" if row["facts"]["effect"] == "rate" else "Mix: queue"
+            assert f"{shown[bar]} pp (midpoint)" in row["message"]
+            found += 1
+    assert found > 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from attribution.errors import OptionError, check_level, check_option, listing, 
 from attribution.filed import Filed
 from attribution.formatting import Format
 from attribution.goals import require_ratio
+from attribution.isolated import isolated
 from attribution.labels import plural
 from attribution.metrics import Metric
 
@@ -414,13 +414,13 @@ class CompositeScorecard(Filed):
     def _repr_html_(self) -> str:
         shown = ShownComposite(self)
         header, *rows = _display_rows(shown)
-        head = "".join(f"<th>{html.escape(x)}</th>" for x in header)
+        head = "".join(f"<th>{isolated(x)}</th>" for x in header)
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(x)}</td>" for x in row) + "</tr>" for row in rows
+            "<tr>" + "".join(f"<td>{isolated(x)}</td>" for x in row) + "</tr>" for row in rows
         )
-        small = "".join(f"<p><small>{html.escape(x)}</small></p>" for x in shown.said)
+        small = "".join(f"<p><small>{isolated(x)}</small></p>" for x in shown.said)
         return (
-            f"<p><b>{html.escape(shown.message)}.</b></p>"
+            f"<p><b>{isolated(shown.message)}.</b></p>"
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{small}"
         )
 

@@ -11,6 +11,7 @@ import numpy as np
 from attribution.cards.parts import unit_name
 from attribution.cards.scoring import FEWEST_ENTITIES
 from attribution.errors import listing
+from attribution.formatting import tiny
 from attribution.labels import plural
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def findings(card: Scorecard) -> Iterator[dict[str, Any]]:
     yield _finding(
         "residual",
         "ok",
-        f"Observed less expected is the difference times the volume; residual {residual:.1e}.",
+        f"Observed less expected is the difference times the volume; residual {tiny(residual)}.",
         residual=residual,
     )
     yield from (dict(f) for f in card.cube.findings)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attribution.cards.parts import unit_name
 from attribution.formatting import Format
+from attribution.isolated import isolated
 from attribution.labels import plural
 
 if TYPE_CHECKING:
@@ -187,14 +187,14 @@ def notes(card: Scorecard) -> list[str]:
 def summary_html(shown: ShownCard) -> str:
     """Return headline, table and small print for a notebook; labels are escaped."""
     header, *rows = display_rows(shown, 20)
-    cells = "".join(f"<th>{html.escape(x)}</th>" for x in header)
+    cells = "".join(f"<th>{isolated(x)}</th>" for x in header)
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(x)}</td>" for x in row) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td>{isolated(x)}</td>" for x in row) + "</tr>" for row in rows
     )
     lines = [*notes(shown.card), *shown.said]
-    small = "".join(f"<p><small>{html.escape(x)}</small></p>" for x in lines)
+    small = "".join(f"<p><small>{isolated(x)}</small></p>" for x in lines)
     return (
-        f"<p><b>{html.escape(message(shown))}.</b></p><table><thead><tr>{cells}</tr></thead>"
+        f"<p><b>{isolated(message(shown))}.</b></p><table><thead><tr>{cells}</tr></thead>"
         f"<tbody>{body}</tbody></table>{small}"
     )
 

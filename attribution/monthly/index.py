@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from attribution.isolated import isolated
 from attribution.monthly.actions import standing_out
 from attribution.monthly.messages import (
     counts,
@@ -77,6 +78,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["isolated"] = isolated
     return environment.get_template("index.html.jinja")
 
 

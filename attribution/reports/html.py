@@ -15,6 +15,7 @@ from attribution.breakdown import Part
 from attribution.bridge import Bridge
 from attribution.crossing import Crossing
 from attribution.formatting import Format, largest_remainder, p_text
+from attribution.isolated import isolated
 from attribution.plots.theme import Theme
 from attribution.privacy import Privacy, Shown, protect
 from attribution.reports.columns import stacked
@@ -131,6 +132,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["isolated"] = isolated
     return environment.get_template("report.html.j2")
 
 

@@ -6,11 +6,11 @@ drop style sheets and scripts, and the page behind may be light or dark.
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
 from attribution.bridge import SIGNIFICANT, Bridge
 from attribution.formatting import p_text
+from attribution.isolated import isolated
 from attribution.plots.theme import Theme
 from attribution.summary import bracketed, verdict_text
 
@@ -52,7 +52,7 @@ def notebook_html(shown: Shown) -> str:
 
 
 def _escaped(text: str) -> str:
-    return html.escape(text)
+    return str(isolated(text))
 
 
 def _tile(name: str, value: str) -> str:
@@ -61,7 +61,7 @@ def _tile(name: str, value: str) -> str:
         "border:1px solid rgba(128,128,128,.4)"
     )
     return (
-        f"<div style='{style}'><small><bdi>{_escaped(name)}</bdi></small><br>"
+        f"<div style='{style}'><small>{_escaped(name)}</small><br>"
         f"<b style='font-size:135%'>{_escaped(value)}</b></div>"
     )
 
@@ -102,7 +102,7 @@ def _row(label: str, step: str, value: str, interval: str, p: str) -> str:
     cell = "style='text-align:{};padding:2px 10px'"
     left, right = cell.format("left"), cell.format("right")
     return (
-        f"<tr><td {left}><bdi>{_escaped(label)}</bdi></td><td {left}><div style='width:180px'>"
+        f"<tr><td {left}>{_escaped(label)}</td><td {left}><div style='width:180px'>"
         f"{step}</div></td><td {right}>{_escaped(value)}</td><td {left}>{_escaped(interval)}</td>"
         f"<td {left}>{_escaped(p)}</td></tr>"
     )
@@ -111,7 +111,7 @@ def _row(label: str, step: str, value: str, interval: str, p: str) -> str:
 def _total(label: str, value: str) -> str:
     cell = "style='text-align:{};padding:2px 10px'"
     return (
-        f"<tr><th scope='row' {cell.format('left')}><bdi>{_escaped(label)}</bdi></th><td></td>"
+        f"<tr><th scope='row' {cell.format('left')}>{_escaped(label)}</th><td></td>"
         f"<th {cell.format('right')}>{_escaped(value)}</th><td></td><td></td></tr>"
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from attribution.errors import ColumnTypeError, OptionError, check_option, listing
 from attribution.filed import Filed
-from attribution.formatting import Format
+from attribution.formatting import Format, tiny
 from attribution.goals import Labels, day
 from attribution.labels import label_of
 from attribution.metrics import Metric
@@ -271,7 +271,7 @@ class Targets(Filed):
                     "code": "residual",
                     "severity": "ok",
                     "message": f"Version {version.number}: the targets at the planned mix add up "
-                    f"to the overall target; the residual is {residual:.1e}.",
+                    f"to the overall target; the residual is {tiny(residual)}.",
                     "facts": {"residual": residual, "version": version.number},
                 }
             )

@@ -14,7 +14,7 @@ from attribution.bridge import Bar, Bridge
 from attribution.decompose.against import PARTS, Against
 from attribution.errors import listing
 from attribution.filed import Filed
-from attribution.formatting import Format
+from attribution.formatting import Format, tiny
 from attribution.goals import Labels, status
 from attribution.goals import completion as ratio_reached
 from attribution.gradient import Gradient
@@ -294,7 +294,7 @@ class Completion(Filed):
                 "code": "residual",
                 "severity": "ok",
                 "message": "Performance, mix, entry and exit add up to the distance from the plan; "
-                f"the residual is {residual:.1e}.",
+                f"the residual is {tiny(residual)}.",
                 "facts": {"residual": residual},
             },
             *(dict(f) for f in self.findings),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from attribution.bridge import Bridge
+from attribution.isolated import isolated
 from attribution.plots.page import save
 from attribution.plots.theme import Theme
 from attribution.reports.files import write_file
@@ -47,6 +48,7 @@ def _page(sections: Sequence[Section], title: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["isolated"] = isolated
     theme = Theme.in_use()
     return environment.get_template("sections.html.j2").render(
         title=title,
