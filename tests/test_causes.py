@@ -117,6 +117,18 @@ def test_order_of_rows_and_labels_does_not_matter(causes):
     np.testing.assert_allclose(again.frame["contribution"], causes.frame["contribution"], rtol=1e-6)
 
 
+def test_causes_that_pass_together_for_drift_of_all_segments_like_them_are_named():
+    # One at a time, none of them stands out of the drift that the others seem to be.
+    grown = {(("queue", 3), ("tenure", 0)): 0.9}
+    fallen = {(("queue", 2), ("tenure", 1)): -1.0, (("queue", 0), ("tenure", 2)): -0.9}
+    found = explained(reviews(5, fallen | grown, people=120)).causes()
+    assert set(found.frame["segment"]) == {
+        "queue = q2 and tenure = t1",
+        "queue = q0 and tenure = t2",
+        "queue = q3 and tenure = t0",
+    }
+
+
 def test_where_nothing_happened_nothing_is_named():
     found = explained(reviews(11)).causes()
     assert found.frame.empty

@@ -399,7 +399,7 @@ def _unhidden(
         gain = own - log_evidence(work, after - before, drift.blocks)
         # What leaves the drift as it was did not pass for it, and neither does what comes next.
         left = longer.work.drift.of_blocks / drift.of_blocks
-        if gain < cost / 2 or (gain < cost and left > _UNMOVED):
+        if gain < cost and left > _UNMOVED:
             break
         # Drift is told from winsorized squares; without the causes it may need to be larger.
         wider = max(log_evidence(work, after - before, _widened(drift, by)) for by in (1, 2, 4))
