@@ -19,8 +19,9 @@ from attribution.gradient import Gradient
 from attribution.infer import Support, Units, infer, std_errors
 from attribution.infer.unit_sums import UnitSums
 from attribution.kinds import denominators_of, levels_of, units_of
-from attribution.metrics import Metric
+from attribution.metrics import Metric, Quantile
 from attribution.products import sum_roles
+from attribution.quantiles import has_density, linearized
 from attribution.total import Total
 
 __all__ = ["Joint", "units_over"]
@@ -100,8 +101,20 @@ class Joint:
             one row.
         pooled : ndarray, shape (P, periods of single), optional
             Which they pool.
+
+        Notes
+        -----
+        Of a quantile the units are those of its linear form; the noise of the place and of the
+        density, which cancels in its level and its change, is left out.
         """
+        sure = True
+        if isinstance(metric, Quantile):
+            cube = linearized(cube, metric)
+            sure = has_density(cube, metric)
+            told = {k: v for k, v in cube.provenance.items() if k != "distribution"}
+            cube = replace(cube, provenance=told)
         units = units_over(cube, metric)
+        units = units if sure else units.unknown()
         if single is not None and pooled is not None and not units.clustered:
             units = _blended(units, units_over(single, metric), pooled, len(cube.codes))
         n = cube.metric_sums(metric, "count").ravel()

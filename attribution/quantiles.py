@@ -63,7 +63,7 @@ class _Influence:
 
 
 def linearized(cube: Cube, metric: Quantile) -> Cube:
-    """Return a cube of two periods with the sums of the influence function.
+    """Return a cube with the sums of the influence function.
 
     The mean of the rows' influence is the quantile in each period. Units are told apart at a
     threshold that the scan summed by cluster, the one nearest in probability; their sums are scaled
@@ -85,7 +85,7 @@ def linearized(cube: Cube, metric: Quantile) -> Cube:
         power: [cube.sums[above(metric.value, r, power)] for r in sketch.rungs]
         for power in ({int(weighted)} if cube.clusters else {int(weighted), 2 * int(weighted)})
     }
-    periods = [_influence(cube, metric, t, n[t].sum()) for t in (0, 1)]
+    periods = [_influence(cube, metric, t, n[t].sum()) for t in range(len(cube.periods))]
     N, NN, ND = (np.zeros_like(D) for _ in range(3))
     by_cluster = None if cube.clusters is None else np.zeros(len(cube.clusters.period))
     for t, found in enumerate(periods):

@@ -430,3 +430,68 @@ def test_the_values_of_a_review_are_quantiles_too() -> None:
             rows.quantile(0.5, interpolation="lower") if metric.label[0] == "p" else rows.mean()
         )
         np.testing.assert_allclose(period_values(cube, metric), wanted)
+
+
+# -- many periods --------------------------------------------------------------------------------
+
+
+def months(n: int = 800) -> pd.DataFrame:
+    """Four months in which minutes rise by a twentieth of the first each."""
+    parts = [
+        tickets(seed, n).query("month == '2026-08'").assign(month=f"2026-{seed + 1:02}")
+        for seed in range(4)
+    ]
+    frame = pd.concat(parts, ignore_index=True)
+    return frame.assign(
+        minutes=frame["minutes"] * (0.95 + 0.05 * frame["month"].str[-1:].astype(int))
+    )
+
+
+@pytest.mark.parametrize("cluster", ["moderator", None])
+def test_a_trend_of_a_quantile_adds_up_and_its_steps_are_bridges(cluster) -> None:
+    data, metric = months(), at.Quantile("minutes", 0.9)
+    asked = {"period": "month", "cluster": cluster}
+    found = at.trend(data, metric, ["queue", "site"], **asked)
+    assert found.effects["estimate"].sum() == pytest.approx(found.total.change, rel=1e-12)
+    assert found.summed["estimate"].sum() == pytest.approx(found.total.change, rel=1e-12)
+    values = [
+        np.quantile(x["minutes"], 0.9, method="inverted_cdf") for _, x in data.groupby("month")
+    ]
+    np.testing.assert_allclose(found.frame["value"], values, rtol=1e-12)
+    two = at.explain(data, metric, ["queue", "site"], **asked, baseline="2026-02",
+                     current="2026-03")  # fmt: skip
+    pd.testing.assert_frame_equal(found.steps["2026-03"].effects, two.effects)
+    assert found.frame["change_std_error"].iloc[2] == pytest.approx(two.total.std_error, rel=1e-12)
+    assert "quantile_sums" in set(found.check()["code"])
+    # One step from first to last knows what explain knows, but for the noise of the density.
+    direct = at.trend(data, metric, ["queue", "site"], **asked, path="end-to-end")
+    alone = direct.end_to_end.effects.set_index(["effect", "dimension"])["std_error"]
+    joint = direct.summed.set_index(["effect", "dimension"])["std_error"]
+    assert joint["rate"].iloc[0] == pytest.approx(alone["rate"].iloc[0], rel=0.1)
+    assert direct.total.std_error == pytest.approx(direct.end_to_end.total.std_error, rel=0.05)
+
+
+def test_a_trend_of_a_quantile_without_density_has_no_intervals_and_no_windows() -> None:
+    data = months(60).assign(minutes=5.0)
+    found = at.trend(data, at.Quantile("minutes", 0.9), "queue", period="month")
+    assert found.frame["std_error"].isna().all()
+    assert found.summed["std_error"].isna().all()
+    with pytest.raises(OptionError, match="window: the distribution of overlapping periods"):
+        at.trend(data, at.Quantile("minutes", 0.9), "queue", period="month", window=2)
+
+
+@pytest.mark.slow
+def test_the_noise_of_a_quantile_over_time_is_that_of_resampled_moderators() -> None:
+    data, metric = months(1500), at.Quantile("minutes", 0.9)
+    asked = {"by": ["queue"], "period": "month"}
+    found = at.trend(data, metric, **asked, cluster="moderator")
+    rng, own = np.random.default_rng(0), dict(iter(data.groupby("moderator")))
+    draws = []
+    for _ in range(200):
+        drawn = pd.concat([own[k] for k in rng.integers(0, 40, 40)])
+        again = at.trend(drawn, metric, **asked)
+        draws.append([again.total.change, *again.summed["estimate"], *again.frame["value"]])
+    ours = [found.total.std_error, *found.summed["std_error"], *found.frame["std_error"]]
+    ratio = np.array(ours) / np.std(draws, axis=0)
+    assert (ratio > 0.75).all()
+    assert (ratio < 1.35).all()
