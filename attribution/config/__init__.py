@@ -20,6 +20,7 @@ from attribution.config.sections import (
     Quality,
     Review,
     ReviewConfig,
+    Scorecard,
     Source,
     Theme,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Quality",
     "Review",
     "ReviewConfig",
+    "Scorecard",
     "Source",
     "Theme",
     "concealed",

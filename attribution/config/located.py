@@ -13,6 +13,8 @@ from attribution.source.secrets import redacted
 
 __all__ = ["ConfigError", "LocatedError", "finding"]
 
+_BRANCH = re.compile(r"[\[(]|^(str|list|float|dict)$")
+
 
 class ConfigError(OptionError):
     """The configuration of a review is wrong; the message lists every finding with its line."""
@@ -58,7 +60,7 @@ def finding(
     if isinstance(cause, LocatedError):
         where = (*where, *cause.where)
     # Branches of a union ("str", "list[...]") are no keys.
-    where = tuple(x for x in where if isinstance(x, int) or not re.search(r"[\[(]|^str$|^list$", x))
+    where = tuple(x for x in where if isinstance(x, int) or not _BRANCH.search(x))
     known = next((where[:k] for k in range(len(where), 0, -1) if where[:k] in lines), None)
     place = f"{name}, line {lines[known]}" if known else name
     return f"{place}: {_path(where)}: {_problem(error, where, cause, model)}"

@@ -42,6 +42,7 @@ __all__ = [
     "Quality",
     "Review",
     "ReviewConfig",
+    "Scorecard",
     "Source",
     "Theme",
 ]
@@ -288,6 +289,45 @@ class Kpi(_Section):
         return self
 
 
+class Scorecard(_Section):
+    """Sites, vendors or moderators compared at the work each had; see `attribution.scorecard`."""
+
+    kpi: Text = Field(description="The KPI of this file: its source, conditions and clusters.")
+    entity: Text | list[Text] = Field(description="The columns that tell the entities.")
+    adjust_for: list[Text] = Field(
+        default=[], description="The columns whose crossing makes comparable work."
+    )
+    target: float | dict[str, float] | Place | None = Field(
+        default=None,
+        description="For all, per entity, or a table with the entity columns and `target`.",
+    )
+    min_n: Annotated[int, Field(ge=1)] = Field(
+        default=30, description="Entities of fewer rows are not judged."
+    )
+    overdispersion: Literal["multiplicative", "additive", "none"] = "multiplicative"
+
+    @property
+    def entities(self) -> list[str]:
+        """The columns that tell the entities."""
+        return [self.entity] if isinstance(self.entity, str) else list(self.entity)
+
+    @property
+    def columns(self) -> list[str]:
+        """All columns that it groups by."""
+        return [*self.entities, *self.adjust_for]
+
+    @model_validator(mode="after")
+    def _apart(self) -> Scorecard:
+        if not self.entities:
+            raise LocatedError(("entity",), "an empty list; name at least one column.")
+        if both := [c for c in self.adjust_for if c in self.entities]:
+            raise LocatedError(
+                ("adjust_for",),
+                f"{both[0]!r} tells the entities; adjusting for it leaves no difference.",
+            )
+        return self
+
+
 class Output(_Section):
     """Which files a review writes, and their look."""
 
@@ -376,6 +416,7 @@ class ReviewConfig(_Section):
     )
     dimensions: dict[str, Dimension] = {}
     kpis: list[Kpi] = Field(min_length=1)
+    scorecards: dict[str, Scorecard] = {}
     output: Output = Output()
     theme: Theme = Theme()
     privacy: Privacy = Privacy()
@@ -401,6 +442,13 @@ class ReviewConfig(_Section):
                 raise LocatedError(
                     ("kpis", i, "source"), f"no source {kpi.source!r}.{hint} There: {known}."
                 )
+        for name, card in self.scorecards.items():
+            if card.kpi not in names:
+                hint = nearest(card.kpi, names)
+                raise LocatedError(
+                    ("scorecards", name, "kpi"),
+                    f"no KPI {card.kpi!r}.{hint} There: {listing(names)}.",
+                )
         for column, own in self.columns.items():
             try:
                 check_columns({column: own})
@@ -408,6 +456,7 @@ class ReviewConfig(_Section):
                 said = str(error).removeprefix("columns: ")
                 raise LocatedError(("columns", column), said) from None
         used = dict.fromkeys(name for kpi in self.kpis for name in kpi.by)
+        used |= dict.fromkeys(c for card in self.scorecards.values() for c in card.columns)
         self._check_dimensions(list(used))
         return self
 
@@ -436,6 +485,10 @@ class ReviewConfig(_Section):
     def labels(self) -> dict[str, str]:
         """What dimensions are called, by their columns."""
         return {name: d.label for name, d in self.dimensions.items() if d.label is not None}
+
+    def kpi_of(self, card: Scorecard) -> Kpi:
+        """Return the KPI of a scorecard."""
+        return next(kpi for kpi in self.kpis if kpi.name == card.kpi)
 
     def source_of(self, kpi: Kpi) -> str:
         """Return the name of the source that a KPI reads."""

@@ -1,5 +1,6 @@
 """The scripted monthly review: a configuration and a period in, a folder of files out.
 
 job.py runs it; scans.py reads each source once; comparisons.py finds what to compare with; runs.py
-judges one KPI; history.py remembers; actions.py follows up; messages.py and output.py write.
+judges one KPI; cards.py scores sites and moderators; history.py remembers; actions.py follows up;
+messages.py and output.py write.
 """

@@ -11,6 +11,7 @@ from attribution.reports.deck.page import Deck
 from attribution.reports.deck.slides import bridge_slide, causes_slide, mix_slides, trend_slide
 from attribution.reports.deck.table import table
 from attribution.reports.pptx import new_deck, save_deck
+from attribution.reports.sections.slides import add_slides
 
 if TYPE_CHECKING:
     from attribution.monthly.job import Reviewed
@@ -33,6 +34,7 @@ def write_deck(done: Reviewed, path: Path) -> None:
     _overview(deck, done, title)
     for k in done.kpis:
         _slides(deck, k)
+    add_slides(deck, [card.section for card in done.cards if card.section is not None])
     _actions(deck, done)
     _findings(deck, done)
     save_deck(deck, path)
@@ -49,6 +51,7 @@ def _overview(deck: Deck, done: Reviewed, title: str) -> None:
         for answer in k.compared:
             said.append(f"{verdict_words(answer)} against the {answer.comparison.words}")
         rows.append([k.kpi.name, k.format.level(k.value), status_words(k), "; ".join(said)])
+    rows += [[card.name, "", "no answer", card.message] for card in done.cards if card.failure]
     header = ["KPI", done.period, "status", "changes"]
     for start in range(0, len(rows), _ROWS):
         part = rows[start : start + _ROWS]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attribution.isolated import isolated
 from attribution.monthly.actions import standing_out
+from attribution.monthly.cards import CardReview
 from attribution.monthly.messages import (
     counts,
     followed,
@@ -32,7 +33,9 @@ _MOST_PERIODS = 13
 _COLORS = ("good", "bad", "ink", "quiet", "paper")
 
 
-def index_page(done: Reviewed, names: dict[str, str], files: Sequence[str]) -> str:
+def index_page(
+    done: Reviewed, names: dict[str, str], places: dict[str, str], files: Sequence[str]
+) -> str:
     """Return the page that everything is reached from.
 
     Parameters
@@ -40,6 +43,8 @@ def index_page(done: Reviewed, names: dict[str, str], files: Sequence[str]) -> s
     done : Reviewed
     names : dict of str to str
         The file name of each KPI.
+    places : dict of str to str
+        The page of each scorecard.
     files : sequence of str
         Beside the page.
 
@@ -56,6 +61,7 @@ def index_page(done: Reviewed, names: dict[str, str], files: Sequence[str]) -> s
         counts=counts(done),
         files=files,
         tiles=[_tile(k, names, done) for k in done.kpis],
+        cards=[_card(card, places) for card in done.cards],
         trend=_trend(done),
         restated=_restated(done),
         actions=[{"effect": _effect(done, a.kpi, a.cause), **vars(a)} for a in done.actions],
@@ -114,6 +120,16 @@ def _tile(k: KpiReview, names: dict[str, str], done: Reviewed) -> dict[str, Any]
         "remarks": [*remarks(k), *followed(k, done.actions)],
         "sparkline": markupsafe.Markup(k.past.sparkline()),
         "span": _span(k),
+    }
+
+
+def _card(card: CardReview, places: dict[str, str]) -> dict[str, Any]:
+    return {
+        "name": card.name,
+        "link": places.get(card.name),
+        "message": card.message,
+        "failed": card.failure is not None,
+        "numbers": [] if card.section is None else card.section.tiles,
     }
 
 

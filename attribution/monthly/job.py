@@ -18,6 +18,7 @@ from attribution.cube import Cube
 from attribution.errors import AttributionError, OptionError, check_option
 from attribution.formatting import significant
 from attribution.monthly.actions import Action, followed_up, read_actions
+from attribution.monthly.cards import CardReview, card_scans, review_cards
 from attribution.monthly.history import History
 from attribution.monthly.output import planned_files, write_feed, write_folder
 from attribution.monthly.runs import Failure, KpiReview, privacy_of, remembered, review_kpi
@@ -47,6 +48,8 @@ class Reviewed:
         What was written.
     inputs : tuple of dict
         Per scan: `source, rows, sha256, cached, periods, kpis`.
+    cards : tuple of CardReview
+        The scorecards, in the order of the configuration.
     """
 
     config: ReviewConfig
@@ -55,6 +58,7 @@ class Reviewed:
     actions: tuple[Action, ...]
     folder: Path
     inputs: tuple[dict[str, Any], ...]
+    cards: tuple[CardReview, ...] = ()
 
     def __repr__(self) -> str:
         states = [k.status for k in self.kpis]
@@ -115,9 +119,10 @@ class Reviewed:
         if fail_on is not None:
             check_option("fail_on", fail_on, FAIL_ON)
         failures = [f for k in self.kpis for f in k.failures]
-        if any(f.internal for f in failures):
+        of_cards = [card.failure for card in self.cards if card.failure is not None]
+        if any(f.internal for f in (*failures, *of_cards)):
             return 4
-        if any(k.failure is not None for k in self.kpis):
+        if of_cards or any(k.failure is not None for k in self.kpis):
             return 3
         breached = any(k.breaches for k in self.kpis)
         doubtful = any(f["severity"] == "warning" for k in self.kpis for f in k.findings)
@@ -244,7 +249,8 @@ def reviews(
                 for k in log_of.watched(found, _in_short)
             )
             followed = tuple(followed_up(actions, kpis))
-            done = Reviewed(config, period, kpis, followed, folder / period, tuple(inputs))
+            cards = review_cards(config, period, folder / _CACHE, tuple(only), log_of.note)
+            done = Reviewed(config, period, kpis, followed, folder / period, tuple(inputs), cards)
             # Workers have the next period in hand while this one is put together.
             found = write_folder(done, each, log_of.note, partial(begun, i + 1))
             if config.output.tidy:
@@ -313,7 +319,10 @@ def planned(
         "period": period,
         "folder": str(folder),
         "files": planned_files(config, kpis),
-        "scans": [_preview(scan, config, period) for scan in scans(config, only)],
+        "scans": [
+            _preview(scan, config, period)
+            for scan in (*scans(config, only), *card_scans(config, tuple(only)).values())
+        ],
     }
 
 

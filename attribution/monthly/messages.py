@@ -140,6 +140,7 @@ def as_text(done: Reviewed) -> str:
     """
     parts = [f"{done.config.review.title}, {done.period}. {counts(done)}"]
     parts += ["\n".join([lines[0], *(f"  {x}" for x in lines[1:])]) for lines in _all(done)]
+    parts += [f"{card.name}: {card.message}" for card in done.cards]
     return "\n\n".join(parts)
 
 
@@ -158,6 +159,7 @@ def as_markdown(done: Reviewed) -> str:
     for review, lines in zip(done.kpis, _all(done), strict=True):
         parts.append(f"- {_MARKS.get(review.status, '')}{_safe(lines[0])}")
         parts += [f"  - {_safe(line)}" for line in lines[1:]]
+    parts += [f"- {_safe(card.name)}: {_safe(card.message)}" for card in done.cards]
     wanted = [a for a in done.actions if not a.status.startswith("closed")]
     if wanted:
         parts += ["", "**Actions**", ""]
@@ -194,6 +196,7 @@ def as_dict(done: Reviewed) -> dict[str, Any]:
         "title": done.config.review.title,
         "period": done.period,
         "kpis": [_kpi(review) for review in done.kpis],
+        "scorecards": [card.to_dict() for card in done.cards],
         "actions": [vars(action) for action in done.actions],
         "inputs": list(done.inputs),
     }

@@ -24,6 +24,7 @@ from attribution.monthly.runs import KpiReview
 from attribution.monthly.workbook import write_workbook
 from attribution.reports.files import as_csv_text
 from attribution.reports.folder import replace_folder
+from attribution.reports.sections.page import write_page
 from attribution.reports.tidy import tidy_folder
 from attribution.reports.xlsx import excel_file
 
@@ -51,14 +52,14 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w]+", "-", name.casefold()).strip("-")[:80] or "kpi"
 
 
-def _slugs(kpis: Iterable[Kpi]) -> dict[str, str]:
-    """A file name for every KPI, no two alike."""
+def _slugs(labels: Iterable[str]) -> dict[str, str]:
+    """A file name for every label, no two alike."""
     found: dict[str, str] = {}
-    for kpi in kpis:
-        name, number = slug(kpi.name), 2
+    for label in labels:
+        name, number = slug(label), 2
         while name in found.values():
-            name, number = f"{slug(kpi.name)}-{number}", number + 1
-        found[kpi.name] = name
+            name, number = f"{slug(label)}-{number}", number + 1
+        found[label] = name
     return found
 
 
@@ -74,13 +75,16 @@ def planned_files(config: ReviewConfig, kpis: Sequence[Kpi]) -> list[str]:
     -------
     list of str
     """
-    slugs, wanted = _slugs(kpis), config.output
+    slugs, wanted = _slugs(kpi.name for kpi in kpis), config.output
     names = list(slugs.values())
     files = [*_ALWAYS]
     files += [f"charts/{n}-bridge.{x}" for n in names for x in _PICTURES if wanted.charts]
     files += ["workbook.xlsx"] * wanted.xlsx + ["deck.pptx"] * wanted.pptx
     files += [page for kpi in kpis for page in planned_pages(kpi, slugs[kpi.name]) if wanted.html]
     files += [f"kpis/{n}.xlsx" for n in names if wanted.xlsx]
+    chosen = {kpi.name for kpi in kpis}
+    cards = [name for name, card in config.scorecards.items() if card.kpi in chosen]
+    files += [f"scorecards/{n}.html" for n in _slugs(cards).values() if wanted.html]
     files += [f"tidy/{n}/" for n in names if wanted.tidy]
     return sorted(files)
 
@@ -111,7 +115,7 @@ def write_folder(
 
     def write(folder: Path) -> None:
         config = done.config
-        names = _slugs(k.kpi for k in done.kpis)
+        names = _slugs(k.kpi.name for k in done.kpis)
         answered = [k for k in done.kpis if k.main is not None]
         if config.output.charts:
             (folder / "charts").mkdir()
@@ -124,6 +128,7 @@ def write_folder(
         with config.theme.drawn():
             if config.output.xlsx:
                 write_workbook(done, folder / "workbook.xlsx")
+            places = _write_cards(done, folder)
             if config.output.pptx:
                 write_deck(done, folder / "deck.pptx")
                 note("deck written")
@@ -132,7 +137,9 @@ def write_folder(
             (folder / "review.json").write_text(_json(as_dict(done)), encoding="utf-8")
             (folder / "manifest.json").write_text(_json(_manifest(done)), encoding="utf-8")
             files = sorted(p.name for p in folder.iterdir() if p.is_file())
-            (folder / "index.html").write_text(index_page(done, names, files), encoding="utf-8")
+            (folder / "index.html").write_text(
+                index_page(done, names, places, files), encoding="utf-8"
+            )
 
     replace_folder(done.folder, write)
     return begun[0]
@@ -181,6 +188,20 @@ def _write_kpi(
         if wanted.tidy:
             tidy_folder(shown, folder / "tidy" / name)
     return k.kpi.name
+
+
+def _write_cards(done: Reviewed, folder: Path) -> dict[str, str]:
+    """Write the pages of the scorecards and return where each is."""
+    if not done.config.output.html:
+        return {}
+    places = {}
+    for name, place in _slugs(card.name for card in done.cards).items():
+        section = next(card.section for card in done.cards if card.name == name)
+        if section is not None:
+            places[name] = f"scorecards/{place}.html"
+            title = f"{done.config.review.title}, {done.period}: {name}"
+            write_page([section], folder / places[name], title)
+    return places
 
 
 def _manifest(done: Reviewed) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -249,14 +249,14 @@ class KpiReview:
         return Format.fitting(self.metric.display_unit, self.value)
 
 
-def privacy_of(config: ReviewConfig, kpi: Kpi | None = None) -> Privacy:
+def privacy_of(config: ReviewConfig, by: Sequence[str] | None = None) -> Privacy:
     """Return who may be seen in the files of a review.
 
     Parameters
     ----------
     config : ReviewConfig
-    kpi : Kpi, optional
-        Whose dimensions they are.
+    by : sequence of str, optional
+        The dimensions that there are.
 
     Returns
     -------
@@ -270,8 +270,8 @@ def privacy_of(config: ReviewConfig, kpi: Kpi | None = None) -> Privacy:
     asked = config.privacy
     key = None if asked.key is None else resolved(asked.key, "privacy.key")
     people = asked.columns
-    if people is not None and kpi is not None:
-        people = [column for column in people if column in kpi.by]
+    if people is not None and by is not None:
+        people = [column for column in people if column in by]
     return Privacy(asked.people, key, asked.min_n, people)
 
 
@@ -338,7 +338,7 @@ def _drilled(shown: Shown, place: int, drill: str, config: ReviewConfig) -> list
 
 def _shown(change: Attribution, kpi: Kpi, config: ReviewConfig) -> Shown:
     """What files may show of a comparison."""
-    shown = labeled(protect(change, privacy_of(config, kpi)), config.labels)
+    shown = labeled(protect(change, privacy_of(config, kpi.by)), config.labels)
     return replace(shown, searched=kpi.causes)
 
 

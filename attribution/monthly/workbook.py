@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attribution.monthly.runs import Compared, KpiReview
 from attribution.reports.files import CREATED
+from attribution.reports.sections.book import add_sheets
 from attribution.reports.workbook.sheets import Formats, put, put_table
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ def write_workbook(done: Reviewed, path: Path) -> None:
         }
         for name, (header, rows) in tables.items():
             _sheet(file.add_worksheet(name), title, header, rows, formats)
+        cards = [(card.name, card.section) for card in done.cards if card.section is not None]
+        labels = [f"{name} {table.name}" for name, section in cards for table in section.tables]
+        add_sheets(file, formats, [section for _, section in cards], labels)
 
 
 def _sheet(sheet: Any, title: str, header: list[str], rows: list[tuple], formats: Formats) -> None:

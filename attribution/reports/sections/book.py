@@ -39,7 +39,7 @@ from attribution.reports.workbook.sheets import (
     sheet_names,
 )
 
-__all__ = ["write_book"]
+__all__ = ["add_sheets", "write_book"]
 
 CHART = "Chart data"
 _NAME = re.compile(r"\{(\w+)\}")
@@ -60,22 +60,7 @@ def _write(sections: Sequence[Section], path: Path, title: str) -> None:
         formats = Formats(file)
         named = [(s, t) for s in sections for t in s.tables]
         labels = [t.name if len(sections) == 1 else f"{t.name} {s.name}" for s, t in named]
-        names = sheet_names("", labels, [FINDINGS, PROVENANCE, CHART])
-        for name in [*names, FINDINGS, PROVENANCE]:
-            prepare(file.add_worksheet(name))
-        for (section, table), name in zip(named, names, strict=True):
-            _table(file.get_worksheet_by_name(name), formats, section, table)
-        funnels = [
-            (picture.subject, name)
-            for (section, table), name in zip(named, names, strict=True)
-            for picture in section.pictures
-            if isinstance(picture.subject, Funnel) and table is section.tables[0]
-        ]
-        if funnels:
-            prepare(file.add_worksheet(CHART))
-        column = 0
-        for shown, name in funnels:
-            column = _funnel(file, formats, shown, name, column)
+        add_sheets(file, formats, sections, labels, [FINDINGS, PROVENANCE])
         found = [
             f if len(sections) == 1 else {**f, "message": f"{s.name}: {f['message']}"}
             for s in sections
@@ -91,6 +76,45 @@ def _write(sections: Sequence[Section], path: Path, title: str) -> None:
             )
         ]
         write_provenance(file.get_worksheet_by_name(PROVENANCE), formats, rows)
+
+
+def add_sheets(
+    file: Any,
+    formats: Formats,
+    sections: Sequence[Section],
+    labels: Sequence[str],
+    after: Sequence[str] = (),
+) -> None:
+    """Add a sheet per table of sections to a workbook, and their funnels.
+
+    Parameters
+    ----------
+    file : xlsxwriter.Workbook
+    formats : Formats
+    sections : sequence of Section
+    labels : sequence of str
+        What the sheets are called: one per table, section after section.
+    after : sequence of str
+        Empty sheets that are added behind them.
+    """
+    named = [(s, t) for s in sections for t in s.tables]
+    taken = [sheet.get_name() for sheet in file.worksheets()]
+    names = sheet_names("", labels, [*taken, *after, CHART])
+    for name in [*names, *after]:
+        prepare(file.add_worksheet(name))
+    for (section, table), name in zip(named, names, strict=True):
+        _table(file.get_worksheet_by_name(name), formats, section, table)
+    funnels = [
+        (picture.subject, name)
+        for (section, table), name in zip(named, names, strict=True)
+        for picture in section.pictures
+        if isinstance(picture.subject, Funnel) and table is section.tables[0]
+    ]
+    if funnels:
+        prepare(file.add_worksheet(CHART))
+    column = 0
+    for shown, name in funnels:
+        column = _funnel(file, formats, shown, name, column)
 
 
 def _table(sheet: Any, formats: Formats, section: Section, table: Table) -> None:

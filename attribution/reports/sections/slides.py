@@ -15,7 +15,7 @@ from attribution.reports.deck.table import table
 from attribution.reports.pptx import describe_deck, save_deck
 from attribution.reports.sections.section import Column, Picture, Section, Table, Tile, written
 
-__all__ = ["write_slides"]
+__all__ = ["add_slides", "write_slides"]
 
 # Rows on slides, and how many slides a table goes on for.
 _MOST_ROWS, _MOST_SLIDES = 200, 3
@@ -36,6 +36,18 @@ def write_slides(
     deck = open_deck(template, append_to, layout)
     if append_to is None:
         describe_deck(deck, title or sections[0].message)
+    add_slides(deck, sections)
+    return save_deck(deck, path)
+
+
+def add_slides(deck: Deck, sections: Sequence[Section]) -> None:
+    """Add the slides of sections to a deck.
+
+    Parameters
+    ----------
+    deck : Deck
+    sections : sequence of Section
+    """
     for section in sections:
         for picture in section.pictures:
             _picture_slide(deck, section, picture)
@@ -44,7 +56,6 @@ def write_slides(
                 _table_slide(deck, section, one)
         if section.findings:
             quality_slide(deck, section.findings, section.subtitle, section.withheld)
-    return save_deck(deck, path)
 
 
 def _picture_slide(deck: Deck, section: Section, picture: Picture) -> None:
