@@ -26,8 +26,9 @@ from attribution.evidence import Options
 from attribution.joint import Joint
 from attribution.labels import label_of
 from attribution.metrics import Metric, Quantile, ratio_only
+from attribution.steps import Step, segments_of
 from attribution.total import Total
-from attribution.trends import Step, Trend, segments_of
+from attribution.trends import Trend
 
 __all__ = ["trend", "trend_cube"]
 

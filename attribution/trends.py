@@ -18,21 +18,20 @@ from attribution.cube import Cube
 from attribution.drawn import line_label, of_factor
 from attribution.errors import OptionError
 from attribution.evidence import Options
-from attribution.formatting import Format, p_text, tiny
+from attribution.formatting import Format, tiny
 from attribution.hypotheses import LineKey
 from attribution.infer import (
     Inference,
-    Support,
     adjusted_p_values,
     half_width,
     infer,
 )
 from attribution.joint import Joint
-from attribution.labels import plural
 from attribution.metrics import Metric
 from attribution.privacy import Privacy, Shown, protect, protect_trend
 from attribution.products import Composite
 from attribution.result import Attribution
+from attribution.steps import Contributions, Step, Sums, segments_of
 from attribution.tables import line_keys
 from attribution.total import Total
 
@@ -41,32 +40,13 @@ if TYPE_CHECKING:
 
     from attribution.plots import TrendPlots
 
-__all__ = ["Step", "Trend", "segments_of"]
+__all__ = ["Trend"]
 
 # The order of bars over time; levels that left and entered come last.
 _EFFECTS = (
     "volume", "mix", "joint", "rate", "interaction", "sampling", "phasing", "gap", "exit", "entry",
     "turnover",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One change of a trend.
-
-    Attributes
-    ----------
-    pair : (int, int)
-        The places of its baseline and current among the periods of the cube.
-    change : Attribution or None
-        None where periods are missing between the two and the gap is not to be bridged.
-    missing : tuple of str
-        The periods that are missing between.
-    """
-
-    pair: tuple[int, int]
-    change: Attribution | None
-    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +89,10 @@ class Trend:
 
     def _label(self, step: Step, side: int) -> str:
         return self.cube.periods[step.pair[side]]
+
+    @cached_property
+    def _over_steps(self) -> Contributions:
+        return Contributions(self.cube, self.metric, self.path, self._steps, self._joint)
 
     @cached_property
     def end_to_end(self) -> Attribution:
@@ -234,7 +218,7 @@ class Trend:
     def _weighted_effects(self, name: Callable[[LineKey], LineKey] | None = None) -> pd.DataFrame:
         """The rows of the year-to-date path, inferred as one view."""
         name = name or _as_it_is
-        lines = [(k, name(key)) for key, _, _, k in self._contributions]
+        lines = [(k, name(key)) for key, _, _, k in self._over_steps.lines]
         rows = list(dict.fromkeys(lines))
         found = self._added([key for _, key in rows], [[x == y for y in lines] for x in rows])
         frame = self._inferred(found)
@@ -258,31 +242,31 @@ class Trend:
         return self._inferred(self._sums)
 
     @cached_property
-    def _sums(self) -> _Sums:
+    def _sums(self) -> Sums:
         return self._sums_of(_as_it_is)
 
-    def _sums_of(self, name: Callable[[LineKey], LineKey]) -> _Sums:
+    def _sums_of(self, name: Callable[[LineKey], LineKey]) -> Sums:
         """The sums over all steps of lines that are called the same."""
         if self.total is None:
             raise OptionError(
                 f"path: the changes of {self.path!r} overlap and add up to nothing. Use the path "
                 "'chained', or 'year-to-date' for the year as a whole."
             )
-        keys = [name(key) for key, *_ in self._contributions]
+        keys = [name(key) for key, *_ in self._over_steps.lines]
         unique = sorted(
             dict.fromkeys(keys), key=lambda key: (_EFFECTS.index(key[0]), keys.index(key))
         )
         return self._added(unique, [[key == other for other in keys] for key in unique])
 
-    def _added(self, keys: list[LineKey], member: list[list[bool]]) -> _Sums:
+    def _added(self, keys: list[LineKey], member: list[list[bool]]) -> Sums:
         values, chosen = (
-            np.array([x for _, x, _, _ in self._contributions]),
+            np.array([x for _, x, _, _ in self._over_steps.lines]),
             np.array(member, float),
         )
-        support = Support(*self._support(chosen))
-        return _Sums(keys, chosen @ values, self._psi(chosen), support)
+        support = self._over_steps.support(chosen)
+        return Sums(keys, chosen @ values, self._over_steps.psi(chosen), support)
 
-    def _inferred(self, sums: _Sums) -> pd.DataFrame:
+    def _inferred(self, sums: Sums) -> pd.DataFrame:
         import pandas as pd
 
         found, p_adjusted = self._inference(sums)
@@ -309,7 +293,7 @@ class Trend:
     def _of_factors(self) -> bool:
         return isinstance(self.metric, Composite)
 
-    def _inference(self, sums: _Sums) -> tuple[Inference, np.ndarray]:
+    def _inference(self, sums: Sums) -> tuple[Inference, np.ndarray]:
         joint, options = self._joint, self.options
         size = float(np.abs(joint.R).max())
         se = joint.std_errors(sums.rows)
@@ -349,103 +333,6 @@ class Trend:
         frame["end_to_end"] = [other.get(key, np.nan) for key in keys]
         return frame
 
-    # -- what each unit adds -----------------------------------------------------------------
-
-    @cached_property
-    def _contributions(self) -> list[tuple[LineKey, float, float, int]]:
-        """Each line of each step: its key, what it adds to the total, its weight, its step."""
-        found: list[tuple[LineKey, float, float, int]] = []
-        weights, shift, R, K = self._year
-        for k, step in enumerate(self._steps):
-            if step.change is None:
-                key = LineKey("gap", None, ", ".join(step.missing))
-                found.append((key, self._step_total(step).change, 1.0, k))
-                continue
-            if self.path == "year-to-date":
-                found.append((LineKey("phasing"), shift[k] * (R[k] - K), 1.0, k))
-            lines = zip(line_keys(step.change), step.change._parts.estimate, strict=True)
-            found += [(key, weights[k] * float(x), weights[k], k) for key, x in lines]
-        return found
-
-    @property
-    def _year(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        """The weight of each step, its shift, its mean KPI, and the mean KPI of the two years.
-
-        ``K_1 - K_0 = sum_m (w_1m - w_0m)(R_m - K) + sum_m w_m (R_1m - R_0m)``, w_tm the period's
-        part of the denominator of its year, w_m, R_m, K means over the two years.
-        """
-        if self.path != "year-to-date":
-            ones = np.ones(len(self._steps))
-            return ones, 0 * ones, 0 * ones, 0.0
-        D, N = (x[self._pairs] for x in self._joint.sums)
-        w, R, K = D / D.sum(axis=0), N / D, N.sum(axis=0) / D.sum(axis=0)
-        return w.mean(axis=1), w[:, 1] - w[:, 0], R.mean(axis=1), float(K.mean())
-
-    @property
-    def _pairs(self) -> np.ndarray:
-        return np.array([step.pair for step in self._steps])
-
-    def _psi(self, member: np.ndarray) -> list[np.ndarray]:
-        """What each unit adds to sums of contributions, given as rows of weights (K, lines)."""
-        joint, levels = self._joint, self._joint.levels()
-        D = joint.totals()[0]
-        summed = [np.zeros((len(x), len(member))) for x in D]
-        of_step = np.array([k for *_, k in self._contributions])
-        weights, shift, R, K = self._year
-        for k, step in enumerate(self._steps):
-            own = member[:, of_step == k].T
-            if step.change is None:
-                i, j = step.pair
-                rows = [x[:, [j]] - x[:, [i]] for x in levels]
-            else:
-                there = segments_of(self.cube, self.metric, step.pair)
-                rows = joint.lines(step.change._parts, step.pair, there)
-            if self.path == "year-to-date" and step.change is not None:
-                w, moved, mean = self._psi_of_year(D, levels, k)
-                lines = step.change._parts.estimate
-                rows = [
-                    np.column_stack(
-                        [m * (R[k] - K) + shift[k] * r, weights[k] * x + np.outer(v, lines)]
-                    )
-                    for x, v, m, r in zip(rows, w, moved, mean, strict=True)
-                ]
-            summed = [total + x @ own for total, x in zip(summed, rows, strict=True)]
-        return summed
-
-    def _psi_of_year(self, D, levels, k: int) -> tuple[list, list, list]:
-        """What each unit adds to a step's weight, its shift, and its KPI less that of the years."""
-        pairs, w, moved, mean = self._pairs, [], [], []
-        total = self._joint.sums[0][pairs].sum(axis=0)
-        share = self._joint.sums[0][pairs] / total
-        R = self._joint.R[pairs]
-        for d, r in zip(D, levels, strict=True):
-            in_share = (d[:, pairs] - share * d[:, pairs].sum(axis=1, keepdims=True)) / total
-            in_year = (in_share * R + share * r[:, pairs]).sum(axis=1)
-            w.append(in_share[:, k].mean(axis=1))
-            moved.append(in_share[:, k, 1] - in_share[:, k, 0])
-            mean.append(r[:, pairs][:, k].mean(axis=1) - in_year.mean(axis=1))
-        return w, moved, mean
-
-    def _support(self, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The fewest units of any step that a sum rests on, and the most of any."""
-        fewest, either = [], []
-        for step in self._steps:
-            if step.change is None:
-                periods = np.isin(np.arange(len(self.cube.periods)), step.pair)[None, :]
-                found = self._joint.support(periods)
-            else:
-                parts = step.change._parts
-                found = step.change._units.support(parts.members)
-                if self.path == "year-to-date":  # its own line: phasing rests on all units
-                    fewest.append(step.change._units.support(parts.everywhere).fewest)
-                    either.append(step.change._units.support(parts.everywhere).either)
-            fewest.append(found.fewest)
-            either.append(found.either)
-        used = member != 0
-        least = np.where(used, np.concatenate(fewest), np.inf).min(axis=1)
-        most = np.where(used, np.concatenate(either), 0.0).max(axis=1)
-        return np.column_stack([least, least]), most
-
     # -- bridge, words, exports --------------------------------------------------------------
 
     def bridge(self, max_bars: int | None = None) -> Bridge:
@@ -468,7 +355,7 @@ class Trend:
         bridge = self._bridge_of(self._sums)
         return bridge if max_bars is None else bridge.condensed(max_bars)
 
-    def _bridge_of(self, sums: _Sums) -> Bridge:
+    def _bridge_of(self, sums: Sums) -> Bridge:
         options = self.options
         found, p_adjusted = self._inference(sums)
         assert self.total is not None  # or there are no sums
@@ -521,90 +408,7 @@ class Trend:
         changes = [*moved, *([abs(self.total.change)] if self.total else [])]
         return Format.fitting(self.metric.display_unit, max(changes, default=0.0))
 
-    def headline(self) -> str:
-        """Return the message: from where to where, along which path."""
-        f, name = self.format, self.metric.label
-        if self.total is None:
-            real = sum(c.verdict == "real" for c in self.steps.values())
-            return f"{name}: {real} of {len(self._steps)} changes ({self.path}) are more than noise"
-        total, (first, last) = self.total, self._ends
-        levels = f"from {f.number(total.baseline)} to {f.level(total.current)}"
-        moved = f"{levels} ({f.change(total.change)})"
-        word = {"real": "rose" if total.change > 0 else "fell"}.get(verdict(total, self.options))
-        stated = f"{name} {word} {moved}" if word else f"{name} {moved}: not more than noise"
-        return (
-            f"{stated}, {first} to {last}" if self.path != "year-to-date" else f"{stated}, {last}"
-        )
-
-    def notes(self) -> list[str]:
-        """Return the lines of small print: path, n, method."""
-        options, cube = self.options, self.cube
-        n = cube.metric_sums(self.metric, "count").sum(axis=1)
-        said = {
-            "chained": f"Chained: the sum of {len(self._steps)} changes from period to period. "
-            "End to end the same change divides otherwise.",
-            "end-to-end": "End to end: the last period against the first, in one step.",
-            "year-to-date": "Year to date: changes against the year before, weighted by each "
-            "period's part of its year; phasing is volume that moved between periods.",
-        }.get(self.path, f"Each period against an earlier one ({self.path}); the changes overlap.")
-        units = self._joint.plain
-        clusters = cube.clusters.names if cube.clusters is not None else ()
-        counted = " and ".join(
-            f"{way.count:,} {plural(name)}" for way, name in zip(units.ways, clusters, strict=False)
-        )
-        return [
-            said,
-            f"n = {n.min():,.0f} to {n.max():,.0f} a period; {counted or 'rows independent'}. "
-            f"Method: {options.method}, {options.mix} mix by "
-            f"{', '.join(cube.dimensions) or 'none'}; {100 * options.conf_level:g} % intervals.",
-        ]
-
-    def summary(self, *, privacy: Privacy | None = None) -> str:
-        """Return headline, the KPI by period, what the path adds up to, and findings, as text.
-
-        Parameters
-        ----------
-        privacy : Privacy, optional
-            Who may be seen; levels that are people are hidden by default.
-
-        Returns
-        -------
-        str
-        """
-        f, protected = self.format, protect_trend(self, privacy)
-        rows = [("period", "KPI", "change", "interval", "largest part")]
-        ends = {s.pair[1]: (s, x) for s, x in zip(self._steps, protected.steps, strict=True)}
-        for t, (label, value) in enumerate(
-            zip(self.cube.periods, self._levels.estimate, strict=True)
-        ):
-            row = (label, f.number(value), "", "", "")
-            if t in ends:
-                total = self._step_total(ends[t][0])
-                interval = f.interval(total.conf_low, total.conf_high)
-                row = (
-                    *row[:2],
-                    f.number(total.change, signed=True),
-                    f"[{interval}]" if interval else "",
-                    _largest(*ends[t], f),
-                )
-            rows.append(row)
-        lines = [self.headline() + ".", "", *_table(rows)]
-        if self.total is not None and len(self._steps) > 1:
-            bridge = protected.bridge()
-            texts = zip(bridge.bars, bridge.texts(), strict=True)
-            rows = [(bridge.baseline_label, bridge.format.number(bridge.baseline), "", "")]
-            for bar, text in texts:
-                interval = bridge.format.interval(bar.conf_low, bar.conf_high)
-                shown = f"[{interval}]" if interval and bar.conf_low != bar.conf_high else ""
-                rows.append((f"  {bar.label}", text, shown, p_text(bar.p_adjusted)))
-            rows.append((bridge.current_label, bridge.format.number(bridge.current), "", ""))
-            lines += ["", f"Added up ({self.path}):", *_table(rows)]
-        unit = f"(levels in {f.unit}, steps in {f.change_unit})" if f.unit else ""
-        lines += [*([unit] if unit else []), "", *self.notes(), *protected.withheld]
-        worth = [x for x in protected.findings if x["severity"] == "warning"]
-        if worth:
-            lines += ["", "Findings:", *(f"  [{x['severity']}] {x['message']}" for x in worth)]
-        return "\n".join(lines)
+    from attribution.trend_words import headline, notes, summary
 
     def __str__(self) -> str:
         return self.summary()
@@ -652,7 +456,7 @@ class Trend:
         )
         facts = {"residual": apart}
         if self.total is not None:
-            left = self.total.change - float(sum(x for _, x, _, _ in self._contributions))
+            left = self.total.change - float(sum(x for _, x, _, _ in self._over_steps.lines))
             message += f" All bars add up to the total; the residual is {tiny(left)}."
             facts["total"] = left
         found = [
@@ -746,16 +550,6 @@ class Trend:
         return hash((self.metric, self.path, self.options, self.cube.digest()))
 
 
-@dataclass(frozen=True, eq=False)
-class _Sums:
-    """Sums of contributions: names, values, what each unit adds, what they rest on."""
-
-    keys: Sequence[LineKey]
-    estimate: np.ndarray
-    rows: list[np.ndarray]
-    support: Support
-
-
 def _as_it_is(key: LineKey) -> LineKey:
     return key
 
@@ -768,47 +562,3 @@ def bar_label(key: LineKey) -> str:
         return f"Gap: {key.segment}"
     label = line_label(key.effect, key.dimension, key.segment)
     return label if key.factor is None else of_factor(key.factor, label)
-
-
-def segments_of(cube: Cube, metric: Metric, pair: tuple[int, int]) -> np.ndarray:
-    """Return the segments that either of two periods has: those its attribution is over.
-
-    Parameters
-    ----------
-    cube : Cube
-    metric : Metric
-    pair : (int, int)
-        The places of the periods.
-
-    Returns
-    -------
-    ndarray of bool, shape (S,)
-    """
-    kpis = metric.kpis.values() if isinstance(metric, Composite) else [metric]
-    found = np.zeros(len(cube.codes), dtype=bool)
-    for kpi in kpis:
-        volume = cube.metric_sums(kpi, "denominator") if cube.volume is None else cube.volume
-        found |= np.asarray((volume[list(pair)] > 0).any(axis=0))
-    return found
-
-
-def _largest(step: Step, shown: Shown | None, f: Format) -> str:
-    if step.change is None or shown is None:
-        return f"not divided: {', '.join(step.missing)} missing"
-    bars = shown.bridge.bars
-    if step.change.verdict != "real":
-        return "noise" if step.change.verdict == "noise" else "inconclusive"
-    most = max(bars, key=lambda bar: abs(bar.value))
-    return f"{most.label} {f.number(most.value, signed=True)}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    right = (1, 2) if len(rows[0]) == 5 else (1,)
-    return [
-        "  ".join(
-            f"{x:>{w}}" if i in right else f"{x:<{w}}"
-            for i, (x, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
