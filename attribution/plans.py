@@ -298,7 +298,8 @@ def _planned(table: PlanTable, metric: Metric, actual: list[str]) -> PlanTable:
         hint = _told_apart(table, keep, list(zip(periods, named, strict=True)))
         if not hint and table.periods is None:
             hint = " If it holds several periods or KPIs, name the period or keep the rows of one."
-        problems.append(f"{len(repeated):,} segments come more than once: {listed}.{hint}")
+        many = "segments come" if len(repeated) > 1 else "segment comes"
+        problems.append(f"{len(repeated):,} {many} more than once: {listed}.{hint}")
     for column, values in ((table.amount_name, amount), (table.target_name, target)):
         if bad := [x for x, v in zip(named, values, strict=True) if not np.isfinite(v)]:
             problems.append(f"{column}: no number for {listing(bad, most=6)}.")
