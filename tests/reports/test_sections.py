@@ -175,6 +175,17 @@ def test_the_deck_has_native_charts_with_words(files, results):
     assert len(tables) >= 6
 
 
+def test_the_workbook_has_a_native_chart_of_every_result(files):
+    with zipfile.ZipFile(files[2]) as parts:
+        drawn = [parts.read(x).decode() for x in parts.namelist() if "/charts/chart" in x]
+        said = "".join(parts.read(x).decode() for x in parts.namelist() if "/drawings/drawing" in x)
+    kinds = [re.findall(r"<c:(scatter|bar)Chart>", x)[0] for x in drawn]
+    # The funnel of the card; score, targets, completion and supposition.
+    assert sorted(kinds) == ["bar", "bar", "bar", "bar", "scatter"]
+    assert sum('<c:grouping val="stacked"/>' in x for x in drawn) == 2
+    assert len(re.findall('descr="(?:Funnel plot|Waterfall|Bars)', said)) == 5
+
+
 @pytest.mark.slow
 def test_formulas_of_the_workbook_come_to_what_is_written(files, office, tmp_path):
     book = files[2]

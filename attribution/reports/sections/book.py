@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from attribution.bridge import Bridge
 from attribution.formatting import Format
 from attribution.plots.funnel import Funnel
 from attribution.plots.theme import Theme
+from attribution.reports.columns import stacked
 from attribution.reports.files import CREATED, write_file
 from attribution.reports.sections.section import (
     Column,
@@ -27,6 +29,12 @@ from attribution.reports.workbook.about import (
     write_findings,
     write_provenance,
 )
+from attribution.reports.workbook.chart import (
+    CHART,
+    MOST_BARS,
+    insert_waterfall,
+    write_values,
+)
 from attribution.reports.workbook.sheets import (
     AS_TEXT,
     Formats,
@@ -41,10 +49,9 @@ from attribution.reports.workbook.sheets import (
 
 __all__ = ["add_sheets", "write_book"]
 
-CHART = "Chart data"
 _NAME = re.compile(r"\{(\w+)\}")
 _HEAD = 5
-_MOST_ROWS = 20_000
+_MOST_ROWS, _MOST_DRAWN = 20_000, 25
 
 
 def write_book(sections: Sequence[Section], path: str | Path, title: str | None) -> Path:
@@ -85,7 +92,7 @@ def add_sheets(
     labels: Sequence[str],
     after: Sequence[str] = (),
 ) -> None:
-    """Add a sheet per table of sections to a workbook, and their funnels.
+    """Add a sheet per table of sections to a workbook, and their charts.
 
     Parameters
     ----------
@@ -110,11 +117,22 @@ def add_sheets(
         for picture in section.pictures
         if isinstance(picture.subject, Funnel) and table is section.tables[0]
     ]
-    if funnels:
+    bridges = [
+        (picture.subject, table, name)
+        for (section, table), name in zip(named, names, strict=True)
+        for picture in section.pictures
+        if isinstance(picture.subject, Bridge) and table is section.tables[0]
+    ]
+    if funnels or bridges:
         prepare(file.add_worksheet(CHART))
     column = 0
     for shown, name in funnels:
         column = _funnel(file, formats, shown, name, column)
+    for bridge, table, name in bridges:
+        column = _waterfall(file, formats, bridge, table, name, column)
+    for (_, table), name in zip(named, names, strict=True):
+        if table.bars and table.rows:
+            _bars(file, table, name)
 
 
 def _table(sheet: Any, formats: Formats, section: Section, table: Table) -> None:
@@ -195,6 +213,57 @@ def _number(kind: str, format: Format) -> str:
     if kind == "change":
         return effect_format(format)
     return {"count": "#,##0", "percent": "0.0%", "number": "#,##0.000"}[kind]
+
+
+def _below(table: Table) -> int:
+    """The first row below a table, its checks and its charts."""
+    return _HEAD + min(len(table.rows), _MOST_ROWS) + len(table.checks) + 4
+
+
+def _waterfall(
+    file: Any, formats: Formats, bridge: Bridge, table: Table, name: str, column: int
+) -> int:
+    """Draw a bridge below a table; return the next free column of the chart data."""
+    data, drawn = file.get_worksheet_by_name(CHART), stacked(bridge, MOST_BARS)
+    put(data, 0, column, f"The chart of the sheet {name} reads these columns.", formats.quiet)
+    sheet = file.get_worksheet_by_name(name)
+    insert_waterfall(file, sheet, _below(table), bridge, drawn, column)
+    return write_values(data, formats, drawn, column)
+
+
+def _bars(file: Any, table: Table, name: str) -> None:
+    """Draw some columns of a table beside each other, below it."""
+    columns, theme = table.on("book"), Theme.in_use()
+    place = {c.key: j for j, c in enumerate(columns)}
+    first = _HEAD + 1
+    last = first + min(len(table.rows), _MOST_DRAWN) - 1
+    chart = file.add_chart({"type": "bar"})
+    palette = [theme.current] if len(table.bars) == 1 else [theme.baseline, theme.current]
+    for key, color in zip(table.bars, palette, strict=True):
+        chart.add_series(
+            {
+                "name": [name, _HEAD, place[key]],
+                "categories": [name, first, 0, last, 0],
+                "values": [name, first, place[key], last, place[key]],
+                "fill": {"color": color},
+                "border": {"none": True},
+                "gap": 60,
+                "data_labels": {"value": True, "font": {"size": 9}},
+            }
+        )
+    left = f"; the first {_MOST_DRAWN}" if len(table.rows) > _MOST_DRAWN else ""
+    chart.set_title({"name": f"{table.title}{left}"[:250], "name_font": {"size": 11}})
+    # The first row of the table on top, and bars that begin at 0.
+    values = [row.get(x) for row in table.rows[:_MOST_DRAWN] for x in table.bars]
+    known = [float(x) for x in values if x is not None and not unknown(x)]
+    start = {"min": 0} if min(known, default=0.0) >= 0 else {}
+    chart.set_y_axis({"reverse": True, "label_position": "low", "num_font": {"size": 9}})
+    chart.set_x_axis({**start, "visible": False, "major_gridlines": {"visible": False}})
+    chart.set_legend({"none": True} if len(table.bars) == 1 else {"position": "bottom"})
+    chart.set_size({"width": 760, "height": 120 + 26 * len(table.bars) * (last - first + 1)})
+    words = f"Bars: {', '.join(_title(columns[place[x]]) for x in table.bars)}. {table.title}"
+    sheet = file.get_worksheet_by_name(name)
+    sheet.insert_chart(_below(table), 0, chart, {"description": words[:2_000]})
 
 
 def _funnel(file: Any, formats: Formats, shown: Funnel, name: str, column: int) -> int:

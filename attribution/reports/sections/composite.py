@@ -103,7 +103,7 @@ def _tables(
     kpis = card.kpis.set_index(["entity", "kpi"])
     rows = [_row(card, row, kpis) for row in frame.to_dict(orient="records")]
     title = "Failed gates first, then the lowest score; a missing KPI is missing, not zero"
-    return [Table("KPIs", title, tuple(columns), tuple(rows), first, message)]
+    return [Table("KPIs", title, tuple(columns), tuple(rows), first, message, bars=("score",))]
 
 
 def _row(card: CompositeScorecard, row: dict[Any, Any], kpis: pd.DataFrame) -> dict[str, Any]:

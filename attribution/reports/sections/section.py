@@ -117,6 +117,8 @@ class Table:
     checks : tuple of Check
     most : int
         Rows on a page; the workbook has all.
+    bars : tuple of str
+        Keys of the columns that a chart of the workbook draws beside each other, by the first one.
     """
 
     name: str
@@ -127,6 +129,7 @@ class Table:
     message: str = ""
     checks: tuple[Check, ...] = ()
     most: int = 400
+    bars: tuple[str, ...] = ()
 
     def on(self, where: str) -> tuple[Column, ...]:
         """Return the columns of a "page" or of the "book"."""

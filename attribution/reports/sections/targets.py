@@ -80,6 +80,7 @@ def plan_section(plan: Targets, privacy: Privacy | None) -> Section:
         form,
         plan.message,
         tuple(checks),
+        bars=("change",) if asked else (),
     )
     when = "" if last.effective is None else f" · from {last.effective}"
     return Section(

@@ -8,12 +8,12 @@ from typing import Any
 from attribution.bridge import Bridge
 from attribution.plots.theme import Theme
 from attribution.reports.columns import KINDS, Stacked, colors, stacked
-from attribution.reports.workbook.sheets import Book, cell, put
+from attribution.reports.workbook.sheets import Book, Formats, cell, put
 
-__all__ = ["CHART", "write_chart"]
+__all__ = ["CHART", "MOST_BARS", "insert_waterfall", "write_chart", "write_values"]
 
 CHART = "Chart data"
-_MOST_BARS = 12
+MOST_BARS = 12
 _LONGEST_TITLE, _LONGEST_ALT = 250, 2_000
 
 
@@ -30,10 +30,9 @@ def write_chart(book: Book, sheet: Any, row: int, bridge: Bridge, effects: Seque
     effects : sequence of str
         The addresses of baseline, every bar of `bridge`, and current, in KPI units.
     """
-    drawn = stacked(bridge, _MOST_BARS)
-    series = list(drawn.series())
+    drawn = stacked(bridge, MOST_BARS)
     _write_data(book, bridge, drawn, effects)
-    _insert(book, sheet, row, drawn, series)
+    insert_waterfall(book.file, sheet, row, book.shown.bridge, drawn)
 
 
 def _write_data(book: Book, bridge: Bridge, drawn: Stacked, effects: Sequence[str]) -> None:
@@ -64,7 +63,7 @@ def _write_data(book: Book, bridge: Bridge, drawn: Stacked, effects: Sequence[st
 
 def _sources(bridge: Bridge, effects: Sequence[str]) -> list[str]:
     """The effects behind each drawn column: several for "other"."""
-    drawn = bridge.condensed(_MOST_BARS).by_size()
+    drawn = bridge.condensed(MOST_BARS).by_size()
     found = [effects[0]]
     for bar in drawn.bars:
         inside = [i for i, b in enumerate(bridge.bars) if set(b.rows) <= set(bar.rows)]
@@ -90,16 +89,56 @@ def _pale(drawn: Stacked, name: str, color: str | None) -> list[dict[str, Any] |
     return [tint if pale and kind == of else None for kind, pale in pairs]
 
 
-def _insert(book: Book, sheet: Any, row: int, drawn: Stacked, series: list[str]) -> None:
-    bridge, last = book.shown.bridge, 1 + len(drawn.categories)
-    chart = book.file.add_chart({"type": "column", "subtype": "stacked"})
+def write_values(data: Any, formats: Formats, drawn: Stacked, column: int) -> int:
+    """Write what a waterfall is drawn from as values; return the next free column.
+
+    Parameters
+    ----------
+    data : xlsxwriter worksheet
+        The sheet of chart data.
+    formats : Formats
+    drawn : Stacked
+    column : int
+        The first column.
+    """
+    number, series = formats(num_format="0.0000"), drawn.series()
+    names = ["bar", "from", "to", *series, "height of label"]
+    for j, name in enumerate(names):
+        put(data, 1, column + j, name, formats.head)
+    for c, label in enumerate(drawn.categories):
+        start, end = map(float, drawn.ends[c])
+        values = [start, end, *(x[c] for x in series.values()), max(start, end)]
+        put(data, 2 + c, column, label, formats())
+        for j, value in enumerate(values, start=1):
+            put(data, 2 + c, column + j, value, number)
+    return column + len(names) + 1
+
+
+def insert_waterfall(
+    file: Any, sheet: Any, row: int, bridge: Bridge, drawn: Stacked, column: int = 0
+) -> None:
+    """Put the native chart of a bridge on a sheet.
+
+    Parameters
+    ----------
+    file : xlsxwriter.Workbook
+    sheet : xlsxwriter worksheet
+    row : int
+        Where the chart begins.
+    bridge : Bridge
+    drawn : Stacked
+    column : int
+        Where its data begin on the sheet of chart data.
+    """
+    series, last = list(drawn.series()), 1 + len(drawn.categories)
+    chart = file.add_chart({"type": "column", "subtype": "stacked"})
     palette = colors(Theme.in_use())
-    for j, name in enumerate(series, start=3):
+    for j, name in enumerate(series, start=column + 3):
         color = palette.get(name.removesuffix(" below"))
         chart.add_series(
             {
                 "name": [CHART, 1, j],
-                "categories": [CHART, 2, 0, last, 0],
+                "categories": [CHART, 2, column, last, column],
                 "values": [CHART, 2, j, last, j],
                 "fill": {"color": color} if color else {"none": True},
                 "border": {"none": True},
@@ -108,11 +147,11 @@ def _insert(book: Book, sheet: Any, row: int, drawn: Stacked, series: list[str])
             }
         )
     # A line that is not drawn, through the top of every column, carries the labels.
-    line, j = book.file.add_chart({"type": "line"}), 3 + len(series)
+    line, j = file.add_chart({"type": "line"}), column + 3 + len(series)
     line.add_series(
         {
             "name": [CHART, 1, j],
-            "categories": [CHART, 2, 0, last, 0],
+            "categories": [CHART, 2, column, last, column],
             "values": [CHART, 2, j, last, j],
             "line": {"none": True},
             "marker": {"type": "none"},
