@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attribution.monthly.runs import Compared, KpiReview
 from attribution.reports.files import CREATED
 from attribution.reports.sections.book import add_sheets
-from attribution.reports.workbook.sheets import Formats, put, put_table
+from attribution.reports.workbook.sheets import Formats, prepare, put, put_table
 
 if TYPE_CHECKING:
     from attribution.monthly.job import Reviewed
@@ -70,17 +70,33 @@ def write_workbook(done: Reviewed, path: Path) -> None:
 
 def _sheet(sheet: Any, title: str, header: list[str], rows: list[tuple], formats: Formats) -> None:
     top = 2
+    prepare(sheet)
+    sheet.repeat_rows(top)
     put(sheet, 0, 0, title, formats(bold=True, font_size=14))
     head = formats(bold=True, bottom=1, text_wrap=True, valign="top")
     # KPIs of several units share a column: general numbers, as precise as they are.
     styles = [formats(num_format="#,##0.######")] * len(header)
     put_table(sheet, top, header, rows, styles, head)
+    for j, column in enumerate(header):
+        if any(isinstance(row[j], int | float) for row in rows):
+            put(
+                sheet,
+                top,
+                j,
+                column,
+                formats(bold=True, bottom=1, text_wrap=True, valign="top", align="right"),
+            )
     sheet.freeze_panes(top + 1, 1)
     if rows:
         sheet.autofilter(top, 0, top + len(rows), len(header) - 1)
     for j, column in enumerate(header):
-        longest = max([len(column), *(len(str(row[j])) for row in rows[:200])])
+        longest = max([len(column), *(len(_shown(row[j])) for row in rows[:200])])
         sheet.set_column(j, j, min(max(longest + 2, 10), 60))
+
+
+def _shown(value: object) -> str:
+    """A cell as long as it looks."""
+    return f"{value:,.6g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def _scores(done: Reviewed) -> Iterator[tuple]:
