@@ -156,6 +156,7 @@ def test_the_simulated_code_split_is_found_and_no_other():
             }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_levels_that_come_and_go_by_chance_are_rarely_taken_for_renames(seed):
     rng, proposed = np.random.default_rng(seed), 0

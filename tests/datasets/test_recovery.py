@@ -36,6 +36,7 @@ def effect(change: at.Attribution, name: str, dimension: str | None = None) -> f
     return float(rows["estimate"].sum())
 
 
+@pytest.mark.slow
 def test_every_month_pair_of_expected_segments_is_recovered(truth):
     pairs = truth.bridges[["baseline", "current"]].drop_duplicates()
     assert len(pairs) == 11
