@@ -180,8 +180,8 @@ def environments(folder: Path) -> dict[str, str]:
             ["uv", "pip", "install", "-q", "--python", str(python), *requirement],
         )
         try:
-            for command in commands:
-                subprocess.run(command, check=True, capture_output=True, text=True)
+            for command in commands:  # where the pins of this project do not hold
+                subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder)
             found[peer] = str(python)
         except (OSError, subprocess.CalledProcessError) as error:
             said = str(getattr(error, "stderr", "") or error).strip().splitlines()

@@ -299,9 +299,13 @@ class AdditiveFit:
 
     @cached_property
     def shared(self) -> int:
-        """The columns of F in `solved`; q where they are no fewer or would fill the memory."""
+        """The columns of F in `solved`; q where they are not far fewer or would fill the memory.
+
+        The margins' own division couples a line to all cells of its level: worth it for a dimension
+        of many levels only.
+        """
         columns = 2 * (len(self.design.sizes) + self.null.shape[1]) + len(self._r)
-        fits = columns < self.design.width and columns * len(self.p) <= _MOST_SHARED
+        fits = 2 * columns <= self.design.width and columns * len(self.p) <= _MOST_SHARED
         return columns if fits else self.design.width
 
     @cached_property

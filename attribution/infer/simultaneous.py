@@ -151,7 +151,8 @@ def signs(G: int, seed: int) -> Iterator[np.ndarray]:
         yield 1.0 - 2.0 * (numbers[:, None] >> np.arange(G)[None, :] & 1)
         return
     rng = np.random.default_rng(seed)
-    at_once = max(1, min(DRAWS, 20_000_000 // G))
+    # A block of 8 MB; whole words of the generator, so that blocks of any size draw the same signs.
+    at_once = max(8, 1_000_000 // G // 8 * 8)
     for start in range(0, DRAWS, at_once):
         draws = min(at_once, DRAWS - start)
         drawn = np.frombuffer(rng.bytes(draws * (-(-G // 8))), dtype=np.uint8).reshape(draws, -1)
