@@ -145,7 +145,7 @@ def cells_of(sums: sparse.csr_array, cells: int) -> sparse.csr_array:
     return seen
 
 
-def count_rows(block) -> np.ndarray:
+def count_rows(block: Any) -> np.ndarray:
     """The number of rows that are not zero in each column."""
     columns = sparse.csc_array(block)
     columns.eliminate_zeros()

@@ -311,14 +311,17 @@ class _Levels:
     """
 
     def __init__(self, work: Working, levels: sparse.csr_array | None) -> None:
-        self.work, self.levels = work, levels
+        self.work: Working = work
+        self.levels: sparse.csr_array | None = levels
         if levels is None:
             return
         own = (levels.T @ sparse.csr_array(levels.multiply(work.v[:, None]))).toarray()
         reach = (levels.T @ work.z).toarray()
         system = own - (reach * work.g) @ reach.T
         system[np.diag_indices_from(system)] += 1e-6 * np.trace(system) / len(system) + 1e-12
-        self.factor = linalg.cho_factor(system, lower=True, overwrite_a=True, check_finite=False)
+        self.factor: tuple[np.ndarray, bool] = linalg.cho_factor(
+            system, lower=True, overwrite_a=True, check_finite=False
+        )
 
     def without(self, u: np.ndarray) -> np.ndarray:
         """Return scores of shape (S, k) less what levels explain."""
