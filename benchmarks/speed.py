@@ -172,6 +172,7 @@ NAMES = {
 
 def environments(folder: Path) -> dict[str, str]:
     """Make an environment for each peer: its Python, or why there is none."""
+    folder.mkdir()
     found = {}
     for peer, (requirement, _) in PEERS.items():
         python = folder / peer / "bin" / "python"
