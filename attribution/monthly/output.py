@@ -20,8 +20,10 @@ from attribution.monthly.deck import write_deck
 from attribution.monthly.index import index_page
 from attribution.monthly.messages import as_dict
 from attribution.monthly.pages import planned_pages, write_pages
-from attribution.monthly.runs import KpiReview
+from attribution.monthly.runs import KpiReview, privacy_of
 from attribution.monthly.workbook import write_workbook
+from attribution.privacy import Privacy
+from attribution.privacy.rules import without_people
 from attribution.reports.files import as_csv_text
 from attribution.reports.folder import replace_folder
 from attribution.reports.sections.page import write_page
@@ -38,6 +40,7 @@ __all__ = ["planned_files", "slug", "write_feed", "write_folder"]
 Ahead = TypeVar("Ahead")
 
 _PICTURES = ("png", "svg")
+_STATEMENT = re.compile(r"\s*(select|with|from)\b", re.IGNORECASE)
 _ALWAYS = ("actions.csv", "index.html", "manifest.json", "review.json", "summary.md")
 
 
@@ -224,5 +227,41 @@ def _manifest(done: Reviewed) -> dict[str, Any]:
         "inputs": list(done.inputs),
         "residuals": {name: float(f"{x:.1g}") for name, x in residuals.items()},
         # As written in the file: variables of the environment by their names.
-        "config": concealed(done.config.model_dump(mode="json"), done.config),
+        "config": _nameless(concealed(done.config.model_dump(mode="json"), done.config), done),
     }
+
+
+def _nameless(config: dict[str, Any], done: Reviewed) -> dict[str, Any]:
+    """The configuration without the people whom its conditions, SQL, levels and targets name."""
+    privacy = privacy_of(done.config)
+    if privacy.people == "names":
+        return config
+    # The columns of people are told one by one: `columns` may name some that are not asked about.
+    people = set(privacy.columns) if privacy.columns else None
+
+    def of_people(column: str) -> bool:
+        return column in people if people is not None else bool(Privacy().people_in([column]))
+
+    def without(value: Any) -> Any:
+        if isinstance(value, list):
+            return [without(x) for x in value]
+        if not isinstance(value, dict):
+            return value
+        found = {key: without(x) for key, x in value.items()}
+        if isinstance(found.get("where"), str):
+            found |= without_people({"where": found["where"]}, privacy)
+        for key in ("data", "query"):
+            text = found.get(key)
+            if isinstance(text, str) and _STATEMENT.match(text):
+                found[key] = without_people({"source": "sql", "name": text}, privacy)["name"]
+        return found
+
+    config = without(config)
+    for column, dimension in (config.get("dimensions") or {}).items():
+        if of_people(column) and dimension.get("mapping"):
+            dimension["mapping"] = {}
+    for card in (config.get("scorecards") or {}).values():
+        columns = [card["entity"]] if isinstance(card["entity"], str) else card["entity"]
+        if any(map(of_people, columns)) and isinstance(card.get("target"), dict):
+            card["target"] = f"{len(card['target'])} of them"
+    return config

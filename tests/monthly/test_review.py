@@ -650,3 +650,26 @@ def test_no_file_names_people_unless_it_is_told_to(config, table, monkeypatch, t
     if privacy.get("people") == "pseudonyms":
         assert "p-" in (done.folder / "review.json").read_text()
         assert "correct-horse" not in (done.folder / "manifest.json").read_text()
+
+
+def test_no_file_quotes_a_condition_that_names_people(config, table, tmp_path):
+    """Conditions of the source and of a KPI travel with every export, without their names."""
+    named = table[table["month"] >= "2026-04"].assign(
+        moderator_id="Ms Nobody " + table["moderator_id"]
+    )
+    named.to_parquet(tmp_path / "reviews.parquet")
+    config["sources"]["qa"]["where"] = "moderator_id != 'Ms Nobody 7'"
+    first = {"where": "moderator_id not in ('Ms Nobody 8', 'Ms Nobody 9')", "compare": ["previous"]}
+    config["kpis"] = [config["kpis"][0] | first]
+    goals = {"Ms Nobody 1": 0.9, "Ms Nobody 2": 0.9}
+    config["scorecards"] = {
+        "Moderators": {"kpi": "Accuracy", "entity": "moderator_id", "target": goals}
+    }
+    config["output"] = {"charts": False, "pptx": False}
+    done = run(config)
+    assert done.kpis[0].main is not None
+    assert done.cards[0].failure is None
+    said = list(everything(done.folder))
+    assert [name for name, content in said if b"Ms Nobody" in content] == []
+    # The condition itself is there: it is the name alone that is left out.
+    assert any("moderator_id != '…'" in c.decode("utf-8", "ignore") for _, c in said)
