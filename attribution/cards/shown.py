@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ShownCard", "ShownComposite"]
 
-_ASK = (
-    " Ask for them: privacy=at.Privacy(people='pseudonyms', key=...) or at.Privacy(people='names')."
-)
-
 
 @dataclass(frozen=True)
 class ShownCard:
@@ -139,7 +135,7 @@ class ShownCard:
     @property
     def said(self) -> list[str]:
         """Sentences for a reader who can ask again: what is not shown, and how to see it."""
-        return [x + _ASK if self.kept.hidden else x for x in self.kept.withheld]
+        return self.kept.said
 
     def check_named(self) -> None:
         """Raise where entities are people whom nobody asked for.
@@ -149,7 +145,7 @@ class ShownCard:
         OptionError
         """
         if self.kept.hidden:
-            raise OptionError(f"privacy: {self.kept.withheld[0]}{_ASK}")
+            raise OptionError(f"privacy: {self.kept.said[0]}")
 
 
 @dataclass(frozen=True)
@@ -198,7 +194,7 @@ class ShownComposite:
     @property
     def said(self) -> list[str]:
         """Sentences for a reader who can ask again: what is not shown, and how to see it."""
-        return [x + _ASK if self.kept.hidden else x for x in self.kept.withheld]
+        return self.kept.said
 
     @property
     def provenance(self) -> dict[str, Any]:

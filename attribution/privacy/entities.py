@@ -17,7 +17,11 @@ from attribution.labels import plural
 from attribution.privacy.rules import Privacy, pseudonyms
 from attribution.privacy.suppression import suppressed
 
-__all__ = ["Protected", "protected"]
+__all__ = ["ASK", "Protected", "protected"]
+
+ASK = (
+    " Ask for them: privacy=at.Privacy(people='pseudonyms', key=...) or at.Privacy(people='names')."
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,11 @@ class Protected:
     renamed: bool
     withheld: tuple[str, ...]
     secret: frozenset[str]
+
+    @property
+    def said(self) -> list[str]:
+        """Sentences for a reader who can ask again: what is not shown, and how to see it."""
+        return [x + ASK if self.hidden else x for x in self.withheld]
 
 
 def protected(

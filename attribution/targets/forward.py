@@ -18,9 +18,12 @@ from attribution.goals import Labels, numbers_by_segment, read_goals, target_col
 from attribution.labels import label_of
 from attribution.metrics import Metric
 from attribution.targets.scan import judged, labels_of, scan
+from attribution.targets.shown import shown_of_supposition
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from attribution.privacy import Privacy
 
 __all__ = ["WhatIf", "whatif"]
 
@@ -292,8 +295,22 @@ class WhatIf(Filed):
             message=self.message,
         )
 
-    def __str__(self) -> str:
+    def summary(self, most: int = 20, *, privacy: Privacy | None = None) -> str:
+        """Return headline, effects and what each segment adds as text.
+
+        Parameters
+        ----------
+        most : int
+            Segments shown, those that add most first.
+        privacy : Privacy, optional
+            Who may be seen; segments that are people are not shown by default.
+
+        Returns
+        -------
+        str
+        """
         form = Format.fitting(self.metric.display_unit, self.change)
+        kept = shown_of_supposition(self, privacy)
         lines = [f"{self.message}.", ""]
         for row in self.effects.to_dict(orient="records"):
             name = (
@@ -302,7 +319,32 @@ class WhatIf(Filed):
                 else f"{row['effect']}: {row['dimension']}"
             )
             lines.append(f"  {name:<20} {form.change(row['estimate']):>12}")
-        return "\n".join(lines)
+        frame = self.frame.assign(segment=list(kept.names))[~kept.mask]
+        order = frame["total"].sort_values(key=np.abs, ascending=False, kind="stable").index
+        rows = [("", "volume now", "then", "KPI now", "then", "adds")]
+        rows += [
+            (
+                row["segment"],
+                f"{row['volume_now']:,.0f}",
+                f"{row['volume_then']:,.0f}",
+                form.level(row["rate_now"]),
+                form.level(row["rate_then"]),
+                form.change(row["total"]),
+            )
+            for row in frame.loc[order[:most]].to_dict(orient="records")
+        ]
+        if len(rows) > 1:
+            widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+            lines.append("")
+            for first, *others in rows:
+                cells = [f"{x:>{w}}" for x, w in zip(others, widths[1:], strict=True)]
+                lines.append("  ".join([f"{first:<{widths[0]}}", *cells]).rstrip())
+        if len(frame) > most:
+            lines.append(f"and {len(frame) - most:,} more")
+        return "\n".join([*lines, *([""] if kept.said else []), *kept.said])
+
+    def __str__(self) -> str:
+        return self.summary()
 
     def __repr__(self) -> str:
         return f"<WhatIf {self.message}>"

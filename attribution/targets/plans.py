@@ -11,17 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attribution.errors import ColumnTypeError, OptionError, check_option, listing
+from attribution.errors import ColumnTypeError, OptionError, check_option, listing, nearest
 from attribution.filed import Filed
 from attribution.formatting import Format, tiny
 from attribution.goals import Labels, day
-from attribution.labels import label_of
+from attribution.labels import label_of, plural
 from attribution.metrics import Metric
+from attribution.privacy.rules import without_names
+from attribution.targets.shown import shown_of_plan
 
 if TYPE_CHECKING:
     import datetime as dt
 
     import pandas as pd
+
+    from attribution.privacy import Privacy
+    from attribution.privacy.entities import Protected
 
 __all__ = ["Targets", "Version"]
 
@@ -29,6 +34,7 @@ COLUMNS = (
     *("volume", "share", "n", "baseline", "std_error", "target", "change"),
     *("floor", "bound", "detectable", "n_needed"),
 )
+_HOURS = "a positive number of hours per item"
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,10 +225,12 @@ class Targets(Filed):
 
         last = self.versions[-1]
         volume = last.columns["volume"]
-        hours = self._each("aht", aht, lambda x: x > 0, "a positive number of hours per item")
+        hours = self._each(
+            "aht", aht, lambda x: 0 < x < np.inf, "a positive number of hours per item"
+        )
         lost = self._each("shrinkage", shrinkage, lambda x: 0 <= x < 1, "from 0 to below 1")
         used = self._each("utilization", utilization, lambda x: 0 < x <= 1, "above 0, at most 1")
-        if not (isinstance(paid_hours, Real) and paid_hours > 0):
+        if not (isinstance(paid_hours, Real) and 0 < paid_hours < np.inf):
             raise OptionError(f"paid_hours: {paid_hours!r} is not a positive number of hours.")
         work = volume * hours
         heads = work / (float(paid_hours) * (1 - lost) * used)
@@ -249,6 +257,12 @@ class Targets(Filed):
             }
             if missing := [" × ".join(x) for x in labels if x not in keys]:
                 raise OptionError(f"{parameter}: nothing for {listing(missing, most=8)}.")
+            known = {" × ".join(x) for x in labels}
+            if strange := [" × ".join(x) for x in keys if " × ".join(x) not in known]:
+                raise OptionError(
+                    f"{parameter}: the plan has no segment {listing(strange, most=8)}."
+                    f"{nearest(strange[0], known)}"
+                )
             values = [keys[x] for x in labels]
         else:
             values = [given] * len(labels)
@@ -295,16 +309,28 @@ class Targets(Filed):
         i = last.labels.index(wanted)
         return {name: float(values[i]) for name, values in last.columns.items()}
 
-    def summary(self) -> str:
-        """Return the latest version as text, with what it cannot show."""
-        rows = self.display_rows()
+    def summary(self, *, privacy: Privacy | None = None) -> str:
+        """Return the latest version as text, with what it cannot show.
+
+        Parameters
+        ----------
+        privacy : Privacy, optional
+            Who may be seen; segments that are people are counted only by default.
+
+        Returns
+        -------
+        str
+        """
+        kept = shown_of_plan(self, privacy)
+        rows = _display_rows(self, kept)
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         table = []
         for row in rows:
             cells = [f"{row[0]:<{widths[0]}}"]
             cells += [f"{x:>{w}}" for x, w in zip(row[1:-1], widths[1:-1], strict=True)]
             table.append("  ".join([*cells, row[-1]]).rstrip())
-        notes = [f["message"] for f in self.versions[-1].findings]
+        findings = without_names(self.versions[-1].findings, kept.secret)
+        notes = [*kept.said, *dict.fromkeys(f["message"] for f in findings)]
         return "\n".join([f"{self.message}.", "", *table, "", *notes]).rstrip()
 
     @property
@@ -325,29 +351,19 @@ class Targets(Filed):
         largest = float(np.abs(self.versions[-1].columns["change"]).max(initial=0.0))
         return Format.fitting(self.metric.display_unit, largest)
 
-    def display_rows(self) -> list[tuple[str, ...]]:
-        """Return the latest version as it is shown, a header first."""
-        last, form = self.versions[-1], self.format
-        rows: list[tuple[str, ...]] = [
-            ("", "share", "n", "baseline", "target", "change", "detectable", "n needed", "")
-        ]
-        c = last.columns
-        for i, labels in enumerate(last.labels):
-            needed = c["n_needed"][i]
-            rows.append(
-                (
-                    " × ".join(labels),
-                    f"{100 * c['share'][i]:.1f} %",
-                    f"{c['n'][i]:,.0f}",
-                    form.level(float(c["baseline"][i])),
-                    form.level(float(c["target"][i])),
-                    form.change(float(c["change"][i])),
-                    form.change(float(c["detectable"][i])).lstrip("+"),
-                    "–" if needed == 0 else f"{needed:,.0f}",
-                    last.notes[i],
-                )
-            )
-        return rows
+    def display_rows(self, *, privacy: Privacy | None = None) -> list[tuple[str, ...]]:
+        """Return the latest version as it is shown, a header first.
+
+        Parameters
+        ----------
+        privacy : Privacy, optional
+            Who may be seen; segments that are people are counted only by default.
+
+        Returns
+        -------
+        list of tuple of str
+        """
+        return _display_rows(self, shown_of_plan(self, privacy))
 
     def __str__(self) -> str:
         return self.summary()
@@ -366,3 +382,32 @@ class Targets(Filed):
 
     def __hash__(self) -> int:
         return hash((self.metric, self.by, len(self.versions)))
+
+
+def _display_rows(plan: Targets, kept: Protected) -> list[tuple[str, ...]]:
+    last, form = plan.versions[-1], plan.format
+    c = last.columns
+    if kept.hidden:
+        asked = int((np.abs(c["change"]) > 0).sum())
+        nouns = plural(plan.by[0]) if len(plan.by) == 1 else "segments"
+        counted = (("asked for a change", asked), ("held", len(last.labels) - asked))
+        return [("", nouns, ""), *((words, f"{n:,}", "") for words, n in counted if n)]
+    rows: list[tuple[str, ...]] = [
+        ("", "share", "n", "baseline", "target", "change", "detectable", "n needed", "")
+    ]
+    for i in np.flatnonzero(~kept.mask):
+        needed = c["n_needed"][i]
+        rows.append(
+            (
+                kept.names[i],
+                f"{100 * c['share'][i]:.1f} %",
+                f"{c['n'][i]:,.0f}",
+                form.level(float(c["baseline"][i])),
+                form.level(float(c["target"][i])),
+                form.change(float(c["change"][i])),
+                form.change(float(c["detectable"][i])).lstrip("+"),
+                "–" if needed == 0 else f"{needed:,.0f}",
+                last.notes[i],
+            )
+        )
+    return rows

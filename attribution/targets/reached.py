@@ -21,9 +21,13 @@ from attribution.gradient import Gradient
 from attribution.infer import Inference, Units, infer, std_errors
 from attribution.labels import plural
 from attribution.metrics import Metric
+from attribution.privacy.rules import without_names
+from attribution.targets.shown import JOINED, gives_away, shown_of_completion
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from attribution.privacy import Privacy
 
 __all__ = ["Completion", "Reached"]
 
@@ -383,24 +387,45 @@ class Completion(Filed):
             f"{plural(units)}; targets have no noise."
         ]
 
-    def summary(self) -> str:
-        """Return headline, why, how many, and findings as text."""
+    def summary(self, *, privacy: Privacy | None = None) -> str:
+        """Return headline, why, how many, and findings as text.
+
+        Parameters
+        ----------
+        privacy : Privacy, optional
+            Whom findings may name; segments that are people are not named by default.
+
+        Returns
+        -------
+        str
+        """
         form, effects, rates = self.format, self.effects, self.rates
+        kept = shown_of_completion(self, privacy)
         lines = [f"{self.message}.", ""]
-        for row in effects[effects["estimate"] != 0].to_dict(orient="records"):
+        rows = effects[effects["estimate"] != 0].to_dict(orient="records")
+        joined = gives_away(self, kept)
+        for row in rows:
+            if joined and row["effect"] != "performance":
+                continue
             interval = form.interval(row["conf_low"], row["conf_high"])
             lines.append(f"  {row['effect']:<12} {form.change(row['estimate']):>12}  [{interval}]")
+        if joined:
+            rest = sum(row["estimate"] for row in rows if row["effect"] != "performance")
+            lines.append(f"  {JOINED}: {form.change(rest)}")
         lines.append("")
         for row in rates.to_dict(orient="records"):
             if row["segments"]:
-                lines.append(
+                text = (
                     f"  {row['status']}: {row['segments']} segment{'s' * (row['segments'] > 1)} "
-                    f"({100 * row['share_of_segments']:.0f} %), "
-                    f"{100 * row['share_of_volume']:.0f} % of the volume"
+                    f"({100 * row['share_of_segments']:.0f} %)"
                 )
-        found = self.check()
-        worth = found.loc[found["severity"].isin(["warning", "info"]), "message"].tolist()
-        return "\n".join([*lines, "", *self.notes(), *worth])
+                if not kept.mask.any():
+                    # A status of one segment would give its volume away.
+                    text += f", {100 * row['share_of_volume']:.0f} % of the volume"
+                lines.append(text)
+        found = without_names(self.check().to_dict(orient="records"), kept.secret)
+        worth = dict.fromkeys(f["message"] for f in found if f["severity"] in ("warning", "info"))
+        return "\n".join([*lines, "", *self.notes(), *kept.said, *worth])
 
     def __str__(self) -> str:
         return self.summary()

@@ -181,6 +181,23 @@ def test_a_plan_is_the_target_of_a_scorecard():
     assert card.frame.target.to_numpy() == pytest.approx(targets.frame.target.to_numpy())
 
 
+@pytest.mark.parametrize(
+    ("aht", "hours", "words"),
+    [
+        (float("inf"), 160, "aht: inf is not a positive number of hours"),
+        (0.01, float("inf"), "paid_hours: inf is not a positive number"),
+        ({"ads": 0.01, "live": 0.02, "lvie": 0.02}, 160, "no segment 'lvie'. Did you mean 'live'"),
+    ],
+)
+def test_headcounts_that_cannot_be(aht, hours, words):
+    history = pd.DataFrame(
+        {"queue": ["ads", "live"], "n": [50_000, 30_000], "ok": [46_000, 27_000]}
+    )
+    plan = at.targets.plan(history, "ok / n", "queue", overall=0.92)
+    with pytest.raises(OptionError, match=words):
+        plan.capacity(aht, paid_hours=hours)
+
+
 def test_capacity_is_the_root_of_the_capacity_tree():
     targets = a_plan()
     aht = {
@@ -414,3 +431,63 @@ def test_results_pickle_and_compare():
         assert again == result
         assert len(repr(result)) < 250
         assert result.__class__.__name__ in repr(result)
+
+
+# -- people ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def by_person():
+    rng, rows = np.random.default_rng(2), []
+    for m in range(6):
+        n = 40 if m == 4 else int(rng.integers(2_000, 6_000))
+        rows.append((f"mod-{m}", n, rng.binomial(n, 0.9)))
+    data = pd.DataFrame(rows, columns=["moderator_id", "n", "ok"])
+    plan = at.targets.plan(data, "ok / n", "moderator_id", overall=0.925)
+    goals = {f"mod-{m}": 0.9 for m in range(7) if m != 4}
+    done = at.targets.completion(data, goals, "ok / n", "moderator_id", min_n=50)
+    supposed = at.targets.whatif(data, "ok / n", "moderator_id", rates={"mod-1": 0.95})
+    return plan, done, supposed
+
+
+def test_words_about_people_count_them_and_do_not_name_them(by_person):
+    for result in by_person:
+        said = [result.summary(), str(result), repr(result), result.message]
+        said.append(getattr(result, "_repr_html_", str)())
+        assert not any("mod-" in text for text in said)
+        assert "people, who are not shown. Ask for them: privacy=" in result.summary()
+    plan = by_person[0]
+    asked = int((plan.frame["change"] > 0).sum())
+    assert plan.display_rows()[0][1] == "moderators"
+    assert ("asked for a change", f"{asked}", "") in plan.display_rows()
+
+
+def test_people_are_named_or_renamed_in_words_where_they_are_asked_for(by_person):
+    plan, done, supposed = by_person
+    names = at.Privacy(people="names")
+    for result, named in ((plan, range(6)), (done, (4, 6)), (supposed, range(6))):
+        assert all(f"mod-{m}" in result.summary(privacy=names) for m in named)
+        renamed = result.summary(privacy=at.Privacy(people="pseudonyms", key="a secret key"))
+        assert "mod-" not in renamed
+    assert "and 4 more" in supposed.summary(2, privacy=names)
+    with pytest.raises(OptionError, match=r"privacy: 'names' is not an at\.Privacy"):
+        done.summary(privacy="names")
+
+
+def test_a_small_segment_cannot_be_worked_out_from_words(by_person):
+    plan, done, supposed = by_person
+    small = at.Privacy(people="names", min_n=100)
+    for result in (plan, supposed):
+        text = result.summary(privacy=small)
+        assert "2 of 6 moderators are suppressed" in text
+        assert "mod-4" not in text
+        assert sum(f"mod-{m}" in text for m in range(6)) == 4
+    # mod-4 alone has no target: what entered is no line of its own, and nobody says who it was.
+    assert "mod-4" in done.summary(privacy=at.Privacy(people="names"))
+    text = done.summary(privacy=small)
+    assert "mod-4" not in text
+    assert "  entry" not in text
+    assert "of the volume" not in text
+    assert "mix, no target and no data: " in text
+    rest = done.effects.set_index("effect")["estimate"].drop("performance").sum()
+    assert done.format.change(rest) in text

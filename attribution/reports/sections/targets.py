@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from attribution.formatting import Format, p_text
-from attribution.privacy.entities import Protected, protected
+from attribution.privacy.entities import Protected
 from attribution.privacy.rules import Privacy, without_names
 from attribution.reports.sections.section import (
     Check,
@@ -18,6 +18,13 @@ from attribution.reports.sections.section import (
     Section,
     Table,
     adding_up,
+)
+from attribution.targets.shown import (
+    JOINED,
+    gives_away,
+    shown_of_completion,
+    shown_of_plan,
+    shown_of_supposition,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +49,7 @@ def plan_section(plan: Targets, privacy: Privacy | None) -> Section:
     Section
     """
     last, form = plan.versions[-1], plan.format
-    kept = protected(privacy, plan.by, last.labels, last.columns["n"])
+    kept = shown_of_plan(plan, privacy)
     frame = pd.DataFrame(last.columns).assign(segment=list(kept.names), note=list(last.notes))
     frame = frame[~kept.mask]
     unit, steps = _units(form)
@@ -114,13 +121,13 @@ def completion_section(done: Completion, privacy: Privacy | None) -> Section:
     Section
     """
     form, total, frame = done.format, done.total, done.frame
-    kept = protected(privacy, done.by, done.labels, done.n)
+    kept = shown_of_completion(done, privacy)
     shown = frame.assign(segment=list(kept.names), volume=done.volume)[~kept.mask]
-    joined = _gives_away(done, kept)
+    joined = gives_away(done, kept)
     bridge = done.bridge()
     if joined:
         members = [i for i, bar in enumerate(bridge.bars) if bar.label != "Performance"]
-        bridge = bridge.merged(members, _JOINED.capitalize())
+        bridge = bridge.merged(members, JOINED.capitalize())
     steps = "; ".join(f"{b.label}: {t}" for b, t in zip(bridge.bars, bridge.texts(), strict=True))
     gap = "n/a" if total.gap_closed is None else f"{100 * total.gap_closed:.0f} %"
     reached = "n/a" if total.completion is None else f"{100 * total.completion:.1f} %"
@@ -144,15 +151,6 @@ def completion_section(done: Completion, privacy: Privacy | None) -> Section:
     )
 
 
-_JOINED = "mix, no target and no data"
-
-
-def _gives_away(done: Completion, kept: Protected) -> bool:
-    """Whether a suppressed segment alone may be what "no target" or "no data" stands for."""
-    turned = np.isnan(done.target) | (done.volume <= 0)
-    return bool((kept.mask & turned).any())
-
-
 def _why(done: Completion, form: Format, joined: bool) -> Table:
     _, steps = _units(form)
     columns = (
@@ -172,7 +170,7 @@ def _why(done: Completion, form: Format, joined: bool) -> Table:
     ]
     if joined:
         rest = sum(row["estimate"] for row in rows[1:])
-        rows = [rows[0], {"effect": _JOINED, "estimate": rest}]
+        rows = [rows[0], {"effect": JOINED, "estimate": rest}]
     gap = done.total.actual - done.total.planned
     shown = sum(done.bridge().shown()) / form.factor
     texts = adding_up({row["effect"]: row["estimate"] for row in rows}, shown, form)
@@ -244,8 +242,7 @@ def whatif_section(supposed: WhatIf, privacy: Privacy | None) -> Section:
     Section
     """
     form = Format.fitting(supposed.metric.display_unit, supposed.change)
-    counts = np.stack([supposed.volume_now, supposed.volume_then])
-    kept = protected(privacy, supposed.by, supposed.labels, counts)
+    kept = shown_of_supposition(supposed, privacy)
     shown = supposed.frame.assign(segment=list(kept.names))[~kept.mask]
     unit, steps = _units(form)
     columns = (
