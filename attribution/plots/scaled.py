@@ -130,6 +130,7 @@ def place_labels(
     radii: Sequence[float],
     room: Box,
     taken: Sequence[Box] = (),
+    lines: Sequence[Box] = (),
 ) -> int:
     """Write labels beside their points, the first ones first, where there is room for them.
 
@@ -144,6 +145,8 @@ def place_labels(
     room : (left, top, right, bottom)
     taken : sequence of boxes
         Where no label may lie.
+    lines : sequence of boxes
+        Where a label lies only if there is no other room: a line through a text strikes it out.
 
     Returns
     -------
@@ -167,18 +170,17 @@ def place_labels(
             (x - 0.7 * r - wide, y + 0.7 * r),
         ]
         others = [*used, *discs[:i], *discs[i + 1 :]]
-        for a, b in corners:
-            box = (a, b, a + wide, b + high)
-            if _inside(box, room) and not any(_overlap(box, other) for other in others):
-                used.append(box)
-                canvas.text(
-                    a,
-                    b + high / 2,
-                    label,
-                    role="label",
-                    size=size,
-                )
-                break
+        boxes = [(a, b, a + wide, b + high) for a, b in corners]
+        free = [
+            box
+            for box in boxes
+            if _inside(box, room) and not any(_overlap(box, other) for other in others)
+        ]
+        free.sort(key=lambda box: any(_overlap(box, line) for line in lines))
+        if free:
+            box = free[0]
+            used.append(box)
+            canvas.text(box[0], box[1] + high / 2, label, role="label", size=size)
         else:
             left_out += 1
     return left_out

@@ -108,7 +108,9 @@ def scatter(
             pen.wrap(f"{z.label} {shown.text(z.parts[-1])}", LABEL, 1, theme.small_size)[0]
             for z in there
         ]
-        left_out = place_labels(canvas, named, points, radii, (left, top, right, bottom))
+        origins = [(x.at(0), top, x.at(0), bottom), (left, y.at(0), right, y.at(0))]
+        room = (left, top, right, bottom)
+        left_out = place_labels(canvas, named, points, radii, room, lines=origins)
         if left_out:
             note = f"{left_out} without a label, for lack of room."
             canvas.text(right, top - GAP, note, role="axis", size=theme.small_size,

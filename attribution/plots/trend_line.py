@@ -63,7 +63,8 @@ def trend_line(trend: Trend, ax: Axes | None = None, *, theme: Theme | None = No
         line = LINE * theme.size
         texts = list(shown.values())
         tops = over(high, 0 if len(shown) == len(high) else reach_of(texts, columns, pen))
-        needs = [Need(x) for x in [*low, *high]]
+        # The end of a whisker that lies on the axis looks cut off.
+        needs = [Need(x, below=GAP) for x in [*low, *high]]
         needs += [Need(tops[i], above=line + GAP) for i in shown]
         least = LEAST_UNITS * 10.0**-f.decimals / f.factor
         ax.set_ylim(*fitted(needs, columns.height, least))

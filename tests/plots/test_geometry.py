@@ -174,3 +174,33 @@ def test_a_number_behind_arabic_keeps_its_sign_in_front():
     # The mark ends the run from right to left; without it "+0.46" is drawn as "0.46+".
     for text in numbered:
         assert f"{LEFT_TO_RIGHT}+" in text or f"{LEFT_TO_RIGHT}−" in text
+
+
+def test_a_title_that_begins_in_arabic_reads_from_left_to_right():
+    data = {"m": ["a", "b"] * 2, "q": ["x", "x", "y", "y"], "ok": [90, 80, 95, 92], "n": [100] * 4}
+    metric = at.Rate("ok", "n", name="الدقة")
+    made = at.explain(
+        pd.DataFrame(data), metric, by=["q"], period="m", baseline="a", current="b"
+    ).plot.waterfall()
+    title = next(t.get_text() for t in made.texts if "الدقة" in t.get_text())
+    # Without the marks the name is drawn behind the rest: "fell from 92.50 % ... الدقة".
+    assert title.startswith(f"{LEFT_TO_RIGHT}الدقة{LEFT_TO_RIGHT} ")
+
+
+def test_labels_of_a_scatter_are_not_struck_out_by_the_lines_at_0():
+    # The shares stay, so all bubbles lie on the line of no mix effect.
+    data = {
+        "m": ["a", "b"] * 3,
+        "q": list("xxyyzz"),
+        "ok": [90, 80, 95, 92, 70, 81],
+        "n": [100] * 6,
+    }
+    made = at.explain(pd.DataFrame(data), "ok / n", by=["q"], period="m", baseline="a", current="b")
+    ax = made.plot.scatter("q")
+    lines = [x.get_window_extent() for x in ax.lines if x.get_label() == "_origin"]
+    labels = [x.get_window_extent() for x in ax.texts if x.get_label() == "_label"]
+    assert (len(lines), len(labels)) == (2, 3)
+    for label in labels:
+        for line in lines:
+            across = label.x0 < line.x1 and line.x0 < label.x1
+            assert not (across and label.y0 < line.y1 and line.y0 < label.y1)
