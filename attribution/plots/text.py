@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from attribution.isolated import marked
 from attribution.labels import LEFT_TO_RIGHT, runs_left
 
 if TYPE_CHECKING:
@@ -80,7 +81,10 @@ class Pen:
         rotation: str = "horizontal",
     ) -> None:
         """Write text beside a point; `role` is the artist's label, `ground` what it hides."""
-        if runs_left(text):
+        if role == "words":
+            # Sentences in English, whatever the KPI and its levels are called.
+            text = marked(text)
+        elif runs_left(text):
             text = _SIGNED.sub(LEFT_TO_RIGHT, text)
         # A patch behind a text is laid out and drawn with it: only where it hides something.
         hides = {"bbox": {"facecolor": ground, "edgecolor": "none", "pad": 0.8}}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attribution.bridge import Bar
 from attribution.functions import FunctionOfSums
+from attribution.isolated import marked
 from attribution.privacy import Privacy, Shown, protect
 from attribution.reports.files import CREATED, write_file
 from attribution.reports.workbook.about import (
@@ -130,7 +131,7 @@ def _write_sheets(book: Book) -> None:
 def _bridge(book: Book, cells: CellSheet | None) -> None:
     sheet, bridge = book.sheet(BRIDGE), book.shown.bridge.condensed(_MOST_ROWS)
     format, bold = bridge.format, book.formats(bold=True)
-    put(sheet, 0, 0, bridge.message, book.formats(bold=True, font_size=14))
+    put(sheet, 0, 0, marked(bridge.message), book.formats(bold=True, font_size=14))
     put(sheet, 1, 0, verdict_text(book.change), book.formats())
     said = [f"Effects are {_effects_are(book)}.", *bridge.notes, *book.shown.withheld]
     for i, line in enumerate(said[: _TOP - 3]):

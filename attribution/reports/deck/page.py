@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attribution.errors import OptionError, listing, nearest
+from attribution.isolated import marked
 from attribution.plots.theme import Theme
 from attribution.reports.textfit import clean, fitted, largest_size
 
@@ -249,7 +250,7 @@ def write_text(
     for i, line in enumerate(lines):
         paragraph = frame.paragraphs[0] if i == 0 else frame.add_paragraph()
         run = paragraph.add_run()
-        run.text = clean(line)
+        run.text = marked(clean(line))
         run.font.size, run.font.bold = Pt(size), bold
         if color is not None:
             run.font.color.rgb = RGBColor.from_string(color.lstrip("#"))
