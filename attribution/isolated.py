@@ -14,8 +14,9 @@ __all__ = ["isolated", "marked"]
 LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
 
 _LETTER = "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]"
-# From the first to the last letter of a run; in between no letter that is written to the right.
-_RUN = re.compile(rf"{_LETTER}(?:[^A-Za-z\u00c0-\u058f\u0900-\ufb1c]*{_LETTER})*")
+# From the first to the last letter of a run; in between no letter that is written to the right, but
+# the ellipsis of a shortened name.
+_RUN = re.compile(rf"{_LETTER}(?:[^A-Za-z\u00c0-\u058f\u0900-\u2025\u2027-\ufb1c]*{_LETTER})*")
 
 # "Spam 25" in Arabic: the number belongs to the name, and stands on its left.
 _NUMBERED = re.compile(r"\s\d+$")
@@ -50,6 +51,8 @@ def marked(text: str) -> str:
     Examples
     --------
     >>> marked("In \u0628: +1") == "In \u0628\u200e: +1"
+    True
+    >>> marked("\u0628\u2026\u062b 25") == "\u0628\u2026\u062b 25"
     True
     >>> marked("\u0628 fell") == "\u200e\u0628\u200e fell", marked("\u0628 25") == "\u0628 25"
     (True, True)
