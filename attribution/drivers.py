@@ -18,6 +18,7 @@ import numpy as np
 from attribution.bridge import Bar, Bridge
 from attribution.decompose.factors import MOST_PLAYERS, FactorEffects, Inputs, factor_effects
 from attribution.errors import DataQualityWarning, OptionError, check_option
+from attribution.formatting import aligned
 from attribution.formulas import as_function, read_factors, used_of_tables
 
 if TYPE_CHECKING:
@@ -325,8 +326,7 @@ class Factors:
         for bar, text in zip(bridge.bars, bridge.texts(), strict=True):
             lines.append((f"  {bar.label}", text, self._values(bar)))
         lines.append((bridge.current_label, format.number(bridge.current), ""))
-        widths = [max(len(line[i]) for line in lines) for i in range(2)]
-        table = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c}".rstrip() for a, b, c in lines]
+        table = aligned(lines, right=[1])
         units = dict.fromkeys(u for u in (format.unit, format.change_unit) if u)
         unit = [f"({', steps in '.join(units)})"] if units else []
         return "\n".join([f"{bridge.message}.", "", *table, *unit, "", *bridge.notes])

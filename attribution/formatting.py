@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Format", "largest_remainder", "p_text", "significant", "tiny"]
+__all__ = ["Format", "aligned", "largest_remainder", "p_text", "significant", "tiny"]
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -138,6 +139,35 @@ def tiny(value: float) -> str:
     '−2.2e−16'
     """
     return f"{value:.1e}".replace("-", MINUS)
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Collection[int]) -> list[str]:
+    """Write rows of texts as lines whose columns stand below each other.
+
+    Parameters
+    ----------
+    rows : sequence of sequence of str
+        All of the same length; at least one.
+    right : collection of int
+        The columns that end below each other, as numbers do; the others begin so.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> aligned([("queue", "n"), ("live", "120")], right=[1])
+    ['queue    n', 'live   120']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            f"{x:>{w}}" if i in right else f"{x:<{w}}"
+            for i, (x, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def p_text(p: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attribution.formatting import p_text
+from attribution.formatting import aligned, p_text
 from attribution.quantiles import has_density
 
 if TYPE_CHECKING:
@@ -164,10 +164,7 @@ def summary(
     for bar, text in zip(bridge.bars, bridge.texts(), strict=True):
         rows.append((f"  {bar.label}", text, bracketed(bridge, bar), p_text(bar.p_adjusted)))
     rows.append((bridge.current_label, format.number(bridge.current), "", ""))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    table = [
-        f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:<{widths[2]}}  {d}".rstrip() for a, b, c, d in rows
-    ]
+    table = aligned(rows, right=[1])
     unit = f"in {format.unit}" if format.unit else ""
     if format.change_unit != format.unit:
         unit = f"levels in {format.unit}, steps in {format.change_unit}"

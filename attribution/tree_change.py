@@ -10,7 +10,7 @@ import numpy as np
 
 from attribution.bridge import Bar, Bridge
 from attribution.drivers import FactorTotal, exact_bridge, in_short, shares_of_change
-from attribution.formatting import Format, largest_remainder
+from attribution.formatting import Format, aligned, largest_remainder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,13 +162,7 @@ class TreeChange:
             name = "  " * (len(node.place) - 1) + node.node
             on_root = root.number(effect / root.factor, signed=True)
             rows.append((name, *_written(node), on_root, node.unit))
-        widths = [max(len(row[i]) for row in rows) for i in range(5)]
-        table = [
-            "  ".join(
-                [f"{row[0]:<{widths[0]}}", *(f"{row[i]:>{widths[i]}}" for i in range(1, 5)), row[5]]
-            ).rstrip()
-            for row in rows
-        ]
+        table = aligned(rows, right=range(1, 5))
         return "\n".join([f"{bridge.message}.", "", *table, "", *bridge.notes])
 
     def _shown(self, root: Format) -> list[float]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from attribution.analysis import verdict
-from attribution.formatting import Format, p_text
+from attribution.formatting import Format, aligned, p_text
 from attribution.labels import plural
 from attribution.privacy import Privacy, Shown, protect_trend
 from attribution.steps import Step
@@ -82,7 +81,7 @@ def summary(self: Trend, *, privacy: Privacy | None = None) -> str:
                 _largest(*ends[t], f),
             )
         rows.append(row)
-    lines = [self.headline() + ".", "", *_table(rows)]
+    lines = [self.headline() + ".", "", *aligned(rows, right=[1, 2])]
     if self.total is not None and len(self._steps) > 1:
         bridge = protected.bridge()
         texts = zip(bridge.bars, bridge.texts(), strict=True)
@@ -92,7 +91,7 @@ def summary(self: Trend, *, privacy: Privacy | None = None) -> str:
             shown = f"[{interval}]" if interval and bar.conf_low != bar.conf_high else ""
             rows.append((f"  {bar.label}", text, shown, p_text(bar.p_adjusted)))
         rows.append((bridge.current_label, bridge.format.number(bridge.current), "", ""))
-        lines += ["", f"Added up ({self.path}):", *_table(rows)]
+        lines += ["", f"Added up ({self.path}):", *aligned(rows, right=[1])]
     unit = f"(levels in {f.unit}, steps in {f.change_unit})" if f.unit else ""
     lines += [*([unit] if unit else []), "", *self.notes(), *protected.withheld]
     worth = [x for x in protected.findings if x["severity"] == "warning"]
@@ -109,15 +108,3 @@ def _largest(step: Step, shown: Shown | None, f: Format) -> str:
         return "noise" if step.change.verdict == "noise" else "inconclusive"
     most = max(bars, key=lambda bar: abs(bar.value))
     return f"{most.label} {f.number(most.value, signed=True)}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    right = (1, 2) if len(rows[0]) == 5 else (1,)
-    return [
-        "  ".join(
-            f"{x:>{w}}" if i in right else f"{x:<{w}}"
-            for i, (x, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

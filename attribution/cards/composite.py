@@ -17,7 +17,7 @@ from attribution.cards.shown import ShownComposite
 from attribution.cube import several
 from attribution.errors import OptionError, check_level, check_option, listing, nearest
 from attribution.filed import Filed
-from attribution.formatting import Format
+from attribution.formatting import Format, aligned
 from attribution.goals import require_ratio
 from attribution.isolated import isolated
 from attribution.labels import plural
@@ -397,12 +397,7 @@ class CompositeScorecard(Filed):
         str
         """
         shown = ShownComposite(self, privacy)
-        rows = _display_rows(shown)
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        table = [
-            "  ".join(f"{x:<{w}}" for x, w in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
+        table = aligned(_display_rows(shown), right=())
         return "\n".join([f"{shown.message}.", "", *table, "", self.note, *shown.said])
 
     def __str__(self) -> str:

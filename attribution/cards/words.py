@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attribution.cards.parts import unit_name
-from attribution.formatting import Format
+from attribution.formatting import Format, aligned
 from attribution.isolated import isolated
 from attribution.labels import plural
 
@@ -74,16 +74,7 @@ def summary(shown: ShownCard, most: int) -> str:
     str
     """
     rows = display_rows(shown, most)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    table = [
-        "  ".join(
-            [
-                f"{row[0]:<{widths[0]}}",
-                *(f"{x:>{w}}" for x, w in zip(row[1:], widths[1:], strict=True)),
-            ]
-        ).rstrip()
-        for row in rows
-    ]
+    table = aligned(rows, right=range(1, len(rows[0])))
     left = len(shown.frame) - (len(rows) - 1)
     if left > 0:
         table.append(f"and {left:,} more")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from attribution.bridge import Bar, Bridge
-from attribution.formatting import Format, p_text, significant
+from attribution.formatting import Format, aligned, p_text, significant
 from attribution.plain import plain
 
 if TYPE_CHECKING:
@@ -96,11 +96,7 @@ class Causes:
         )
         rows.append(("spread over the rest", f.number(self.remainder, signed=True), "", ""))
         rows.append((f"{self.kind} effect", f.number(self.effect, signed=True), "", ""))
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        table = [
-            f"  {a:<{widths[0]}}  {b:>{widths[1]}}  {c:<{widths[2]}}  {d}".rstrip()
-            for a, b, c, d in rows
-        ]
+        table = [f"  {line}" for line in aligned(rows, right=[1])]
         return "\n".join([self.message(), "", *table, "", *self.notes])
 
     def message(self) -> str:

@@ -13,7 +13,7 @@ from attribution.cube import Cube
 from attribution.decompose import decompose
 from attribution.errors import OptionError, listing, nearest
 from attribution.filed import Filed
-from attribution.formatting import Format
+from attribution.formatting import Format, aligned
 from attribution.goals import Labels, numbers_by_segment, read_goals, target_columns
 from attribution.labels import label_of
 from attribution.metrics import Metric
@@ -334,11 +334,7 @@ class WhatIf(Filed):
             for row in frame.loc[order[:most]].to_dict(orient="records")
         ]
         if len(rows) > 1:
-            widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-            lines.append("")
-            for first, *others in rows:
-                cells = [f"{x:>{w}}" for x, w in zip(others, widths[1:], strict=True)]
-                lines.append("  ".join([f"{first:<{widths[0]}}", *cells]).rstrip())
+            lines += ["", *aligned(rows, right=range(1, len(rows[0])))]
         if len(frame) > most:
             lines.append(f"and {len(frame) - most:,} more")
         return "\n".join([*lines, *([""] if kept.said else []), *kept.said])

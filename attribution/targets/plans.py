@@ -13,7 +13,7 @@ import numpy as np
 
 from attribution.errors import ColumnTypeError, OptionError, check_option, listing, nearest
 from attribution.filed import Filed
-from attribution.formatting import Format, tiny
+from attribution.formatting import Format, aligned, tiny
 from attribution.goals import Labels, day
 from attribution.labels import label_of, plural
 from attribution.metrics import Metric
@@ -29,12 +29,6 @@ if TYPE_CHECKING:
     from attribution.privacy.entities import Protected
 
 __all__ = ["Targets", "Version"]
-
-COLUMNS = (
-    *("volume", "share", "n", "baseline", "std_error", "target", "change"),
-    *("floor", "bound", "detectable", "n_needed"),
-)
-_HOURS = "a positive number of hours per item"
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,12 +317,7 @@ class Targets(Filed):
         """
         kept = shown_of_plan(self, privacy)
         rows = _display_rows(self, kept)
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        table = []
-        for row in rows:
-            cells = [f"{row[0]:<{widths[0]}}"]
-            cells += [f"{x:>{w}}" for x, w in zip(row[1:-1], widths[1:-1], strict=True)]
-            table.append("  ".join([*cells, row[-1]]).rstrip())
+        table = aligned(rows, right=range(1, len(rows[0]) - 1))
         findings = without_names(self.versions[-1].findings, kept.secret)
         notes = [*kept.said, *dict.fromkeys(f["message"] for f in findings)]
         return "\n".join([f"{self.message}.", "", *table, "", *notes]).rstrip()
