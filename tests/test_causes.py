@@ -234,8 +234,7 @@ def timed() -> pd.DataFrame:
 def test_means_and_ratios_with_and_without_clusters(timed, metric, cluster):
     found = explained(timed, metric=metric, cluster=cluster).causes()
     assert found.frame["segment"][0] == "queue = q1"
-    inside = found.frame.loc[found.frame["queue"] == "q1", "contribution"].sum()
-    assert inside > 0.8 * found.effect > 0
+    assert found.frame["contribution"][0] > 0.8 * found.effect > 0
 
 
 def test_a_cause_of_order_four_takes_max_order_four():
