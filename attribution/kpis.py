@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from attribution import metrics
+from attribution import metric_text
 from attribution.errors import ColumnTypeError, OptionError, listing, nearest
 from attribution.functions import FunctionOfSums, Total, cohen_kappa
 from attribution.metrics import Mean, Metric, Quantile, Rate, Ratio
@@ -236,7 +236,7 @@ def as_metric(metric: Metric | str, columns: Mapping[str, str] | None = None) ->
     Parameters
     ----------
     metric : Metric or str
-        As `attribution.metrics.as_metric`, or a name of the dictionary.
+        As `attribution.metric_text.as_metric`, or a name of the dictionary.
     columns : mapping of str to str, optional
         Bindings for this call alone, before those of `bind`; they concern names only.
 
@@ -261,16 +261,16 @@ of the dictionary. Did you mean 'accuracy'? at.kpis.table() lists them; 'correct
 'ratio(a / b)', 'mean(x)', 'total(x)' and 'quantile(x, 0.9)' are metrics as text.
     """
     if not isinstance(metric, str):
-        return metrics.as_metric(metric)
+        return metric_text.as_metric(metric)
     if _key(metric) in _all():
         return named(metric, columns)
-    kind, inside = metrics.called(metric)
+    kind, inside = metric_text.called(metric)
     if kind == "product":
         from attribution.products import product_of
 
         return product_of(inside, metric)
     if any(mark in metric for mark in "/("):
-        return metrics.as_metric(metric)
+        return metric_text.as_metric(metric)
     raise OptionError(
         f"metric: {metric!r} is not a ratio of two expressions and no KPI of the dictionary."
         f"{nearest(_key(metric), _all())} at.kpis.table() lists them; 'correct / reviewed', "

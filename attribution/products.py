@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from attribution.errors import ColumnTypeError, OptionError
 from attribution.kpis import as_metric
-from attribution.metrics import Metric, Quantile, Rate, is_ratio, outside_split
+from attribution.metric_text import outside_split
+from attribution.metrics import Metric, Quantile, Rate, is_ratio
 from attribution.moments import Contract, Moment, check_metric
 
 __all__ = ["Composite", "ErrorTypes", "Product", "product_of"]

@@ -8,7 +8,7 @@ import pytest
 
 import attribution as at
 from attribution import errors
-from attribution.metrics import as_metric
+from attribution.metric_text import as_metric
 
 
 def handled(seed: int = 0, rows: int = 400) -> pd.DataFrame:
