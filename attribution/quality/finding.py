@@ -1,0 +1,27 @@
+"""One finding, and the figures that findings quote from the bridge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attribution.tables import line_keys
+
+if TYPE_CHECKING:
+    from attribution.result import Attribution
+
+__all__ = ["displayed", "finding"]
+
+
+def finding(code: str, severity: str, message: str, **facts: Any) -> dict[str, Any]:
+    """One finding: what is the case, how grave, and the figures its message quotes."""
+    return {"code": code, "severity": severity, "message": message, "facts": facts}
+
+
+def displayed(change: Attribution) -> dict[str, float]:
+    """What the bars of each effect show together, in KPI units; "mix" with what is joint."""
+    bridge, keys, found = change.bridge(), line_keys(change), {}
+    for bar, shown in zip(bridge.bars, bridge.shown(), strict=True):
+        effect = keys[bar.rows[0]].effect
+        effect = "mix" if effect == "joint" else effect
+        found[effect] = found.get(effect, 0.0) + shown / bridge.format.factor
+    return found
