@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attribution import errors
-from attribution.progress import progress
 
 if TYPE_CHECKING:
     from attribution.privacy import Privacy
@@ -99,6 +98,7 @@ People = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say what goes on.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -145,6 +145,7 @@ def explain(
     min_n: MinN = 0,
     people: People = "hidden",
     as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """Explain why a KPI changed between two periods."""
     privacy = _privacy(people, min_n)
@@ -172,8 +173,9 @@ def explain(
     if out is not None:
         from attribution.reports.folder import replace_folder, write_results
 
+        say = _say if verbose else None
         written = replace_folder(
-            out, lambda folder: write_results(change, folder, privacy=privacy, say=_say)
+            out, lambda folder: write_results(change, folder, privacy=privacy, say=say)
         )
         _say(f"Wrote {written}/")
     print(change.to_json(privacy=privacy) if as_json else change.summary(privacy=privacy))
@@ -242,7 +244,7 @@ def review(
         bool, typer.Option("--dry-run", help="Read and check, say what would be written.")
     ] = False,
     as_json: AsJson = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say what goes on.")] = False,
+    verbose: Verbose = False,
     init: Annotated[bool, typer.Option("--init", help="Print a commented configuration.")] = False,
     schema: Annotated[
         bool, typer.Option("--schema", help="Print its JSON schema, for editors.")
@@ -270,7 +272,7 @@ def review(
     work = reviews(config, period, out=out, only=only or (), jobs=jobs, log=log)
     code, values = 0, []
     # A review holds every sum of its period: it is printed and let go.
-    for i, one in enumerate(progress(work, len(period), "periods")):
+    for i, one in enumerate(work):
         if as_json:
             values.append(one.to_dict())
         else:
@@ -305,13 +307,16 @@ def _as_json(value: Any) -> str:
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where to write.")] = Path("out/demo"),
+    verbose: Verbose = False,
 ) -> None:
     """Run the whole job on simulated data that ships with the package: why did accuracy fall?"""
     import attribution as at
     from attribution.datasets.export import write_tables
     from attribution.reports.folder import replace_folder, write_results
 
-    _say("Simulating four months of a moderation operation (60,000 decisions a month) ...")
+    say = _say if verbose else None
+    if say is not None:
+        say("Simulating four months of a moderation operation (60,000 decisions a month).")
     reviews = at.datasets.simulate_moderation("standard", months=4).qa_reviews
     change = at.explain(
         reviews,
@@ -326,7 +331,7 @@ def demo(
     )
 
     def write(folder: Path) -> None:
-        write_results(change, folder, say=_say)
+        write_results(change, folder, say=say)
         write_tables({"reviews": reviews[_DEMO_COLUMNS]}, folder, "parquet")
 
     folder = replace_folder(out, write)

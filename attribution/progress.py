@@ -1,13 +1,21 @@
-"""A progress bar for work of more than two seconds, on a terminal only."""
+"""A progress bar for work of more than two seconds, on a terminal only.
+
+There is one display: what runs within other work gets a line of its own below it.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
-import time
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
-__all__ = ["progress"]
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+__all__ = ["progress", "steps"]
 
 _Item = TypeVar("_Item")
 
@@ -39,27 +47,101 @@ def progress(items: Iterable[_Item], total: int, text: str) -> Iterator[_Item]:
     >>> list(progress((x * x for x in range(3)), total=3, text="squares"))
     [0, 1, 4]
     """
-    if not sys.stderr.isatty():
-        yield from items
-        return
-    started, bar, task = time.monotonic(), None, None
-    try:
-        for done, item in enumerate(items, start=1):
-            if bar is None and time.monotonic() - started > _SECONDS:
-                bar = _bar()
-                task = bar.add_task(text, total=total)
-                bar.start()
-            if bar is not None and task is not None:
-                bar.update(task, completed=done)
+    with steps(total, text) as step:
+        for item in items:
+            step(1)
             yield item
+
+
+@contextmanager
+def steps(total: int, text: str) -> Iterator[Callable[[int], None]]:
+    """Show a bar as `progress` does, for work whose steps lie in several places.
+
+    Parameters
+    ----------
+    total : int
+        How many steps there will be.
+    text : str
+        What is going on.
+
+    Yields
+    ------
+    callable
+        Takes how many more steps are done.
+
+    Examples
+    --------
+    >>> with steps(3, "files") as step:
+    ...     step(2)
+    ...     step(1)
+    """
+    if not _watched():
+        yield lambda done: None
+        return
+    line = _Line(total, text)
+    # By a clock and not at a step: the first may be the one that takes long.
+    begun = threading.Timer(_SECONDS, line.show)
+    begun.daemon = True
+    begun.start()
+    try:
+        yield line.step
     finally:
-        if bar is not None:
-            bar.stop()
+        begun.cancel()
+        begun.join()
+        line.remove()
 
 
-def _bar():
+def _watched() -> bool:
+    """Whether somebody looks: a terminal, and no other process that draws on it."""
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    return terminal and multiprocessing.parent_process() is None
+
+
+class _Line:
+    """One bar of the display, which the first line opens and the last one closes."""
+
+    _screen: Progress | None = None
+    _lock = threading.RLock()
+
+    def __init__(self, total: int, text: str) -> None:
+        self._total, self._text, self._done = total, text, 0
+        self._task: TaskID | None = None
+
+    def show(self) -> None:
+        with _Line._lock:
+            screen = _Line._screen
+            if screen is None:
+                screen = _Line._screen = _display()
+                screen.start()
+            self._task = screen.add_task(self._text, total=self._total, completed=self._done)
+
+    def step(self, done: int) -> None:
+        with _Line._lock:
+            self._done += done
+            if self._task is not None and _Line._screen is not None:
+                _Line._screen.update(self._task, completed=self._done)
+
+    def remove(self) -> None:
+        with _Line._lock:
+            screen = _Line._screen
+            if self._task is None or screen is None:
+                return
+            screen.remove_task(self._task)
+            if not screen.task_ids:
+                screen.stop()
+                _Line._screen = None
+
+
+def _display() -> Progress:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        # Results in a pipe go where they are sent; on the same terminal they stand above the bar.
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -30,6 +29,7 @@ from attribution.datasets.tables import (
 )
 from attribution.datasets.truth import Truth, true_figures
 from attribution.errors import OptionError, check_option
+from attribution.progress import progress
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -113,16 +113,6 @@ class Moderation:
             f"<Moderation {months.iloc[0]} to {months.iloc[-1]}: {len(self.decisions):,} "
             f"decisions, {len(self.qa_reviews):,} reviews, {moderators:,} moderators>"
         )
-
-
-def _watched(months: Iterable[int]) -> Iterable[int]:
-    """The months, with a progress bar where somebody can see it."""
-    if not sys.stderr.isatty():
-        return months
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(list(months), "Simulating", console=Console(stderr=True), transient=True)
 
 
 def simulate_moderation(
@@ -217,12 +207,11 @@ def simulate_moderation(
         swap[0].start if swap else None,
     )
     month_seeds = work_seed.spawn(12)
-    made = Decisions.concatenate(
-        [
-            decide(np.random.default_rng(month_seeds[t]), t, by_month[t], people, quiet_volume)
-            for t in _watched(range(months))
-        ]
+    each = (
+        decide(np.random.default_rng(month_seeds[t]), t, by_month[t], people, quiet_volume)
+        for t in range(months)
     )
+    made = Decisions.concatenate(list(progress(each, months, "months simulated")))
     sampling = active.get("sampling")
     found = review(
         np.random.default_rng(review_seed),

@@ -23,6 +23,7 @@ from attribution.monthly.history import History
 from attribution.monthly.output import planned_files, write_feed, write_folder
 from attribution.monthly.runs import Failure, KpiReview, privacy_of, remembered, review_kpi
 from attribution.monthly.scans import Scan, cube_of, metric_of, scans
+from attribution.progress import steps
 from attribution.reports.folder import clear_leftovers
 from attribution.reports.pptx import new_deck
 
@@ -232,11 +233,16 @@ def reviews(
     if config.output.pptx and config.output.template is not None:
         new_deck("", config.output.template)
     actions = [] if config.actions is None else read_actions(config.actions)
-    log_of = _Log(say)
-    with History(folder / _HISTORY) as history, _side_by_side(jobs) as each:
+    read, per_period = len(scans(config, only)), _parts(config, only)
+    with (
+        History(folder / _HISTORY) as history,
+        _side_by_side(jobs) as each,
+        steps(read + len(periods) * per_period, "review") as step,
+    ):
+        log_of = _Log(say, step)
         for name in (*periods, _FEED):  # of killed runs: with the history in hand we are alone
             clear_leftovers(folder / name)
-        cubes, inputs = _scanned(config, only, folder / _CACHE, log_of.note)
+        cubes, inputs = _scanned(config, only, folder / _CACHE, log_of)
 
         def begun(i: int) -> Iterator[KpiReview]:
             more = i < len(periods)
@@ -245,35 +251,45 @@ def reviews(
         found = begun(0)
         for i, period in enumerate(periods):
             kpis = tuple(
-                k if k.failure else remembered(k, history, config)
-                for k in log_of.watched(found, _in_short)
+                k if k.failure else remembered(k, history, config) for k in log_of.watched(found)
             )
             followed = tuple(followed_up(actions, kpis))
-            cards = review_cards(config, period, folder / _CACHE, tuple(only), log_of.note)
+            cards = review_cards(config, period, folder / _CACHE, tuple(only), log_of.done)
             done = Reviewed(config, period, kpis, followed, folder / period, tuple(inputs), cards)
             # Workers have the next period in hand while this one is put together.
-            found = write_folder(done, each, log_of.note, partial(begun, i + 1))
+            found = write_folder(done, each, log_of.done, partial(begun, i + 1))
             if config.output.tidy:
                 write_feed(history.tables(), folder / _FEED)
-            log_of.note(f"Wrote {folder / period}/")
+            log_of.done(f"Wrote {folder / period}/")
             log_of.write(folder / "run.log", period)
             yield done
 
 
-class _Log:
-    """What was done and when: to whoever listens, and into a file beside the output."""
+def _parts(config: ReviewConfig, only: Sequence[str]) -> int:
+    """How many steps a period has: each KPI's answer and files, scorecards, deck, the whole."""
+    kpis = [kpi for kpi in config.kpis if not only or kpi.name in only]
+    return 2 * len(kpis) + len(card_scans(config, tuple(only))) + config.output.pptx + 1
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say, self._lines = say, []
+
+class _Log:
+    """What was done and when: to whoever listens, to a bar, and into a file beside the output."""
+
+    def __init__(self, say: Callable[[str], None], step: Callable[[int], None]) -> None:
+        self._say, self._step, self._lines = say, step, []
         self._started = time.perf_counter()
 
     def note(self, text: str) -> None:
         self._lines.append(f"{time.perf_counter() - self._started:8.2f} s  {text}\n")
         self._say(text)
 
-    def watched(self, results: Iterable, words: Callable[[Any], str]) -> Iterator:
+    def done(self, text: str, parts: int = 1) -> None:
+        self.note(text)
+        self._step(parts)
+
+    def watched(self, results: Iterable[KpiReview]) -> Iterator[KpiReview]:
         for result in results:
-            self.note(words(result))
+            # Without an answer there will be no files.
+            self.done(_in_short(result), parts=1 if result.main is not None else 2)
             yield result
 
     def write(self, path: Path, period: str) -> None:
@@ -354,7 +370,7 @@ def _silent(_: str) -> None:
 
 
 def _scanned(
-    config: ReviewConfig, only: Sequence[str], cache: Path, note: Callable[[str], None]
+    config: ReviewConfig, only: Sequence[str], cache: Path, log: _Log
 ) -> tuple[list[tuple[Kpi, Cube | Failure]], list[dict[str, Any]]]:
     """The cube of every KPI, or why there is none, and what was read."""
     held: dict[str, Cube | Failure] = {}
@@ -364,10 +380,11 @@ def _scanned(
         for kpi, (cube, _) in found.items():
             held[kpi] = cube
             if isinstance(cube, Failure):
-                note(f"{kpi}: no data. {cube.message}")
+                log.note(f"{kpi}: no data. {cube.message}")
         cube, cached = next(iter(found.values()))
+        scanned = repr(cube) if isinstance(cube, Cube) else "no data"
+        log.done(f"{scan.name}: {scanned}{' (kept)' * cached}")
         if isinstance(cube, Cube):
-            note(f"{scan.name}: {cube!r}{' (kept)' * cached}")
             inputs.append(
                 {
                     "source": scan.name,

@@ -6,12 +6,13 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attribution.errors import OptionError
-from attribution.privacy import Privacy, protect
+from attribution.privacy import Privacy, Shown, protect
+from attribution.progress import progress
 from attribution.reports.files import as_csv_text
 from attribution.reports.html import html_file
 from attribution.reports.pptx import pptx_file
@@ -140,15 +141,21 @@ def write_results(
     privacy : Privacy, optional
         Who may be seen; people are hidden by default.
     say : callable, optional
-        Gets a line of progress before each file that takes a while.
+        Gets a line of text per file that takes a while.
     """
+    written = _files(protect(change, privacy), folder)
+    for name in progress(written, total=4, text="files"):
+        if say is not None:
+            say(f"{name}: written")
+
+
+def _files(shown: Shown, folder: Path) -> Iterator[str]:
+    """Write everything; yields the name of each file that takes a while."""
     import pandas as pd
 
     from attribution.plots import save
     from attribution.plots.waterfall import waterfall
 
-    say = say or (lambda text: None)
-    shown = protect(change, privacy)
     text = summary(shown.change, shown.bridge, shown.findings, shown.withheld)
     (folder / "summary.txt").write_text(text + "\n", encoding="utf-8")
     as_csv_text(shown.frame).to_csv(folder / "effects.csv", index=False, float_format=_DIGITS)
@@ -160,13 +167,13 @@ def write_results(
     found.to_csv(folder / "findings.csv", index=False)
     held = json.dumps(shown.to_dict(), ensure_ascii=False, indent=1)
     (folder / "effects.json").write_text(held + "\n", encoding="utf-8")
-    say("Drawing the waterfall ...")
     for name in ("waterfall.png", "waterfall.svg"):
         save(waterfall(shown.bridge), folder / name)
+    yield "waterfall"
     for name, write in (
         ("report.html", html_file),
         ("deck.pptx", pptx_file),
         ("workbook.xlsx", excel_file),
     ):
-        say(f"Writing {name} ...")
         write(shown, folder / name)
+        yield name
