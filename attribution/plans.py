@@ -11,7 +11,6 @@ T = sum w_c T_c the plan's KPI. A plan has no sampling error.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
@@ -32,12 +31,11 @@ from attribution.labels import label_of, natural_key
 from attribution.metrics import Metric, Quantile, Rate
 from attribution.result import Attribution
 from attribution.source import PlanTable, read_plan
+from attribution.spelling import slip_of
 
 __all__ = ["compare_cube", "compare_to_plan"]
 
 _SUM = 1e-6
-# Labels as alike as this, of 1, differ by a slip: "vidoe" and "video" are 0.8 alike.
-_ALIKE = 0.79
 
 
 def compare_to_plan(
@@ -392,7 +390,7 @@ def _check_levels(planned: PlanTable, actual: Cube, elsewhere, said: Mapping[str
         unplanned = [x for x in actual.levels[d] if x not in named]
         before = {*elsewhere(dimension), *known.get(dimension, set())}
         for level in (x for x in lacking if x not in before):
-            if like := _spelled_like(level, unplanned):
+            if like := slip_of(level, unplanned):
                 problems.append(
                     f"{dimension}: no level {level!r} in the data, which has {like!r} that is not "
                     f"planned. Did you mean {like!r}?"
@@ -403,26 +401,6 @@ def _check_levels(planned: PlanTable, actual: Cube, elsewhere, said: Mapping[str
             "undelivered={dimension: [levels]}.",
             [{"problem": text} for text in problems],
         )
-
-
-def _spelled_like(level: str, others: Sequence[str]) -> str | None:
-    """A label that differs by a slip: case, spaces, marks, or a letter or two of a word.
-
-    Other digits are another level: queue 1 and queue 2.
-
-    >>> _spelled_like("vidoe", ["video", "live"]), _spelled_like("queue 1", ["queue 2"])
-    ('video', None)
-    """
-
-    def bare(text: str) -> str:
-        return "".join(x for x in text.casefold() if x.isalnum())
-
-    def digits(text: str) -> str:
-        return "".join(x for x in text if x.isdigit())
-
-    own = {bare(x): x for x in others if digits(x) == digits(level)}
-    found = difflib.get_close_matches(bare(level), list(own), n=1, cutoff=_ALIKE)
-    return own[found[0]] if found else None
 
 
 def _check_covers(cube: Cube, metric: Metric) -> None:

@@ -12,6 +12,7 @@ import pytest
 import attribution as at
 from attribution.decompose import decompose
 from attribution.errors import ColumnNotFoundError, DataContractError, OptionError, PeriodError
+from attribution.spelling import slip_of
 from attribution.testing import check_decomposition, random_case
 
 RATE = at.Rate("correct", name="Accuracy")
@@ -328,3 +329,29 @@ def test_a_level_nobody_delivered_is_a_line_and_a_misspelled_one_is_pointed_out(
     assert ("exit", "queue", "vidoe") in lines(
         change({"video": "vidoe"}, undelivered={"queue": "vidoe"})
     )
+
+
+@pytest.mark.parametrize(
+    ("planned", "there"),
+    [("spma", "spam"), ("vidio", "video"), ("nudty", "nudity"), ("Hate speach", "hate speech"),
+     ("harrasment", "harassment"), ("new_york", "New York"), ("tier1", "tier 1")],
+)  # fmt: skip
+def test_a_slip_of_the_plan_is_pointed_out_however_short_the_name(planned, there):
+    assert slip_of(planned, ["live", there, "zzz"]) == there
+    rows, table = actual().replace({"queue": {"A": there}}), plan().replace({"queue": {"A": there}})
+    at.compare_to_plan(rows, table, **ASKED)
+    with pytest.raises(DataContractError, match=f"no level '{planned}'.*Did you mean '{there}'"):
+        at.compare_to_plan(rows, table.replace({"queue": {there: planned}}), **ASKED)
+
+
+@pytest.mark.parametrize(
+    ("planned", "there"),
+    [("UK", "US"), ("DE", "ES"), ("A1", "A2"), ("AUS", "AUT"), ("spam", "scam"), ("ads", "aids"),
+     ("site A", "site B"), ("vendor north", "vendor south"), ("pre-review", "post-review"),
+     ("misinformation", "disinformation"), ("male", "female"), ("queue 1", "queue 2")],
+)  # fmt: skip
+def test_two_names_that_look_alike_are_two_lines_of_a_plan(planned, there):
+    assert slip_of(planned, [there]) is None
+    rows = actual().replace({"queue": {"A": there}})
+    found = at.compare_to_plan(rows, plan().replace({"queue": {"A": planned}}), **ASKED)
+    assert {("exit", "queue", planned), ("entry", "queue", there)} <= set(lines(found))
