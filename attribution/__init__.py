@@ -10,6 +10,7 @@ Ask why:
     standardize     many groups at the same mix, pairwise effects transitive
     oaxaca          regression decomposition of a difference of means
     factors         any function of named factors, attributed to them
+    standardize_factors         the same for many populations, one factor at a time
     Tree            a KPI tree written as formulas; capacity_tree is one
     Cube            the sums behind an answer, to scan once and ask often
     Bootstrap       how to bootstrap, for `explain(inference=...)`
@@ -64,6 +65,7 @@ _HOME = {
     "Ratio": "attribution.metrics",
     "Scorecard": "attribution.cards",
     "Standardized": "attribution.groups",
+    "StandardizedFactors": "attribution.populations",
     "Theme": "attribution.plots.theme",
     "Total": "attribution.functions",
     "Tree": "attribution.tree",
@@ -80,6 +82,7 @@ _HOME = {
     "scorecard": "attribution.cards",
     "review": "attribution.monthly.job",
     "standardize": "attribution.groups",
+    "standardize_factors": "attribution.populations",
     "Trend": "attribution.trends",
     "trend": "attribution.periods",
 }
@@ -101,6 +104,7 @@ __all__ = [
     "Ratio",
     "Scorecard",
     "Standardized",
+    "StandardizedFactors",
     "Theme",
     "Total",
     "Tree",
@@ -121,6 +125,7 @@ __all__ = [
     "scorecard",
     "review",
     "standardize",
+    "standardize_factors",
     "targets",
     "testing",
     "trend",
@@ -147,6 +152,7 @@ if TYPE_CHECKING:
     from attribution.periods import trend
     from attribution.plans import compare_to_plan
     from attribution.plots.theme import Theme
+    from attribution.populations import StandardizedFactors, standardize_factors
     from attribution.power import minimum_detectable_change
     from attribution.privacy import Privacy
     from attribution.products import Product
