@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from scipy import sparse
@@ -38,7 +38,7 @@ from attribution.infer import (
     t_inference,
 )
 
-__all__ = ["THIN_ROWS", "Evidence", "Known", "Options"]
+__all__ = ["THIN_ROWS", "Evidence", "Known", "Options", "replicated"]
 
 # A cell of fewer rows than this is thin.
 THIN_ROWS = 10
@@ -179,11 +179,7 @@ class Evidence:
         parts, options = self.parts, self.options
         asked = options.bootstrap or Bootstrap()
 
-        def estimates(sums: np.ndarray) -> np.ndarray:
-            found = recompute_lines(parts, sums)
-            above = np.hstack([found.lines, *found.level_parts.values()])
-            return np.hstack([found.total[:, None], above, above @ parts.level_totals.T])
-
+        again = partial(replicated, parts)
         gradient = None
         if asked.interval == "studentized":
             q = parts.design.width
@@ -191,7 +187,7 @@ class Evidence:
             above = Gradient.stack([parts.scores, *levels])
             in_total = parts.total_change[1]
             gradient = Gradient.stack([in_total, above, above.combine(parts.level_totals)])
-        return resample(self.units, estimates, asked, options.seed, self.strata, gradient)
+        return resample(self.units, again, asked, options.seed, self.strata, gradient)
 
     def level_columns(self, part: str, block: slice) -> slice:
         """Where the levels of a dimension are among the replicates; part "total" is their sum."""
@@ -304,3 +300,20 @@ class Evidence:
         """The interval of the change at another level."""
         found = self.at_level(conf_level).total.found
         return np.array([found.conf_low[0], found.conf_high[0]])
+
+
+def replicated(parts: Decomposed, sums: np.ndarray) -> np.ndarray:
+    """Decompose replicates of the sums: the total, the lines, each part by level, level totals.
+
+    Parameters
+    ----------
+    parts : Decomposed
+    sums : ndarray, shape (B, 2 S blocks)
+
+    Returns
+    -------
+    ndarray, shape (B, columns)
+    """
+    found = recompute_lines(parts, sums)
+    above = np.hstack([found.lines, *found.level_parts.values()])
+    return np.hstack([found.total[:, None], above, above @ parts.level_totals.T])

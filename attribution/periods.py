@@ -23,9 +23,11 @@ from attribution.errors import (
     listing,
 )
 from attribution.evidence import Options
+from attribution.infer import Bootstrap, Draws
 from attribution.joint import Joint
 from attribution.labels import label_of
 from attribution.metrics import Metric, Quantile, ratio_only
+from attribution.resampled import Compared, Resampled, check_resampling, redrawn
 from attribution.steps import Step, segments_of
 from attribution.total import Total
 from attribution.trends import Trend
@@ -59,6 +61,7 @@ def trend(
     order: Sequence[str] | None = None,
     rates: str = "auto",
     pairs: Sequence[tuple[str, str]] | None = None,
+    inference: str | Bootstrap = "analytic",
     conf_level: float = 0.95,
     adjust: str | None = "max-t",
     material: float | None = None,
@@ -104,6 +107,9 @@ def trend(
         See `attribution.explain`.
     method, mix, order, rates, pairs, conf_level, adjust, material, rng : optional
         See `attribution.explain`; they hold for each change. `material` is for `verdict`.
+    inference : {"analytic", "bootstrap"} or Bootstrap
+        The bootstrap draws clusters once for all periods: in each replicate the changes add up to
+        the whole, and sums over periods hold the noise that they share. Percentile intervals.
 
     Returns
     -------
@@ -180,6 +186,7 @@ def trend(
         order=order,
         rates=rates,
         pairs=pairs,
+        inference=inference,
         conf_level=conf_level,
         adjust=adjust,
         material=material,
@@ -220,9 +227,12 @@ def trend_cube(
     if sum((path != "chained", lag is not None, against is not None)) > 1:
         raise OptionError("path, lag, against: each says what is compared with what; give one.")
     asked = asked_options(**options)
-    if asked.bootstrap is not None or asked.finite_population:
-        raise OptionError("trend: it needs inference='analytic' and no finite_population.")
+    if asked.finite_population:
+        raise OptionError("finite_population: it is for a change of two periods (at.explain).")
+    check_resampling(asked)
     kpi = cube.metric_named(metric)
+    if isinstance(kpi, Quantile) and asked.bootstrap is not None:
+        raise OptionError("inference: a quantile needs inference='analytic'.")
     if path == "year-to-date":
         ratio_only(kpi, "path='year-to-date'")
     if isinstance(kpi, Quantile) and window is not None:
@@ -249,16 +259,19 @@ def trend_cube(
     findings += more
     joint = Joint.of(cube, kpi, single, pooled)
     overlapping = pooled is not None and cube.clusters is None
-    steps = []
+    steps, linear = [], replace(asked, inference="analytic", bootstrap=None)
     for pair in places:
         between = _missing_between(cube, missing, pair, name)
         change = None
         if not between or gaps == "bridge":
-            change = _explained(cube, kpi, asked, pair, joint if overlapping else None)
+            change = _explained(cube, kpi, linear, pair, joint if overlapping else None)
         steps.append(Step(pair, change, between))
     findings += _gap_findings(steps, cube.periods, gaps)
-    total = _total(cube, kpi, asked, steps, name, joint if overlapping else None)
-    return Trend(cube, kpi, name, total, asked, tuple(findings), tuple(steps), joint)
+    again = None
+    if asked.bootstrap is not None:
+        steps, again = _resampled(cube, kpi, asked, steps, single, pooled)
+    total = _total(cube, kpi, asked, steps, name, joint, again, overlapping)
+    return Trend(cube, kpi, name, total, asked, tuple(findings), tuple(steps), joint, again)
 
 
 def _pools(periods: object) -> dict[str, list] | None:
@@ -473,6 +486,31 @@ def _explained(
     return explain_pair(two, metric, options, units)
 
 
+def _resampled(
+    cube: Cube,
+    metric: Metric,
+    options: Options,
+    steps: Sequence[Step],
+    single: Cube,
+    pooled: np.ndarray | None,
+) -> tuple[list[Step], Resampled]:
+    """The steps with the intervals of one bootstrap of all periods, and that bootstrap."""
+    compared = [
+        Compared(step.pair, segments_of(cube, metric, step.pair), step.change)
+        for step in steps
+        if step.change is not None
+    ]
+    again = Resampled.of(single, metric, pooled, options, compared)
+    draws = iter(again.steps)
+    found = [
+        step
+        if step.change is None
+        else replace(step, change=redrawn(step.change, next(draws), options))
+        for step in steps
+    ]
+    return found, again
+
+
 def _gap_findings(steps: Sequence[Step], labels: Sequence[str], gaps: str) -> list[dict[str, Any]]:
     found = []
     for step in steps:
@@ -499,19 +537,30 @@ def _total(
     options: Options,
     steps: Sequence[Step],
     name: str,
-    joint: Joint | None,
+    joint: Joint,
+    again: Resampled | None,
+    overlapping: bool,
 ) -> Total | None:
     """What the steps add up to, from the KPI alone."""
     if name not in ("chained", "end-to-end", "year-to-date"):
         return None
-    if joint is not None:
-        return joint.change((0, len(cube.periods) - 1), options.conf_level)
+    whole_path = (0, len(cube.periods) - 1)
+    if again is not None and name != "year-to-date":
+        return again.change(whole_path, joint)
+    if overlapping:
+        return joint.change(whole_path, options.conf_level)
     sides = [[cube.periods[step.pair[side]] for step in steps] for side in (0, 1)]
     if name != "year-to-date":
         sides = [cube.periods[:1], cube.periods[-1:]]
     whole = cube.rollup([])
     asked = replace(options, mix="adjusted", order=None, rates="saturated", pairs=None)
-    return explain_pair(whole.between(*sides), metric, asked).total
+    linear = replace(asked, inference="analytic", bootstrap=None)
+    change = explain_pair(whole.between(*sides), metric, linear)
+    if again is None:
+        return change.total
+    ends = [[cube.periods.index(x) for x in side] for side in sides]
+    K = [again.sums[:, 1, at].sum(axis=1) / again.sums[:, 0, at].sum(axis=1) for at in ends]
+    return redrawn(change, Draws((K[1] - K[0])[:, None]), options).total
 
 
 def _of_quantiles() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from attribution.infer import Support
 from attribution.joint import Joint
 from attribution.metrics import Metric
 from attribution.products import Composite
+from attribution.resampled import Resampled
 from attribution.result import Attribution
 from attribution.tables import line_keys
 
@@ -41,12 +42,13 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """Sums of contributions: names, values, what each unit adds, what they rest on."""
+    """Sums of contributions: names, values, what each unit adds, what they rest on, replicates."""
 
     keys: Sequence[LineKey]
     estimate: np.ndarray
     rows: list[np.ndarray]
     support: Support
+    draws: np.ndarray | None = None
 
 
 def _as_it_is(key: LineKey) -> LineKey:
@@ -66,6 +68,8 @@ class Contributions:
         See `attribution.trends.Trend`.
     steps : tuple of Step
     joint : Joint
+    resampled : Resampled, optional
+        The replicates of a bootstrap.
     """
 
     cube: Cube
@@ -73,6 +77,7 @@ class Contributions:
     path: str
     steps: tuple[Step, ...]
     joint: Joint
+    resampled: Resampled | None = None
 
     def _moved(self, step: Step) -> float:
         """By how much the KPI changed in a step."""
@@ -107,9 +112,15 @@ class Contributions:
         if self.path != "year-to-date":
             ones = np.ones(len(self.steps))
             return ones, 0 * ones, 0 * ones, 0.0
-        D, N = (x[self._pairs] for x in self.joint.sums)
-        w, R, K = D / D.sum(axis=0), N / D, N.sum(axis=0) / D.sum(axis=0)
-        return w.mean(axis=1), w[:, 1] - w[:, 0], R.mean(axis=1), float(K.mean())
+        weights, shift, R, K = self._year_at(*self.joint.sums)
+        return weights, shift, R, float(K)
+
+    def _year_at(self, D: np.ndarray, N: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The same from sums of every period, the last axis of (..., P)."""
+        D, N = D[..., self._pairs], N[..., self._pairs]
+        w, R = D / D.sum(axis=-2, keepdims=True), N / D
+        K = N.sum(axis=-2) / D.sum(axis=-2)
+        return w.mean(axis=-1), w[..., 1] - w[..., 0], R.mean(axis=-1), K.mean(axis=-1)
 
     @property
     def _pairs(self) -> np.ndarray:
@@ -141,6 +152,27 @@ class Contributions:
                 ]
             summed = [total + x @ own for total, x in zip(summed, rows, strict=True)]
         return summed
+
+    def draws(self, member: np.ndarray) -> np.ndarray | None:
+        """Sums of contributions in every replicate of a bootstrap, (B, K); None without one."""
+        again = self.resampled
+        if again is None:
+            return None
+        own, found = iter(again.steps), []
+        yearly = self.path == "year-to-date"
+        year = self._year_at(again.sums[:, 0], again.sums[:, 1]) if yearly else None
+        for k, step in enumerate(self.steps):
+            if step.change is None:
+                i, j = step.pair
+                found.append(again.R[:, [j]] - again.R[:, [i]])
+                continue
+            lines = next(own).estimates[:, 1 : 1 + len(step.change._parts.lines)]
+            if year is not None:
+                weights, shift, R, K = year
+                found.append((shift[:, k] * (R[:, k] - K))[:, None])
+                lines = weights[:, [k]] * lines
+            found.append(lines)
+        return np.hstack(found) @ member.T
 
     def _psi_of_year(self, D, levels, k: int) -> tuple[list, list, list]:
         """What each unit adds to a step's weight, its shift, and its KPI less that of the years."""

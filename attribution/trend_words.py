@@ -50,7 +50,8 @@ def notes(self: Trend) -> list[str]:
         said,
         f"n = {n.min():,.0f} to {n.max():,.0f} a period; {counted or 'rows independent'}. "
         f"Method: {options.method}, {options.mix} mix by "
-        f"{', '.join(cube.dimensions) or 'none'}; {100 * options.conf_level:g} % intervals.",
+        f"{', '.join(cube.dimensions) or 'none'}; {100 * options.conf_level:g} % intervals"
+        + ("." if options.inference == "analytic" else f" ({options.inference})."),
     ]
 
 

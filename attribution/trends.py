@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,10 @@ from attribution.evidence import Options
 from attribution.formatting import Format, tiny
 from attribution.hypotheses import LineKey
 from attribution.infer import (
+    Draws,
     Inference,
     adjusted_p_values,
+    bootstrap_inference,
     half_width,
     infer,
 )
@@ -30,6 +32,7 @@ from attribution.joint import Joint
 from attribution.metrics import Metric
 from attribution.privacy import Privacy, Shown, protect, protect_trend
 from attribution.products import Composite
+from attribution.resampled import Compared, Resampled, redrawn
 from attribution.result import Attribution
 from attribution.steps import Contributions, Step, Sums, segments_of
 from attribution.tables import line_keys
@@ -79,6 +82,7 @@ class Trend:
     findings: tuple[dict[str, Any], ...]
     _steps: tuple[Step, ...] = field(repr=False)
     _joint: Joint = field(repr=False)
+    _resampled: Resampled | None = field(default=None, repr=False)
 
     # -- steps -------------------------------------------------------------------------------
 
@@ -92,7 +96,8 @@ class Trend:
 
     @cached_property
     def _over_steps(self) -> Contributions:
-        return Contributions(self.cube, self.metric, self.path, self._steps, self._joint)
+        told = (self.cube, self.metric, self.path, self._steps, self._joint, self._resampled)
+        return Contributions(*told)
 
     @cached_property
     def end_to_end(self) -> Attribution:
@@ -106,7 +111,12 @@ class Trend:
         cube = self.cube.between(periods[0], periods[-1])
         there = segments_of(self.cube, self.metric, pair)
         units = self._joint.step_units(pair, there) if self._overlapping else None
-        return explain_pair(cube, self.metric, self.options, units)
+        again = self._resampled
+        if again is None:
+            return explain_pair(cube, self.metric, self.options, units)
+        linear = replace(self.options, inference="analytic", bootstrap=None)
+        change = explain_pair(cube, self.metric, linear, units)
+        return redrawn(change, again.another(Compared(pair, there, change)), self.options)
 
     @property
     def _overlapping(self) -> bool:
@@ -158,6 +168,8 @@ class Trend:
     def _levels(self) -> Inference:
         """What is known of the KPI of each period."""
         joint, P = self._joint, len(self.cube.periods)
+        if self._resampled is not None:
+            return self._resampled.levels(joint)
         R = joint.R
         support = joint.support(np.eye(P, dtype=bool))
         se = joint.std_errors(joint.levels())
@@ -166,6 +178,8 @@ class Trend:
     def _step_total(self, step: Step) -> Total:
         if step.change is not None:
             return step.change.total
+        if self._resampled is not None:
+            return self._resampled.change(step.pair, self._joint)
         return self._joint.change(step.pair, self.options.conf_level)
 
     @property
@@ -263,8 +277,9 @@ class Trend:
             np.array([x for _, x, _, _ in self._over_steps.lines]),
             np.array(member, float),
         )
-        support = self._over_steps.support(chosen)
-        return Sums(keys, chosen @ values, self._over_steps.psi(chosen), support)
+        over = self._over_steps
+        support, draws = over.support(chosen), over.draws(chosen)
+        return Sums(keys, chosen @ values, over.psi(chosen), support, draws)
 
     def _inferred(self, sums: Sums) -> pd.DataFrame:
         import pandas as pd
@@ -296,8 +311,12 @@ class Trend:
     def _inference(self, sums: Sums) -> tuple[Inference, np.ndarray]:
         joint, options = self._joint, self.options
         size = float(np.abs(joint.R).max())
-        se = joint.std_errors(sums.rows)
-        found = infer(sums.estimate, se, sums.support, options.conf_level, size)
+        if sums.draws is None:
+            se = joint.std_errors(sums.rows)
+            found = infer(sums.estimate, se, sums.support, options.conf_level, size)
+        else:
+            draws, fewest = Draws(sums.draws), sums.support.fewest
+            found = bootstrap_inference(sums.estimate, draws, options.conf_level, size, fewest)
         p = np.where(found.few, np.nan, found.p_value)
         with np.errstate(divide="ignore", invalid="ignore"):
             t = found.estimate / found.std_error
@@ -388,9 +407,14 @@ class Trend:
             message=self.headline(),
             notes=tuple(self.notes()),
             verdict=verdict(self.total, options),
-            covariance=self._joint.covariance([x[:, kept] for x in sums.rows]),
+            covariance=self._covariance(sums, kept),
             half_width=float(half_width(self._joint.plain.degrees_of_freedom, options.conf_level)),
         )
+
+    def _covariance(self, sums: Sums, kept: list[int]) -> np.ndarray:
+        if sums.draws is not None:
+            return np.atleast_2d(np.cov(sums.draws[:, kept], rowvar=False))
+        return self._joint.covariance([x[:, kept] for x in sums.rows])
 
     @property
     def _ends(self) -> tuple[str, str]:
@@ -494,6 +518,7 @@ class Trend:
             "method": options.method,
             "mix": options.mix,
             "rates": options.rates,
+            "inference": options.inference,
             "conf_level": options.conf_level,
             "adjust": options.adjust,
             "seed": options.seed,

@@ -333,7 +333,7 @@ def test_a_missing_month_is_named_and_not_bridged_unless_asked():
         ({"periods": {"x": [], "y": ["2025-01"]}}, PeriodError, "pools no period"),
         ({"against": {"2025-02": "2025-02"}}, PeriodError, "2025-02"),
         ({"path": "year-to-date"}, PeriodError, "a year before"),
-        ({"inference": "bootstrap"}, TypeError, "inference"),
+        ({"inference": "bootstrp"}, OptionError, "Did you mean 'bootstrap'"),
         ({"period": None}, ColumnTypeError, "None"),
     ],
 )
