@@ -21,6 +21,7 @@ from attribution.infer.unit_sums import UnitSums
 from attribution.kinds import denominators_of, levels_of, units_of
 from attribution.metrics import Metric, Quantile
 from attribution.products import sum_roles
+from attribution.quantile_windows import window_rows
 from attribution.quantiles import has_density, linearized
 from attribution.total import Total
 
@@ -107,16 +108,20 @@ class Joint:
         Of a quantile the units are those of its linear form; the noise of the place and of the
         density, which cancels in its level and its change, is left out.
         """
-        sure = True
+        sure, windows = True, cube
         if isinstance(metric, Quantile):
             cube = linearized(cube, metric)
             sure = has_density(cube, metric)
             told = {k: v for k, v in cube.provenance.items() if k != "distribution"}
             cube = replace(cube, provenance=told)
         units = units_over(cube, metric)
-        units = units if sure else units.unknown()
         if single is not None and pooled is not None and not units.clustered:
-            units = _blended(units, units_over(single, metric), pooled, len(cube.codes))
+            if isinstance(metric, Quantile):
+                rows = window_rows(windows, single, metric, pooled)
+                units = Units((replace(rows, in_cell=units.ways[0].in_cell),))
+            else:
+                units = _blended(units, units_over(single, metric), pooled, len(cube.codes))
+        units = units if sure else units.unknown()
         n = cube.metric_sums(metric, "count").ravel()
         thin = np.stack([n < THIN_ROWS, np.zeros(len(n), dtype=bool)])
         sums = np.stack([cube.metric_sums(metric, r).sum(axis=1) for r in sum_roles(metric)])

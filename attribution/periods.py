@@ -235,11 +235,6 @@ def trend_cube(
         raise OptionError("inference: a quantile needs inference='analytic'.")
     if path == "year-to-date":
         ratio_only(kpi, "path='year-to-date'")
-    if isinstance(kpi, Quantile) and window is not None:
-        raise OptionError(
-            "window: the distribution of overlapping periods is not kept. Pool periods that do not "
-            "overlap (periods={name: [...]}), or leave window out."
-        )
     cube, findings = _chosen(cube, periods)
     calendar = _calendar(cube.periods)
     missing = {} if calendar is None else calendar.missing(cube.periods)
@@ -254,7 +249,7 @@ def trend_cube(
         calendar = None
     _check_measured(cube, kpi)
     if isinstance(kpi, Quantile):
-        findings.append(_of_quantiles())
+        findings.append(_of_quantiles(pooled is not None and cube.clusters is None))
     places, name, more = _compared(cube, calendar, path, lag, against)
     findings += more
     joint = Joint.of(cube, kpi, single, pooled)
@@ -350,8 +345,11 @@ def _rolled(cube: Cube, window: object) -> tuple[Cube, np.ndarray]:
         entry, window_of = np.nonzero(pooled[:, clusters.period].T)
         clusters = replace(clusters.take(entry), period=window_of.astype(np.int32))
     sums = {k: np.einsum("ts,s...->t...", pooled, v) for k, v in cube.sums.items()}
+    sketches = {k: x.pooled(pooled) for k, x in cube.sketches.items()}
     provenance = {**cube.provenance, "window": w}
-    rolled = replace(cube, periods=labels, sums=sums, clusters=clusters, provenance=provenance)
+    rolled = replace(
+        cube, periods=labels, sums=sums, clusters=clusters, sketches=sketches, provenance=provenance
+    )
     return rolled, pooled
 
 
@@ -563,11 +561,13 @@ def _total(
     return redrawn(change, Draws((K[1] - K[0])[:, None]), options).total
 
 
-def _of_quantiles() -> dict[str, Any]:
+def _of_quantiles(overlapping: bool) -> dict[str, Any]:
+    """What the intervals of a quantile's bars leave out; levels and totals hold it."""
+    summed = "those of each change too" if overlapping else "those of each change hold it"
     message = (
-        "Of a quantile the intervals of summed mix and rate leave out the noise of its density; "
-        "they can be a fifth too narrow at 3,000 rows a period. Those of each change, and of all "
-        "levels and totals, hold it."
+        "Of a quantile the intervals of summed mix and rate leave out the noise of its density, "
+        f"{summed}; they can be a fifth too narrow at 3,000 rows a period. All levels and totals "
+        "hold it."
     )
     return _finding("quantile_sums", "info", message)
 

@@ -34,6 +34,7 @@ __all__ = [
     "group_quantiles",
     "has_density",
     "inferred_quantiles",
+    "linear_forms",
     "linearized",
 ]
 
@@ -62,6 +63,59 @@ class _Influence:
     rung: float
 
 
+@dataclass(frozen=True, eq=False)
+class LinearForm:
+    """What a row of a period counts for: base_c + slope 1[above the threshold].
+
+    Attributes
+    ----------
+    rung : float
+        The threshold of the cube nearest in probability to the quantile.
+    slope : float
+        1 / f, scaled to the variance q (1 - q).
+    base : ndarray, shape (S,)
+        Each cell's own level, so that only what varies within it rests on the threshold.
+    numerator : ndarray, shape (S,)
+        The influence at the quantile itself, summed over each cell's rows.
+    at : _Influence
+    """
+
+    rung: float
+    slope: float
+    base: np.ndarray
+    numerator: np.ndarray
+    at: _Influence
+
+
+def linear_forms(cube: Cube, metric: Quantile) -> list[LinearForm]:
+    """Return the linear form of a quantile in every period of a cube.
+
+    Parameters
+    ----------
+    cube : Cube
+    metric : Quantile
+
+    Returns
+    -------
+    list of LinearForm
+    """
+    sketch, S, power = cube.sketches[metric.value], len(cube.codes), int(cube.weighted)
+    D, n = cube.metric_sums(metric, "denominator"), cube.metric_sums(metric, "count")
+    forms = []
+    for t in range(len(cube.periods)):
+        found = _influence(cube, metric, t, n[t].sum())
+        counts = sketch.period(t, S)
+        slope = 0.0 if np.isnan(found.slope) else found.slope
+        N = D[t] * (found.value - slope * (1 - metric.q)) + slope * (counts @ found.counted)
+        over = cube.sums[above(metric.value, found.rung, power)][t]
+        share = over.sum() / D[t].sum() if D[t].sum() > 0 else 0.0
+        spread = share * (1 - share)
+        a = slope * np.sqrt(metric.q * (1 - metric.q) / spread) if spread > 0 else 0.0
+        base = np.divide(N - a * over, D[t], out=np.zeros(S), where=D[t] > 0)
+        forms.append(LinearForm(found.rung, float(a), base, N, found))
+    return forms
+
+
 def linearized(cube: Cube, metric: Quantile) -> Cube:
     """Return a cube with the sums of the influence function.
 
@@ -78,37 +132,25 @@ def linearized(cube: Cube, metric: Quantile) -> Cube:
     -------
     Cube
     """
-    sketch, S, weighted = cube.sketches[metric.value], len(cube.codes), cube.weighted
+    weighted = cube.weighted
     moments = metric.moments(weighted)
-    D, n = cube.metric_sums(metric, "denominator"), cube.metric_sums(metric, "count")
-    exceeding = {
-        power: [cube.sums[above(metric.value, r, power)] for r in sketch.rungs]
-        for power in ({int(weighted)} if cube.clusters else {int(weighted), 2 * int(weighted)})
-    }
-    periods = [_influence(cube, metric, t, n[t].sum()) for t in range(len(cube.periods))]
+    D, forms = cube.metric_sums(metric, "denominator"), linear_forms(cube, metric)
     N, NN, ND = (np.zeros_like(D) for _ in range(3))
     by_cluster = None if cube.clusters is None else np.zeros(len(cube.clusters.period))
-    for t, found in enumerate(periods):
-        counts = sketch.period(t, S)
-        slope = 0.0 if np.isnan(found.slope) else found.slope
-        N[t] = D[t] * (found.value - slope * (1 - metric.q)) + slope * (counts @ found.counted)
-        k = int(np.flatnonzero(sketch.rungs == found.rung)[0])
-        over = exceeding[int(weighted)][k][t]
-        share = over.sum() / D[t].sum() if D[t].sum() > 0 else 0.0
-        spread = share * (1 - share)
-        a = slope * np.sqrt(metric.q * (1 - metric.q) / spread) if spread > 0 else 0.0
-        # Each cell's own level, so that only what varies within it rests on the rung.
-        base = np.divide(N[t] - a * over, D[t], out=np.zeros(S), where=D[t] > 0)
+    for t, form in enumerate(forms):
+        N[t], a, base = form.numerator, form.slope, form.base
         if by_cluster is not None and cube.clusters is not None:
             here = cube.clusters.period == t
             sums, cell = cube.clusters.sums, cube.clusters.segment[here]
-            own = sums[above(metric.value, found.rung, int(weighted))][here]
+            own = sums[above(metric.value, form.rung, int(weighted))][here]
             heft = sums[moments["denominator"].key][here]
             by_cluster[here] = a * own + base[cell] * heft
         else:
-            W2, over2 = cube.metric_sums(metric, "den_den")[t], exceeding[2 * int(weighted)][k][t]
+            W2 = cube.metric_sums(metric, "den_den")[t]
+            over2 = cube.sums[above(metric.value, form.rung, 2 * int(weighted))][t]
             ND[t] = a * over2 + base * W2
             NN[t] = (a**2 + 2 * a * base) * over2 + base**2 * W2
+    periods = [form.at for form in forms]
     roles = {"numerator": N} if by_cluster is not None else {"numerator": N, "num_num": NN}
     roles |= {} if by_cluster is not None else {"num_den": ND}
     clusters = cube.clusters

@@ -67,6 +67,14 @@ class Sketch:
         summed.sort_indices()
         return replace(self, weight=summed)
 
+    def pooled(self, periods: np.ndarray) -> Sketch:
+        """Return the sketch of windows, each the sum of some periods, given as rows (W, P)."""
+        segments = self.weight.shape[0] // periods.shape[1]
+        into = sparse.kron(sparse.csr_array(periods), sparse.eye_array(segments), format="csr")
+        summed = sparse.csr_array(into @ self.weight)
+        summed.sort_indices()
+        return replace(self, weight=summed)
+
     def digest(self) -> bytes:
         """Return the SHA-256 of grid and counts."""
         sha = hashlib.sha256()

@@ -471,13 +471,56 @@ def test_a_trend_of_a_quantile_adds_up_and_its_steps_are_bridges(cluster) -> Non
     assert direct.total.std_error == pytest.approx(direct.end_to_end.total.std_error, rel=0.05)
 
 
-def test_a_trend_of_a_quantile_without_density_has_no_intervals_and_no_windows() -> None:
+@pytest.mark.parametrize("asked", [{}, {"window": 2}, {"window": 2, "cluster": "moderator"}])
+def test_a_trend_of_a_quantile_without_density_has_no_intervals(asked) -> None:
     data = months(60).assign(minutes=5.0)
-    found = at.trend(data, at.Quantile("minutes", 0.9), "queue", period="month")
+    found = at.trend(data, at.Quantile("minutes", 0.9), "queue", period="month", **asked)
     assert found.frame["std_error"].isna().all()
     assert found.summed["std_error"].isna().all()
-    with pytest.raises(OptionError, match="window: the distribution of overlapping periods"):
-        at.trend(data, at.Quantile("minutes", 0.9), "queue", period="month", window=2)
+
+
+WINDOWS = ["2026-01 to 2026-02", "2026-02 to 2026-03", "2026-03 to 2026-04"]
+
+
+@pytest.mark.parametrize("weight", [None, "heft"])
+@pytest.mark.parametrize("cluster", ["moderator", None])
+def test_rolling_windows_of_a_quantile_are_those_of_the_pooled_rows(cluster, weight) -> None:
+    data, metric = months(800), at.Quantile("minutes", 0.9)
+    data["heft"] = 1.0 + (np.arange(len(data)) % 3)
+    asked = {"by": ["queue", "site"], "period": "month", "cluster": cluster, "weight": weight}
+    found = at.trend(data, metric, **asked, window=2)
+    assert list(found.cube.periods) == WINDOWS
+    assert found.summed["estimate"].sum() == pytest.approx(found.total.change, rel=1e-12)
+    for label, value in zip(WINDOWS, found.frame["value"], strict=True):
+        own = data[data["month"].isin(label.split(" to "))]
+        heft = None if weight is None else own["heft"]
+        wanted = np.quantile(own["minutes"], 0.9, method="inverted_cdf", weights=heft)
+        assert value == pytest.approx(wanted, rel=1e-12)
+    # Windows that do not overlap are pooled periods, with all that explain knows of them.
+    apart = at.trend(data, metric, **asked, window=2, lag=2).steps[WINDOWS[2]]
+    two = at.explain(data, metric, **asked, baseline=["2026-01", "2026-02"],
+                     current=["2026-03", "2026-04"])  # fmt: skip
+    np.testing.assert_allclose(apart.effects["estimate"], two.effects["estimate"], atol=1e-11)
+    assert apart.total.std_error == pytest.approx(two.total.std_error, rel=2e-3)
+    near = 1e-9 if cluster else 0.1
+    rate = [x.effects.set_index("effect")["std_error"]["rate"] for x in (apart, two)]
+    assert rate[0] == pytest.approx(rate[1], rel=near)
+
+
+def test_rows_that_windows_share_are_one_row_with_an_id_of_their_own_or_without() -> None:
+    data, metric = months(500).reset_index(names="row"), at.Quantile("minutes", 0.9)
+    asked = {"by": ["queue"], "period": "month", "window": 2}
+    plain = at.trend(data, metric, **asked)
+    by_row = at.trend(data, metric, **asked, cluster="row")
+    for column in ("std_error", "change_std_error"):
+        np.testing.assert_allclose(plain.frame[column], by_row.frame[column], rtol=3e-3)
+    np.testing.assert_allclose(plain.summed["std_error"], by_row.summed["std_error"], rtol=3e-3)
+    # Rows of both windows cancel in their change: it is surer than that of windows apart.
+    levels = plain.frame["std_error"]
+    apart = np.hypot(levels, levels.shift())
+    assert (plain.frame["change_std_error"][1:] < 0.85 * apart[1:]).all()
+    message = plain.check().set_index("code")["message"]["quantile_sums"]
+    assert "those of each change too" in message
 
 
 @pytest.mark.slow
