@@ -105,11 +105,13 @@ def trend(
         The column of units that are independent of each other, or two. None: rows are independent.
     weight, volume, where, mapping, on_invalid, timeout : optional
         See `attribution.explain`.
-    method, mix, order, rates, pairs, conf_level, adjust, material, rng : optional
-        See `attribution.explain`; they hold for each change. `material` is for `verdict`.
+    method, mix, order, rates, pairs : optional
+        See `attribution.explain`; they hold for each change.
     inference : {"analytic", "bootstrap"} or Bootstrap
         The bootstrap draws clusters once for all periods: in each replicate the changes add up to
         the whole, and sums over periods hold the noise that they share. Percentile intervals.
+    conf_level, adjust, material, rng : optional
+        See `attribution.explain`; they hold for each change. `material` is for `verdict`.
 
     Returns
     -------
