@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--clusters", type=int, default=1_000_000)
     parser.add_argument("--file", type=Path)
     asked = parser.parse_args()
-    from attribution.source.tables import connect
+    from attribution.source.engine import connect
 
     connect().execute("SET memory_limit = '2GB'")
     with tempfile.TemporaryDirectory() as folder:

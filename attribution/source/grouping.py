@@ -14,6 +14,7 @@ from attribution.metrics import Moment, quantiles_of
 from attribution.source import contract
 from attribution.source.coding import Grouped, coded
 from attribution.source.distributions import count_buckets, counted, find_grid
+from attribution.source.engine import connect, reading_problem
 from attribution.source.findings import (
     Tally,
     absent,
@@ -26,7 +27,7 @@ from attribution.source.findings import (
 from attribution.source.partitions import merged, partitions
 from attribution.source.request import Request, columns_read
 from attribution.source.selection import WEIGHT, Selection
-from attribution.source.tables import connect, open_table, reading_problem
+from attribution.source.tables import open_table
 from attribution.source.types import FLOATS
 
 __all__ = ["group"]

@@ -12,7 +12,8 @@ from attribution.errors import ColumnNotFoundError, OptionError, SourceError, li
 from attribution.labels import label_of
 from attribution.source.dates import period_column
 from attribution.source.delimited import Reading
-from attribution.source.tables import open_table, reading_problem
+from attribution.source.engine import reading_problem
+from attribution.source.tables import open_table
 from attribution.source.types import is_number, without_nan
 
 __all__ = ["PlanTable", "read_plan"]

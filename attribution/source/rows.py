@@ -20,10 +20,11 @@ from attribution.labels import label_of
 from attribution.source import contract
 from attribution.source.coding import level_codes
 from attribution.source.delimited import Reading
+from attribution.source.engine import connect, reading_problem
 from attribution.source.findings import absent, dropped_rows, nothing_found, unselected
 from attribution.source.request import Request, require
 from attribution.source.selection import Selection
-from attribution.source.tables import ArrowOnly, Table, connect, open_table, reading_problem
+from attribution.source.tables import ArrowOnly, Table, open_table
 from attribution.source.types import FLOATS, described, is_number, is_text, without_nan
 
 __all__ = ["Labels", "Rows", "Wanted", "read_rows"]

@@ -13,9 +13,10 @@ from attribution.labels import label_of
 from attribution.metrics import Metric, factors_of
 from attribution.source import contract
 from attribution.source.dates import PeriodColumn, period_column
+from attribution.source.engine import reading_problem
 from attribution.source.findings import absent
 from attribution.source.request import Request
-from attribution.source.tables import Table, reading_problem
+from attribution.source.tables import Table
 from attribution.source.types import FLOATS, NUMBERS, described, readings, typed, without_nan
 
 __all__ = ["WEIGHT", "Selection"]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from attribution.errors import ColumnNotFoundError, MissingFileError, listing, nearest
 from attribution.source.delimited import Reading
+from attribution.source.engine import Query, is_sql, single_select
 from attribution.source.files import paths_of, read_only, split_part
-from attribution.source.tables import Query, is_sql, open_table, single_select
+from attribution.source.tables import open_table
 
 __all__ = ["files_of", "open_database", "repeated_rows"]
 

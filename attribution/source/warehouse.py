@@ -22,6 +22,7 @@ from uuid import uuid4
 
 from attribution.errors import OptionError, SourceError, listing, nearest
 from attribution.expressions import quote_identifier
+from attribution.source.engine import connect
 from attribution.source.secrets import redacted
 from attribution.source.stopping import stoppable
 
@@ -112,8 +113,6 @@ class Remote:
     @cached_property
     def fetched(self) -> Any:
         """The rows, as a DuckDB relation."""
-        from attribution.source.tables import connect
-
         types = dict(zip(self.columns, map(str, self.types), strict=True))
         connection = connect()
         run = partial(self.run, self.sql, types)
