@@ -70,6 +70,21 @@ class Format:
             return text
         return (MINUS if value < 0 else "+" if signed else "") + text
 
+    def step(self, start: float, end: float) -> float:
+        """Return the change between two levels as they are displayed, in the KPI's own unit.
+
+        Levels and changes rounded each for itself need not fit: from 92.71 to 92.95 is +0.24, be
+        it +0.248 before rounding.
+
+        Examples
+        --------
+        >>> f = Format("%")
+        >>> f.level(0.92706), f.level(0.92954), f.change(f.step(0.92706, 0.92954))
+        ('92.71 %', '92.95 %', '+0.24 pp')
+        """
+        before, after = (round(x * self.factor, self.decimals) for x in (start, end))
+        return (after - before) / self.factor
+
     def level(self, value: float) -> str:
         """Write a level of the KPI.
 

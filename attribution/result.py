@@ -366,9 +366,10 @@ class Attribution:
 
     def __repr__(self) -> str:
         f = self.format
+        start, end = self.total.baseline, self.total.current
         return (
-            f"<Attribution {self.metric.label}: {f.level(self.total.baseline)} -> "
-            f"{f.level(self.total.current)} ({f.change(self.total.change)}), {self.verdict}>"
+            f"<Attribution {self.metric.label}: {f.level(start)} -> {f.level(end)} "
+            f"({f.change(f.step(start, end))}), {self.verdict}>"
         )
 
     def _repr_html_(self) -> str:

@@ -207,5 +207,4 @@ def _offsetting(change: Attribution, bridge: Bridge) -> str:
 def _shown_change(change: Attribution) -> str:
     """The change as the displayed levels give it, so that text and totals agree."""
     f, total = change.format, change.total
-    ends = [round(x * f.factor, f.decimals) / f.factor for x in (total.baseline, total.current)]
-    return f.change(ends[1] - ends[0])
+    return f.change(f.step(total.baseline, total.current))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attribution.analysis import verdict
-from attribution.formatting import Format, aligned, p_text
+from attribution.formatting import Format, aligned, largest_remainder, p_text
 from attribution.labels import plural
 from attribution.privacy import Privacy, Shown, protect_trend
 from attribution.steps import Step
@@ -24,7 +24,7 @@ def headline(self: Trend) -> str:
         return f"{name}: {real} of {len(self._steps)} changes ({self.path}) are more than noise"
     total, (first, last) = self.total, self._ends
     levels = f"from {f.number(total.baseline)} to {f.level(total.current)}"
-    moved = f"{levels} ({f.change(total.change)})"
+    moved = f"{levels} ({f.change(f.step(total.baseline, total.current))})"
     word = {"real": "rose" if total.change > 0 else "fell"}.get(verdict(total, self.options))
     stated = f"{name} {word} {moved}" if word else f"{name} {moved}: not more than noise"
     return f"{stated}, {first} to {last}" if self.path != "year-to-date" else f"{stated}, {last}"
@@ -77,9 +77,9 @@ def summary(self: Trend, *, privacy: Privacy | None = None) -> str:
             interval = f.interval(total.conf_low, total.conf_high)
             row = (
                 *row[:2],
-                f.number(total.change, signed=True),
+                f.number(f.step(total.baseline, total.current), signed=True),
                 f"[{interval}]" if interval else "",
-                _largest(*ends[t], f),
+                _largest(*ends[t], f, f.step(total.baseline, total.current)),
             )
         rows.append(row)
     lines = [self.headline() + ".", "", *aligned(rows, right=[1, 2])]
@@ -101,11 +101,12 @@ def summary(self: Trend, *, privacy: Privacy | None = None) -> str:
     return "\n".join(lines)
 
 
-def _largest(step: Step, shown: Shown | None, f: Format) -> str:
+def _largest(step: Step, shown: Shown | None, f: Format, moved: float) -> str:
     if step.change is None or shown is None:
         return f"not divided: {', '.join(step.missing)} missing"
     bars = shown.bridge.bars
     if step.change.verdict != "real":
         return "noise" if step.change.verdict == "noise" else "inconclusive"
-    most = max(bars, key=lambda bar: abs(bar.value))
-    return f"{most.label} {f.number(most.value, signed=True)}"
+    most = max(range(len(bars)), key=lambda i: abs(bars[i].value))
+    parts = largest_remainder([x.value * f.factor for x in bars], moved * f.factor, f.decimals)
+    return f"{bars[most].label} {f.number(parts[most] / f.factor, signed=True)}"

@@ -440,7 +440,8 @@ class Trend:
     def __repr__(self) -> str:
         first, last = self.cube.periods[0], self.cube.periods[-1]
         f = self.format
-        moved = f" ({f.change(self.total.change)})" if self.total else ""
+        total = self.total
+        moved = f" ({f.change(f.step(total.baseline, total.current))})" if total else ""
         return (
             f"<Trend {self.metric.label}: {len(self._steps)} changes, {first} → {last}{moved}, "
             f"{self.path}>"

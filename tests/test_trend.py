@@ -461,3 +461,24 @@ def test_a_small_level_of_a_trend_is_not_alone_in_its_row(by_person):
     rows = by_person.to_dict(privacy=at.Privacy(people="names", min_n=200))
     assert not re.findall(r"m-[34]", json.dumps(rows["summed"]) + json.dumps(rows["effects"]))
     assert rows["provenance"]["sha256"].startswith("withheld")
+
+
+def test_displayed_steps_fit_the_displayed_levels():
+    rng = np.random.default_rng(5)
+    months = [f"2025-{m:02d}" for m in range(1, 13)]
+    frame = pd.DataFrame(
+        {"month": months, "queue": "a", "reviewed": 9_973, "correct": rng.integers(9000, 9100, 12)}
+    )
+    trend = at.trend(frame, "correct / reviewed", by=["queue"], period="month")
+    rows = [line.split() for line in str(trend).splitlines() if line.startswith("2025-")][:12]
+    levels = [float(row[1]) for row in rows]
+    steps = [float(row[2].replace("−", "-")) for row in rows[1:]]
+    unrounded = trend.frame["change"].to_numpy()[1:] * 100
+    assert steps == pytest.approx(np.diff(levels), abs=1e-9)
+    assert steps == pytest.approx(unrounded, abs=0.0101)
+    # Rounded each for itself they would not fit.
+    assert np.abs(np.round(unrounded, 2) - np.diff(levels)).max() > 0.005
+    drawn = trend.plot.bars()
+    texts = [t.get_text() for t in drawn.texts]
+    shown = [float(t.replace("−", "-")) for t in texts if t.strip("+−").replace(".", "").isdigit()]
+    assert shown == pytest.approx(steps)

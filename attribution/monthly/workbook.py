@@ -73,19 +73,12 @@ def _sheet(sheet: Any, title: str, header: list[str], rows: list[tuple], formats
     prepare(sheet)
     sheet.repeat_rows(top)
     put(sheet, 0, 0, title, formats(bold=True, font_size=14))
-    head = formats(bold=True, bottom=1, text_wrap=True, valign="top")
     # KPIs of several units share a column: general numbers, as precise as they are.
     styles = [formats(num_format="#,##0.######")] * len(header)
-    put_table(sheet, top, header, rows, styles, head)
+    put_table(sheet, top, header, rows, styles, formats.head)
     for j, column in enumerate(header):
         if any(isinstance(row[j], int | float) for row in rows):
-            put(
-                sheet,
-                top,
-                j,
-                column,
-                formats(bold=True, bottom=1, text_wrap=True, valign="top", align="right"),
-            )
+            put(sheet, top, j, column, formats.number_head)
     sheet.freeze_panes(top + 1, 1)
     if rows:
         sheet.autofilter(top, 0, top + len(rows), len(header) - 1)

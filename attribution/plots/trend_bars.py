@@ -75,7 +75,7 @@ def trend_bars(trend: Trend, ax: Axes | None = None, *, theme: Theme | None = No
         colors = dict(zip(kinds, theme.series, strict=False))
         words = _words(trend, colors, pen, labels)
         ax, columns = begin(ax, labels, words, pen)
-        texts = [f.number(x, signed=True) for x in total]
+        texts = [f.number(x, signed=True) for x in _displayed(trend, labels, total)]
         shown = _numbered(texts, total, columns, pen)
         line = LINE * theme.size + GAP
         rising = total >= 0
@@ -98,6 +98,14 @@ def trend_bars(trend: Trend, ax: Axes | None = None, *, theme: Theme | None = No
         columns.write_labels(ax, pen)
         words.write(ax, pen, columns.margins, columns.page)
     return ax
+
+
+def _displayed(trend: Trend, labels: list[str], total: np.ndarray) -> list[float]:
+    """The changes that fit the displayed levels; of parts of a year there are no levels."""
+    if trend.path == "year-to-date":
+        return total.tolist()
+    ends = {trend._label(s, 1): trend._step_total(s) for s in trend._steps}
+    return [trend.format.step(ends[x].baseline, ends[x].current) for x in labels]
 
 
 def _contributions(trend: Trend) -> tuple[list[str], list[str], np.ndarray, np.ndarray]:

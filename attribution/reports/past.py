@@ -7,14 +7,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attribution.formatting import Format
+from attribution.reports.places import label_box, label_sides
+from attribution.reports.textfit import text_width
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Past"]
 
-_WIDTH, _HEIGHT = 860.0, 250.0
+_WIDTHS, _HEIGHT = {"broad": 860.0, "narrow": 360.0}, 250.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 24.0, 90.0, 24.0, 34.0
+_SIZE = 13
+# The names of periods along the lower edge.
+_PERIODS = 20.0
 # Room for the label of a period.
 _LABEL = 70.0
 
@@ -61,8 +66,7 @@ class Past:
         for period, value, n in zip(*columns, strict=True):
             there = value == value
             row = {"period": str(period), "value": f.level(value) if there else "–"}
-            moved = there and before is not None
-            row["change"] = f.change(_shown(value, f) - _shown(before, f)) if moved else ""
+            row["change"] = f.change(f.step(before, value)) if there and before is not None else ""
             row["n"] = f"{n:,.0f}" if n == n else "–"
             was = self.restated.get(str(period))
             row["note"] = "" if was is None else f"restated; reported as {f.level(was)}"
@@ -89,7 +93,9 @@ class Past:
         )
 
     def svg(self, name: str) -> str:
-        """The line with its numbers, "" where there are fewer than two values.
+        """The line with its numbers for a broad and a narrow page, "" with fewer than two values.
+
+        The style sheet shows one of the two.
 
         Parameters
         ----------
@@ -100,23 +106,26 @@ class Past:
         -------
         str
         """
+        if len(self.known) < 2:
+            return ""
+        return "".join(self._drawn(f"{name}-{kind}", kind) for kind in _WIDTHS)
+
+    def _drawn(self, name: str, kind: str) -> str:
         from markupsafe import escape
 
-        known, f = self.known, self.format
-        if len(known) < 2:
-            return ""
+        known, f, whole = self.known, self.format, _WIDTHS[kind]
         values = [x for _, _, x in known]
         low, high = min([*values, *(self.limits or ())]), max([*values, *(self.limits or ())])
         room = 0.08 * ((high - low) or abs(high) or 1.0)
         low, high = low - room, high + room
-        width = _WIDTH - _LEFT - _RIGHT
+        width = whole - _LEFT - _RIGHT
         step = width / max(len(self.frame) - 1, 1)
 
         def y(value: float) -> float:
             return _TOP + (high - value) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
 
         parts = [
-            f'<svg class="trend" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img" '
+            f'<svg class="trend {kind}" viewBox="0 0 {whole:.0f} {_HEIGHT:.0f}" role="img" '
             f'aria-labelledby="{name}-d" xmlns="http://www.w3.org/2000/svg">',
             f'<desc id="{name}-d">{escape(self.words)}</desc>',
         ]
@@ -127,7 +136,7 @@ class Past:
                 f'height="{below - above:.1f}"/>'
             )
             parts += [
-                f'<text class="small" x="{_WIDTH - _RIGHT + 6:.1f}" y="{at + 4:.1f}">'
+                f'<text class="small" x="{whole - _RIGHT + 6:.1f}" y="{at + 4:.1f}">'
                 f"{escape(f.level(x))}</text>"
                 for at, x in zip((below, above), self.limits, strict=True)
             ]
@@ -140,6 +149,12 @@ class Past:
         numbered = len(known) <= width // _LABEL
         marked = {known[k][0] for k in (values.index(min(values)), values.index(max(values)))}
         marked |= {known[-1][0], known[0][0]}
+        shown = {i: f.number(x) for i, _, x in known if numbered or i in marked}
+        points: list[tuple[float, float] | None] = [None] * len(self.frame)
+        for i, _, x in known:
+            points[i] = (_LEFT + i * step, y(x))
+        sizes = {i: (text_width(text, _SIZE), 1.2 * _SIZE) for i, text in shown.items()}
+        sides = label_sides(points, sizes, (0.0, 0.0, whole, _HEIGHT - _PERIODS))
         for i, period, x in known:
             across, last = _LEFT + i * step, i == known[-1][0]
             again = " restated" if period in self.restated else ""
@@ -147,11 +162,13 @@ class Past:
                 f'<circle class="dot{again}" cx="{across:.1f}" cy="{y(x):.1f}" '
                 f'r="{4 if last else 3}"/>'
             )
-            if numbered or i in marked:
+            if i in shown:
                 bold = ' class="total"' if last else ""
+                left, _, right, bottom = label_box((across, y(x)), sizes[i], sides[i])
+                # Letters stand on a line above the lower edge of their box.
                 parts.append(
-                    f'<text x="{across:.1f}" y="{y(x) - 9:.1f}" text-anchor="middle"{bold}>'
-                    f"{escape(f.number(x))}</text>"
+                    f'<text x="{(left + right) / 2:.1f}" y="{bottom - 0.25 * _SIZE:.1f}" '
+                    f'text-anchor="middle"{bold}>{escape(shown[i])}</text>'
                 )
         for i, period in enumerate(self.frame["period"]):
             if (len(self.frame) - 1 - i) % every == 0:
@@ -160,8 +177,3 @@ class Past:
                     f'text-anchor="middle">{escape(str(period))}</text>'
                 )
         return "".join([*parts, "</svg>"])
-
-
-def _shown(value: float | None, f: Format) -> float:
-    """A value as it is displayed, so that displayed changes fit displayed values."""
-    return round((value or 0.0) * f.factor, f.decimals) / f.factor

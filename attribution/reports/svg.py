@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from attribution.bridge import Bridge
 from attribution.reports.columns import stacked
@@ -10,15 +11,44 @@ from attribution.reports.textfit import fitted
 
 __all__ = ["waterfall_svg"]
 
-_WIDTH, _ROW, _BAR = 860.0, 30.0, 18.0
-_LABELS, _INTERVALS = 220.0, 150.0
 # Room for a number beside a bar.
 _NUMBER = 70.0
 _SIZE = 13
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """Where things are: beside each other, or on a telephone the words above their bar."""
+
+    kind: str
+    width: float
+    row: float
+    bar: float
+    # How much of the width names and intervals have, and whether bars begin and end beside them.
+    names: float
+    intervals: float
+    beside: bool
+    # Below the top of a row: the line that words stand on, the middle of the bar.
+    words: float
+    middle: float
+
+    @property
+    def bars(self) -> tuple[float, float]:
+        """From where to where bars are drawn."""
+        left, right = (self.names, self.intervals) if self.beside else (0.0, 0.0)
+        return left + _NUMBER, self.width - right - _NUMBER
+
+
+_LAYOUTS = (
+    _Layout("broad", 860.0, 30.0, 18.0, 220.0, 150.0, True, words=23.0, middle=19.0),
+    _Layout("narrow", 360.0, 48.0, 16.0, 240.0, 120.0, False, words=20.0, middle=35.0),
+)
+
+
 def waterfall_svg(bridge: Bridge, name: str, most: int = 12) -> str:
-    """Return the waterfall of a bridge as an SVG element; all text is escaped.
+    """Return the waterfall of a bridge as SVG, for a broad and for a narrow page.
+
+    The style sheet shows one of the two. All text is escaped.
 
     Parameters
     ----------
@@ -32,6 +62,10 @@ def waterfall_svg(bridge: Bridge, name: str, most: int = 12) -> str:
     -------
     str
     """
+    return "".join(_drawn(bridge, f"{name}-{one.kind}", most, one) for one in _LAYOUTS)
+
+
+def _drawn(bridge: Bridge, name: str, most: int, layout: _Layout) -> str:
     from markupsafe import escape
 
     drawn, shown = stacked(bridge, most), bridge.condensed(most).by_size()
@@ -43,16 +77,17 @@ def waterfall_svg(bridge: Bridge, name: str, most: int = 12) -> str:
         whiskers.append([start + x * factor for x in interval] if known and interval else [])
     low = min([drawn.floor, *(x for w in whiskers for x in w)])
     high = max([drawn.ceiling, *(x for w in whiskers for x in w)])
-    left, right = _LABELS + _NUMBER, _WIDTH - _INTERVALS - _NUMBER
+    left, right = layout.bars
     scale = (right - left) / ((high - low) or 1.0)
 
     def x(value: float) -> float:
         return left + (min(max(value, low), high) - low) * scale
 
-    height = _ROW * len(drawn.categories) + 8
+    height = layout.row * len(drawn.categories) + 8
     steps = "; ".join(f"{c}: {t}" for c, t in zip(drawn.categories, drawn.labels, strict=True))
     parts = [
-        f'<svg class="waterfall" viewBox="0 0 {_WIDTH:.0f} {height:.0f}" role="img" '
+        f'<svg class="waterfall {layout.kind}" viewBox="0 0 {layout.width:.0f} {height:.0f}" '
+        'role="img" '
         f'aria-labelledby="{name}-t {name}-d" xmlns="http://www.w3.org/2000/svg">',
         f'<title id="{name}-t">{escape(bridge.message)}</title>',
         f'<desc id="{name}-d">Waterfall. {escape(steps)}</desc>',
@@ -63,16 +98,16 @@ def waterfall_svg(bridge: Bridge, name: str, most: int = 12) -> str:
         )
     for i, ((start, end), kind) in enumerate(zip(drawn.ends, drawn.kinds, strict=True)):
         total = kind in ("baseline", "current")
-        middle = _ROW * i + _ROW / 2 + 4
+        middle, words = layout.row * i + layout.middle, layout.row * i + layout.words
         a, b = sorted((x(start if not total or not drawn.cut else low), x(end)))
         weight = ' class="total"' if total else ""
-        label = fitted(drawn.categories[i], _LABELS - 8, _SIZE, total)
-        parts.append(f'<text x="0" y="{middle + 4:.1f}"{weight}>{escape(label)}</text>')
+        label = fitted(drawn.categories[i], layout.names - 8, _SIZE, total)
+        parts.append(f'<text x="0" y="{words:.1f}"{weight}>{escape(label)}</text>')
         kind_class = kind.replace(" ", "-") + (" pale" if drawn.pale[i] else "")
-        top = middle - _BAR / 2
+        top = middle - layout.bar / 2
         parts.append(
             f'<rect class="{kind_class}" x="{a:.1f}" y="{top:.1f}" '
-            f'width="{max(b - a, 1.5):.1f}" height="{_BAR:.0f}"/>'
+            f'width="{max(b - a, 1.5):.1f}" height="{layout.bar:.0f}"/>'
         )
         reach = [a, b]
         if whiskers[i]:
@@ -92,13 +127,14 @@ def waterfall_svg(bridge: Bridge, name: str, most: int = 12) -> str:
         if interval is not None:
             text = format.interval(*interval)
             parts.append(
-                f'<text class="small" x="{_WIDTH:.0f}" y="{middle + 4:.1f}" '
+                f'<text class="small" x="{layout.width:.0f}" y="{words:.1f}" '
                 f'text-anchor="end">{escape(text)}</text>'
             )
         if i + 1 < len(drawn.ends):
+            half = layout.bar / 2
             parts.append(
                 f'<line class="connector" x1="{x(end):.1f}" x2="{x(end):.1f}" '
-                f'y1="{middle + _BAR / 2:.1f}" y2="{middle + _ROW - _BAR / 2:.1f}"/>'
+                f'y1="{middle + half:.1f}" y2="{middle + layout.row - half:.1f}"/>'
             )
     if drawn.cut:
         starts = format.level(low / factor)

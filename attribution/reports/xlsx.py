@@ -54,6 +54,8 @@ _TITLES = (
     "segment",
     "note",
 )
+# The columns of numbers; those of words stand around them.
+_NUMBERS = range(1, 8)
 
 
 def write_excel(change: Attribution, path: str | Path, *, privacy: Privacy | None = None) -> Path:
@@ -138,7 +140,8 @@ def _bridge(book: Book, cells: CellSheet | None) -> None:
         put(sheet, 2 + i, 0, line, book.quiet)
     unit = f" ({format.change_unit})" if format.change_unit else ""
     for j, title in enumerate(["bar", f"shown{unit}", f"effect{unit}", "in KPI units", *_TITLES]):
-        put(sheet, _TOP - 1, j, title, book.head)
+        head = book.formats.number_head if j in _NUMBERS else book.head
+        put(sheet, _TOP - 1, j, title, head)
     first = _TOP + 1
     last = first + len(bridge.bars) - 1
     ends = (
@@ -186,7 +189,7 @@ def _reconcile(book: Book, r: int, first: int, last: int, change: str) -> None:
     format = bridge.format
     shown = round(sum(bridge.shown()), format.decimals)
     of_shown = f"=ROUND(SUM({column_range(1, first, last)}),{format.decimals})"
-    put(sheet, r, 0, "Change: current - baseline", bold)
+    put(sheet, r, 0, "Change: current − baseline", bold)
     put(sheet, r, 1, shown, book.step, of_shown)
     put(sheet, r, 2, bridge.change * format.factor, book.step, f"={cell(r, 3)}*{format.factor:g}")
     put(sheet, r, 3, bridge.change, book.effect, f"={change}")
@@ -196,7 +199,8 @@ def _reconcile(book: Book, r: int, first: int, last: int, change: str) -> None:
     put(sheet, r + 2, 3, 0.0, book.zero, f"={cell(r, 3)}-{cell(r + 1, 3)}")
     size = max(abs(bridge.baseline), abs(bridge.current))
     test = f"ABS({cell(r + 2, 3)})<=0.000000001*{size!r}"
-    put(sheet, r + 2, 4, "adds up", bold, f'=IF({test},"adds up","DOES NOT ADD UP")')
+    beside = book.formats(bold=True, indent=1)
+    put(sheet, r + 2, 4, "adds up", beside, f'=IF({test},"adds up","DOES NOT ADD UP")')
 
 
 def _effect(book: Book, bar: Bar, cells: CellSheet | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -343,7 +344,7 @@ def test_long_work_shows_a_bar_that_an_interrupt_takes_away(monkeypatch):
 
     def work():
         yield 1
-        yield 2
+        time.sleep(0.2)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

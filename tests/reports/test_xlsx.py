@@ -53,6 +53,22 @@ def test_every_effect_is_a_formula_that_leads_to_the_cells(book):
     assert {c.data_type for c in rates} == {"f"}
 
 
+def test_numbers_have_a_true_minus_and_a_gap_to_the_words_beside_them(book):
+    formats = {
+        cell.number_format
+        for sheet in load_workbook(book)
+        for row in sheet.iter_rows()
+        for cell in row
+        if cell.number_format != "General"
+    }
+    assert len(formats) > 5
+    for number in formats:
+        places = number.split(";")
+        assert len(places) > 1, number
+        assert places[1].startswith("−"), number
+        assert all(place.endswith("_)") or "E+" in place for place in places), number
+
+
 def test_text_of_the_data_stays_text_and_nothing_is_a_link(book):
     sheets = load_workbook(book)
     texts = set()

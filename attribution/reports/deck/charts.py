@@ -12,13 +12,16 @@ from attribution.plots.funnel import Funnel
 from attribution.plots.theme import Theme
 from attribution.reports.columns import Stacked, colors, stacked
 from attribution.reports.deck.page import Area, Slide
-from attribution.reports.textfit import clean, fitted
+from attribution.reports.places import label_sides
+from attribution.reports.textfit import clean, fitted, text_width
 
 __all__ = ["bar_chart", "describe", "funnel_chart", "line_chart", "waterfall_chart"]
 
 _LONGEST_ALT = 2_000
 # Points of a line, of one kind of mark, and how many of those outside are named.
 _LINE_POINTS, _MOST_POINTS, _NAMED = 60, 1_500, 8
+# The height of the labels below a line.
+_AXIS = 28.0
 # Room for a label above a column, as a part of the axis.
 _LABEL = 0.1
 
@@ -192,15 +195,22 @@ def line_chart(
     line.format.line.width = Pt(2.25)
     line.format.line.color.rgb = RGBColor.from_string(theme.current.lstrip("#"))
     _fill(line.marker.format, theme.current)
-    for i, text in texts.items():
-        label = line.points[i].data_label
-        label.position = XL_LABEL_POSITION.ABOVE
-        label.text_frame.text = text
-        label.text_frame.paragraphs[0].runs[0].font.size = Pt(11)
     known = [x for x in values if x is not None]
     spread = (max(known) - min(known)) or abs(max(known)) or 1.0
+    low, high = min(known) - 0.3 * spread, max(known) + 0.3 * spread
+    step, down = area.width / len(values), (area.height - _AXIS) / (high - low)
+    points = [
+        None if x is None else ((i + 0.5) * step, (high - x) * down) for i, x in enumerate(values)
+    ]
+    sizes = {i: (text_width(text, 11), 1.3 * 11) for i, text in texts.items()}
+    sides = label_sides(points, sizes, (0.0, 0.0, area.width, area.height - _AXIS))
+    for i, side in sides.items():
+        label = line.points[i].data_label
+        label.position = XL_LABEL_POSITION[side.upper()]
+        label.text_frame.text = texts[i]
+        label.text_frame.paragraphs[0].runs[0].font.size = Pt(11)
     axis = chart.value_axis
-    axis.minimum_scale, axis.maximum_scale = min(known) - 0.3 * spread, max(known) + 0.3 * spread
+    axis.minimum_scale, axis.maximum_scale = low, high
     axis.visible, axis.has_major_gridlines = False, False
     _category_axis(chart, theme, 11)
     chart.has_legend = False

@@ -212,10 +212,9 @@ def trend_slide(deck: Deck, shown: Shown, trend: Any) -> None:
     if len(known) < 2:
         raise OptionError("trend: it has fewer than two periods with a value.")
     (first, start), (last, end) = known[0], known[-1]
-    shown_change = round(end * f.factor, f.decimals) - round(start * f.factor, f.decimals)
     message = (
         f"{bridge.metric} went from {f.level(start)} in {labels[first]} to {f.level(end)} in "
-        f"{labels[last]} ({f.change(shown_change / f.factor)})"
+        f"{labels[last]} ({f.change(f.step(start, end))})"
     )
     unit = f" in {f.unit}" if f.unit else ""
     slide = deck.slide(message, f"{bridge.metric}{unit} · {labels[first]} to {labels[last]}",

@@ -142,8 +142,9 @@ def _table(sheet: Any, formats: Formats, section: Section, table: Table) -> None
     for i, note in enumerate([*section.notes, *section.withheld][: _HEAD - 3]):
         put(sheet, 2 + i, 0, note, formats.quiet)
     for j, column in enumerate(columns):
-        put(sheet, _HEAD, j, _title(column), formats.head)
-        sheet.set_column(j, j, 30 if column.kind in ("text", "word") else 13)
+        text = column.kind in ("text", "word")
+        put(sheet, _HEAD, j, _title(column), formats.head if text else formats.number_head)
+        sheet.set_column(j, j, 30 if text else 13)
     place = {c.key: j for j, c in enumerate(columns)}
     rows = table.rows[:_MOST_ROWS]
     for r, row in enumerate(rows, start=first):

@@ -66,15 +66,15 @@ def write_cells(
     def reference(name: str, row: int) -> str:
         return fixed[name] if name in fixed else f"{letters[name]}{row + 1}"
 
-    head = formats(bold=True, bottom=1, text_wrap=True, valign="top")
     styles = {
         "text": formats(),
         "whole": formats(num_format="0"),
         "number": formats(num_format="#,##0.###"),
         "share": formats(num_format="0.000000"),
-        "effect": formats(num_format="+0.0000000000;-0.0000000000;0"),
+        "effect": formats(num_format="+0.0000000000;−0.0000000000;0"),
     }
     for j, column in enumerate(columns):
+        head = formats.head if column.style == "text" else formats.number_head
         put(sheet, head_at - 1, j, column.title, head)
         values = column.values.tolist() if isinstance(column.values, np.ndarray) else column.values
         for c, value in enumerate(values):

@@ -40,7 +40,8 @@ def write_levels(book: Book, dimension: str, cells: CellSheet | None) -> None:
         put(sheet, 1 + i, 0, line, book.quiet)
     titles = _titles(book)
     for name, j in at.items():
-        put(sheet, _TOP - 1, j, titles.get(name, name), book.head)
+        head = book.head if name in ("level", "note") else book.formats.number_head
+        put(sheet, _TOP - 1, j, titles.get(name, name), head)
     first, last = _rows(book, dimension)
     for r, row in enumerate(_values(book, dimension), start=first):
         formulas = _formulas(book, dimension, row, r, at, cells)
@@ -55,7 +56,7 @@ def write_levels(book: Book, dimension: str, cells: CellSheet | None) -> None:
         put(sheet, _TOTAL, at[part], total, book.effect, f"=SUM({rows})")
     sheet.freeze_panes(_TOP, 2)
     sheet.autofilter(_TOP - 1, 0, last, len(at) - 1)
-    sheet.set_row(_TOP - 1, 58)
+    sheet.set_row(_TOP - 1, 72)
     sheet.set_column(0, 0, 5)
     sheet.set_column(1, 1, 28)
     sheet.set_column(2, len(at) - 1, 11)

@@ -74,6 +74,8 @@ class Formats:
         self._book, self._made = book, {}
 
     def __call__(self, **properties: Any) -> Any:
+        if "num_format" in properties:
+            properties["num_format"] = _signed(properties["num_format"])
         key = tuple(sorted(properties.items()))
         if key not in self._made:
             self._made[key] = self._book.add_format(
@@ -83,13 +85,26 @@ class Formats:
 
     @property
     def head(self) -> Any:
-        """The format of table headers."""
+        """The format of headers of text."""
         return self(bold=True, bottom=1, text_wrap=True, valign="top")
+
+    @property
+    def number_head(self) -> Any:
+        """The format of headers of numbers: they stand where the numbers do."""
+        return self(bold=True, bottom=1, text_wrap=True, valign="top", align="right", indent=1)
 
     @property
     def quiet(self) -> Any:
         """The format of small print."""
         return self(font_color="#595959")
+
+
+def _signed(number: str) -> str:
+    """A number format with a true minus, and a gap to text that follows in the next column."""
+    parts = number.split(";")
+    parts = [number, f"−{number}"] if len(parts) == 1 else parts
+    gap = "" if "E+" in number else "_)"  # LibreOffice drops a digit of the exponent for it
+    return ";".join(part.replace("-", "−") + gap for part in parts)
 
 
 @dataclass(frozen=True)
