@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg, optimize, sparse, special
 
-from attribution.search.incidence import groups, level_columns
+from attribution.search.incidence import group_columns, groups, level_columns
 from attribution.search.working import Block, Drift, Working, in_order
 
 __all__ = ["Grains", "bounded", "grain_drift", "unit_variance"]
@@ -117,6 +117,8 @@ class Grains:
     ----------
     groups : list of ndarray of int, shape (S,)
         The block of each cell; the last are the cells themselves.
+    columns : csr_array, shape (S, K)
+        The same groups, those of all grains one after the other, 1 where a cell lies in one.
     fitted : list of int
         The levels of the dimensions that a grain names, less their redundancies.
     levels : csr_array, shape (S, q), optional
@@ -141,6 +143,7 @@ class Grains:
         self.levels: sparse.csr_array | None = (
             level_columns(codes) if D > 1 and sum(sizes) <= _MOST_LEVELS else None
         )
+        self.columns: sparse.csr_array = group_columns(self.groups)
         self._expected: list[np.ndarray] | None = None
         self._pairs: list[tuple[np.ndarray, ...]] | None = None
 
@@ -218,7 +221,8 @@ def grain_drift(work: Working, grains: Grains, evident: float, causes: int = 0) 
         * _freedom(group, fitted, few or apart.levels is not None)
         for group, pairs, fitted in zip(grains.groups, grains.pairs(work), spent, strict=True)
     ]
-    scores: list[np.ndarray] = [np.bincount(group, u) for group in grains.groups]
+    ends = np.cumsum([len(known) for known in information])
+    scores: list[np.ndarray] = np.split(grains.columns.T @ u, ends[:-1])
     caps, fitted = [*[_CAP] * (len(grains.groups) - 1), _CAP_OF_COUNTS], [*grains.fitted]
     rows = len(cell) > 1.05 * len(work.v)
     if rows:
@@ -315,9 +319,8 @@ class _Levels:
         self.levels: sparse.csr_array | None = levels
         if levels is None:
             return
-        own = (levels.T @ sparse.csr_array(levels.multiply(work.v[:, None]))).toarray()
-        reach = (levels.T @ work.z).toarray()
-        system = own - (reach * work.g) @ reach.T
+        self.through: np.ndarray = work.through_units(levels.toarray())
+        system = levels.T @ self.through
         system[np.diag_indices_from(system)] += 1e-6 * np.trace(system) / len(system) + 1e-12
         self.factor: tuple[np.ndarray, bool] = linalg.cho_factor(
             system, lower=True, overwrite_a=True, check_finite=False
@@ -328,7 +331,7 @@ class _Levels:
         if self.levels is None:
             return u
         effect = linalg.cho_solve(self.factor, self.levels.T @ u, check_finite=False)
-        return u - self.work.through_units(self.levels @ effect)
+        return u - self.through @ effect
 
 
 def _freedom(group: np.ndarray, fitted: int, taken: bool) -> float:
@@ -380,11 +383,12 @@ def _expected(
         # A row's own square hardly moves, and there are many: few draws tell their mean.
         u = _of_rows(work, at_cells[:, :_DRAWS_OF_ROWS][work.strata.cell]) if rows else None
     scores = apart.without(scores)
-    found = []
-    for group, known in zip(grains.groups, information, strict=False):
-        members = (np.ones(S), (group, np.arange(S)))
-        summed = sparse.csr_array(members, shape=(len(known), S)) @ scores
-        found.append(_per_information(summed, known))
+    summed = grains.columns.T @ scores
+    ends = np.cumsum([len(known) for known in information[: len(grains.groups)]])
+    found = [
+        _per_information(own, known)
+        for own, known in zip(np.split(summed, ends[:-1]), information, strict=False)
+    ]
     if rows and u is not None:
         there = information[-1] > 1e-9
         found.append(np.array([_per_information(u, information[-1])[there].mean()]))

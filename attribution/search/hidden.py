@@ -8,17 +8,23 @@ their variances. Two models with other causes and other blocks are compared by i
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import linalg
 
-from attribution.search.working import Block, Working
+from attribution.search.incidence import group_columns
+from attribution.search.working import Block, Working, block_precisions
 
 __all__ = ["log_evidence"]
 
 
-def log_evidence(work: Working, beyond: np.ndarray, blocks: tuple[Block, ...]) -> float:
+def log_evidence(
+    work: Working,
+    beyond: np.ndarray,
+    blocks: tuple[Block, ...],
+    widened: Sequence[float] = (1.0,),
+) -> np.ndarray:
     """Return the log marginal likelihood of a model, up to what models of one `work` share.
 
     Parameters
@@ -29,18 +35,25 @@ def log_evidence(work: Working, beyond: np.ndarray, blocks: tuple[Block, ...]) -
         The effects of `work` less those of the model.
     blocks : tuple of Block
         The model's.
+    widened : sequence of float
+        By what the variances of all blocks are multiplied.
 
     Returns
     -------
-    float
+    ndarray, shape (len(widened),)
     """
     moved = work.through_units(beyond[:, None])[:, 0]
-    found = -(beyond @ moved) / 2 - beyond @ work.u
-    system = replace(work, drift=replace(work.drift, blocks=blocks)).block_system
-    if system is None:
-        return float(found)
-    Z, _, factor = system
-    own = linalg.solve_triangular(factor, Z.T @ (work.u + moved), lower=True)
-    widths = [int(block.group.max()) + 1 for block in blocks]
-    prior = np.log([block.variance for block in blocks]) @ np.array(widths)
-    return float(found + own @ own / 2 - np.log(np.diag(factor)).sum() - prior / 2)
+    plain = -(beyond @ moved) / 2 - beyond @ work.u
+    if not blocks:
+        return np.full(len(widened), float(plain))
+    Z = group_columns([block.group for block in blocks])
+    score, own = Z.T @ (work.u + moved), (Z.T @ work.through_units(Z)).toarray()
+    precision, found = block_precisions(blocks), []
+    for by in widened:
+        system = own.copy()
+        system[np.diag_indices_from(system)] += precision / by
+        factor = linalg.cholesky(system, lower=True, overwrite_a=True, check_finite=False)
+        solved = linalg.solve_triangular(factor, score, lower=True, check_finite=False)
+        gain = np.log(np.diag(factor)).sum() - np.log(precision / by).sum() / 2
+        found.append(plain + solved @ solved / 2 - gain)
+    return np.array(found)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-__all__ = ["Segments", "groups", "level_columns", "segments_up_to"]
+__all__ = ["Segments", "group_columns", "groups", "level_columns", "segments_up_to"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +73,23 @@ def level_columns(codes: np.ndarray) -> sparse.csr_array:
     array([[1., 0., 1.],
            [0., 1., 1.]])
     """
-    S, D = codes.shape
-    level = [groups(codes, [d]) for d in range(D)]
-    start = np.cumsum([0, *(int(own.max(initial=-1)) + 1 for own in level)])
-    column = np.stack(level, axis=1) + start[:-1]
-    entries = (np.ones(S * D), (np.repeat(np.arange(S), D), column.ravel()))
+    return group_columns([groups(codes, [d]) for d in range(codes.shape[1])])
+
+
+def group_columns(grouped: Sequence[np.ndarray]) -> sparse.csr_array:
+    """Return which groups each cell belongs to, one column per group of each grouping, (S, K).
+
+    Examples
+    --------
+    >>> group_columns([np.array([0, 1, 1]), np.array([0, 0, 1])]).toarray()
+    array([[1., 0., 1., 0.],
+           [0., 1., 1., 0.],
+           [0., 1., 0., 1.]])
+    """
+    start = np.cumsum([0, *(int(own.max(initial=-1)) + 1 for own in grouped)])
+    column = np.stack(grouped, axis=1) + start[:-1]
+    S, count = column.shape
+    entries = (np.ones(S * count), column.ravel(), np.arange(S + 1) * count)
     return sparse.csr_array(entries, shape=(S, int(start[-1])))
 
 

@@ -13,16 +13,16 @@ from functools import cached_property
 from typing import cast
 
 import numpy as np
-from scipy import linalg, sparse, special
+from scipy import linalg, special
 
 from attribution.errors import IdentificationError
 from attribution.progress import progress
 from attribution.search.drift import Grains, bounded, grain_drift, unit_variance
 from attribution.search.hidden import log_evidence
 from attribution.search.incidence import Segments
-from attribution.search.strata import Scores, Strata
+from attribution.search.strata import Strata
 from attribution.search.threshold import Chance, chance
-from attribution.search.working import Block, Drift, Working, working
+from attribution.search.working import Drift, Meetings, Working, working
 
 __all__ = ["USUAL_EFFECT", "Found", "search"]
 
@@ -129,7 +129,7 @@ def search(
     """
     model = _Model(
         strata,
-        segments.members,
+        Meetings.of(strata, segments.members),
         np.zeros(len(segments.cuboid)),
         grains,
         cells=cells,
@@ -152,7 +152,7 @@ def _steps(
     yield None
     information = state.information
     everywhere = state.MX[:, 0]
-    with_all, of_all = model.members.T @ everywhere, float(everywhere.sum())
+    with_all, of_all = model.meetings.members @ everywhere, float(everywhere.sum())
     # Beside everywhere the two levels of a dimension are one question, at one price.
     apart = np.where(information > 0, information - with_all**2 / of_all, 0.0)
     apart = np.where(_judged(information, apart), apart, 0.0)
@@ -162,7 +162,8 @@ def _steps(
         yield _found(model, state, information, None, alpha, float("-inf"))
         return
     rng = np.random.default_rng(seed)
-    by_chance = chance(state.work, model.members, model.penalty, apart, with_all, of_all, rng)
+    members = model.meetings.members
+    by_chance = chance(state.work, members, model.penalty, apart, with_all, of_all, rng)
     threshold = by_chance.threshold(alpha)
     best = float(model.criteria(state)[0].max())
     yield None
@@ -185,11 +186,15 @@ def _steps(
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """A model with some causes: their effects, and all that scores need."""
+    """A model with some causes: their effects, and all that scores need.
+
+    Scores are linearized at `at`, a last small step from `theta`.
+    """
 
     chosen: tuple[int, ...]
     X: np.ndarray
     theta: np.ndarray
+    at: np.ndarray
     work: Working
     MX: np.ndarray
     precision: np.ndarray
@@ -199,7 +204,7 @@ class _State:
     @cached_property
     def information(self) -> np.ndarray:
         """Of every segment, 0 where it is too thin to be judged."""
-        return self.work.information(self.model.members, self.model.least)
+        return self.work.information(self.model.meetings, self.model.least)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +212,7 @@ class _Model:
     """The rows, all segments they could be explained by, and how their noise is modelled."""
 
     strata: Strata
-    members: sparse.csr_array
+    meetings: Meetings
     penalty: np.ndarray
     grains: Grains | None
     cells: int
@@ -235,21 +240,33 @@ class _Model:
         return replace(self, penalty=cost[segments.cuboid] - log_weight)
 
     def estimated(
-        self, chosen: tuple[int, ...], drift: Drift, theta: np.ndarray, rounds: int
+        self,
+        chosen: tuple[int, ...],
+        drift: Drift,
+        theta: np.ndarray,
+        rounds: int,
+        near: Working | None = None,
     ) -> _State:
-        """Estimate effects and drifts in turn, each with the other as it is."""
+        """Estimate effects and drifts in turn, each with the other as it is.
+
+        `near` are scores at `theta`, where they are known.
+        """
         X = np.ones((self.cells, 1 + len(chosen)))
         if chosen:
-            X[:, 1:] = self.members[:, list(chosen)].toarray()
+            X[:, 1:] = self.meetings.members[list(chosen)].toarray().T
+        at = theta
         for _ in range(rounds):
-            theta, work, _ = self._fitted(X, theta, drift, _ROUGH)
-            drift = self._drift(work, len(chosen), drift)
-        theta, work, step = self._fitted(X, theta, drift)
+            at, near, step = self._fitted(X, at, drift, near, _ROUGH)
+            drift = self._drift(near, len(chosen), drift)
+            if np.abs(step).max() >= _SETTLED:
+                at, near = at + step, None
+        at, work, step = self._fitted(X, at, drift, near, _SETTLED)
         MX = work.times(X)
         return _State(
             chosen,
             X,
-            theta,
+            at + step,
+            at,
             work,
             MX,
             X.T @ MX + np.diag(_ridge(X.shape[1])),
@@ -258,18 +275,27 @@ class _Model:
         )
 
     def _fitted(
-        self, X: np.ndarray, theta: np.ndarray, drift: Drift, settled: float | None = None
+        self,
+        X: np.ndarray,
+        theta: np.ndarray,
+        drift: Drift,
+        near: Working | None,
+        settled: float,
     ) -> tuple[np.ndarray, Working, np.ndarray]:
-        """Fisher scoring; also returns the last scores and the step taken from them."""
+        """Fisher scoring: effects, the scores there, and the last step, yet to be taken."""
         ridge = _ridge(X.shape[1])
-        settled = _SETTLED if settled is None else settled
         for taken in range(_MOST_STEPS):
-            work = working(self.strata, self.strata.scores(X @ theta), drift, self.cells)
+            if near is not None and near.drift is drift:
+                work = near
+            else:
+                scores = self.strata.scores(X @ theta) if near is None else near.plain
+                work = working(self.strata, scores, drift, self.cells)
             information = X.T @ work.times(X) + np.diag(ridge)
             step = linalg.solve(information, X.T @ work.u - ridge * theta, assume_a="pos")
             if np.abs(step).max() < settled:
-                return theta + step, work, step
+                return theta, work, step
             theta = theta + np.clip(step, -2, 2) * (1.0 if taken < _WHOLE_STEPS else 0.5)
+            near = None
         raise IdentificationError(
             f"causes: the effects of {X.shape[1] - 1} segments and of everywhere did not settle in "
             f"{_MOST_STEPS} steps, so none of them can be trusted. Search a lower max_order, or "
@@ -289,17 +315,15 @@ class _Model:
                     variance[own] = bounded(variance[own], *scores)
         if self.grains is None:
             return Drift(variance)
-        row = work.row
-        plain = Scores(*(x / work.narrow for x in (row.u, row.v, row.z, row.own)))
-        alone = working(self.strata, plain, Drift(variance), self.cells)
+        alone = working(self.strata, work.plain, Drift(variance), self.cells)
         known = before.row or before.cell or before.blocks
         evident = min(_STILL, self.evident) if known else self.evident
         return grain_drift(alone, self.grains, evident, causes) or Drift(variance)
 
     def with_one_more(self, state: _State, j: int, rounds: int) -> _State:
         """Return the model with one more segment."""
-        theta = np.append(state.theta, 0.0)
-        return self.estimated((*state.chosen, j), state.work.drift, theta, rounds)
+        at = np.append(state.at, 0.0)
+        return self.estimated((*state.chosen, j), state.work.drift, at, rounds, state.work)
 
     def criteria(self, state: _State, without: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return each segment's criterion given the chosen ones, and how far it would move
@@ -310,9 +334,9 @@ class _Model:
         if without is not None:
             residual = residual + state.MX[:, without] * state.theta[without]
         X, MX = state.X[:, keep], state.MX[:, keep]
-        crossed = self.members.T @ MX
+        crossed = self.meetings.members @ MX
         slope = crossed @ linalg.inv(state.precision[np.ix_(keep, keep)])
-        U = self.members.T @ residual - slope @ (X.T @ residual)
+        U = self.meetings.members @ residual - slope @ (X.T @ residual)
         information = state.information
         left = information - np.einsum("jk,jk->j", slope, crossed)
         there = _judged(information, left)
@@ -377,7 +401,7 @@ def _unhidden(
     if not drift.blocks:
         return None
     plain = replace(drift, blocks=())
-    bare = model.estimated(state.chosen, plain, state.theta, rounds=0)
+    bare = model.estimated(state.chosen, plain, state.at, rounds=0, near=state.work)
     cost = 0.0
     for _ in range(_TRIED):
         criterion, shift = model.criteria(bare)
@@ -385,31 +409,25 @@ def _unhidden(
         if criterion[j] <= threshold:
             break
         cost += model.penalty[j] + threshold
-        theta = np.append(bare.theta, 0.0)
-        bare = model.estimated((*bare.chosen, j), plain, theta, rounds=0)
+        bare = model.with_one_more(bare, j, rounds=0)
         chosen = frozenset(bare.chosen)
         if chosen in tried:
             continue
         tried.add(chosen)
-        longer = model.estimated(bare.chosen, drift, bare.theta, rounds=2)
+        longer = model.estimated(bare.chosen, drift, bare.at, rounds=2, near=bare.work)
         before, after = state.X @ state.theta, longer.X @ longer.theta
         scores = model.strata.scores(after)
         work = working(model.strata, scores, plain, model.cells)
-        own = log_evidence(work, 0 * after, longer.work.drift.blocks)
-        gain = own - log_evidence(work, after - before, drift.blocks)
+        own = log_evidence(work, 0 * after, longer.work.drift.blocks)[0]
+        # Drift is told from winsorized squares; without the causes it may need to be larger.
+        without = log_evidence(work, after - before, drift.blocks, widened=(1, 2, 4))
         # What leaves the drift as it was did not pass for it, and neither does what comes next.
         left = longer.work.drift.of_blocks / drift.of_blocks
-        if gain < cost and left > _UNMOVED:
+        if own - without[0] < cost and left > _UNMOVED:
             break
-        # Drift is told from winsorized squares; without the causes it may need to be larger.
-        wider = max(log_evidence(work, after - before, _widened(drift, by)) for by in (1, 2, 4))
-        if own - wider > cost and _all_pass(model, longer, threshold):
+        if own - without.max() > cost and _all_pass(model, longer, threshold):
             return longer
     return None
-
-
-def _widened(drift: Drift, by: float) -> tuple[Block, ...]:
-    return tuple(replace(block, variance=by * block.variance) for block in drift.blocks)
 
 
 def _own_criteria(model: _Model, state: _State) -> list[float]:

@@ -14,6 +14,7 @@ target and known: λ = 0, and a unit is drawn from people who differ in their di
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -40,6 +41,8 @@ _MOST_LEVELS = 300
 _ROUNDS = 6
 # Rows with at most so many possible tables are treated exactly.
 _MOST_TABLES = 16
+# Odds ratios beyond the exponential of this are as good as without bound.
+_WIDEST = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +109,7 @@ class Strata:
     @cached_property
     def _few(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         """Rows of so few trials that all their tables can be listed: which, the least count, and
-        the log of the number of ways to each of the next counts.
+        the number of ways to each of the next counts, up to a factor, shape (counts, rows).
         """
         m, (n0, n1) = self.k.sum(axis=0), self.n
         low, high = np.maximum(m - n0, 0), np.minimum(m, n1)
@@ -114,12 +117,23 @@ class Strata:
         few = np.flatnonzero(self.paired & whole & (high > low) & (high - low < _MOST_TABLES))
         if self.link != "odds" or not len(few):
             return None
-        m, n0, n1, low = m[few], n0[few], n1[few], low[few]
-        x = low[:, None] + np.arange(_MOST_TABLES)
-        inside = x <= high[few][:, None]
-        x = np.where(inside, x, low[:, None])
-        ways = _log_choose(n1[:, None], x) + _log_choose(n0[:, None], m[:, None] - x)
-        return few, low, np.where(inside, ways - ways.max(axis=1, keepdims=True), -np.inf)
+        m, n0, n1, low, high = m[few], n0[few], n1[few], low[few], high[few]
+        ways = np.zeros((int((high - low).max()) + 1, len(few)))
+        ways[0] = 1.0
+        for x, (now, later) in enumerate(itertools.pairwise(ways), start=1):
+            # (n1 over k) (n0 over m - k) against the same of k - 1; 0 beyond the largest count.
+            k = low + x
+            later[:] = now * (n1 - k + 1) * (m - k + 1) / (k * (n0 - m + k))
+            np.divide(ways, later, out=ways, where=later > 1)
+        return few, low, ways
+
+    @cached_property
+    def pattern(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows with a unit by cell and unit, the units they have, and where each cell starts."""
+        own = np.flatnonzero(self.unit >= 0)
+        order = own[np.lexsort((self.unit[own], self.cell[own]))]
+        starts = np.searchsorted(self.cell[order], np.arange(len(self.smooth) + 1))
+        return order, self.unit[order].astype(np.int32), starts.astype(np.int32)
 
     def scores(self, effect: np.ndarray) -> Scores:
         """Return the scores at an effect per cell, shape (S,)."""
@@ -159,8 +173,8 @@ class Strata:
         if self.link == "odds":
             a = _expected(N[0], N[1], K[0] + K[1], eta)
             if self._few is not None:
-                few, low, log_ways = self._few
-                a[few], spread = _exact(low, log_ways, eta[few])
+                few, low, ways = self._few
+                a[few], spread = _exact(low, ways, eta[few])
             with np.errstate(divide="ignore", invalid="ignore"):
                 p1 = np.where(N[1] > 0, a / N[1], 0.0)
                 p0 = np.where(N[0] > 0, (K[0] + K[1] - a) / N[0], 0.0)
@@ -210,18 +224,18 @@ def _expected(n0: np.ndarray, n1: np.ndarray, m: np.ndarray, eta: np.ndarray) ->
     return np.clip(a, np.maximum(m - n0, 0.0), np.minimum(m, n1))
 
 
-def _log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
-    return special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
-
-
-def _exact(low: np.ndarray, log_ways: np.ndarray, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _exact(low: np.ndarray, ways: np.ndarray, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of the noncentral hypergeometric count."""
-    step = np.arange(log_ways.shape[1])
-    log_weight = log_ways + eta[:, None] * step
-    weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
-    total = weight.sum(axis=1)
-    mean = weight @ step / total
-    return low + mean, np.maximum(weight @ step**2 / total - mean**2, 0.0)
+    psi = np.exp(np.clip(eta, -_WIDEST, _WIDEST))
+    # Sums of x^r ways ψ^x for r = 0, 1, 2, from the last term to the first.
+    total, first, second = ways[-1].copy(), np.zeros_like(psi), np.zeros_like(psi)
+    for own in ways[-2::-1]:
+        # With x + 1 for x: (x + 1)² = x² + 2 x + 1.
+        second = psi * (second + 2 * first + total)
+        first = psi * (first + total)
+        total = psi * total + own
+    mean = first / total
+    return low + mean, np.maximum(second / total - mean**2, 0.0)
 
 
 def _volume_scores(n: np.ndarray, eta: np.ndarray) -> Scores:

@@ -50,24 +50,24 @@ def draws(
     """
     cell, unit, row = work.strata.cell, work.strata.unit, work.row
     S, R, units = len(work.v), len(cell), len(work.g)
-    noise = np.sqrt(row.v)[:, None].astype(np.float32)
-    to_cells = sparse.csr_array((np.ones(R, np.float32), (cell, np.arange(R))), shape=(S, R))
+    # What is drawn for rows is given to them in an order of their own.
+    place, seat = in_order(work), np.empty(units, dtype=int)
+    noise = np.sqrt(row.v)
+    entries = (noise.astype(np.float32), (cell, place))
+    to_cells = sparse.csr_array(entries, shape=(S, R))
     own = unit >= 0
     pull = np.divide(row.z, row.v, out=np.zeros_like(row.v), where=(row.v > 0) & own)
-    to_units = sparse.csr_array(
-        (pull[own].astype(np.float32), (unit[own], np.flatnonzero(own))), shape=(units, R)
-    )
+    entries = ((pull * noise)[own].astype(np.float32), (unit[own], place[own]))
+    to_units = sparse.csr_array(entries, shape=(units, R))
     Z = work.z.astype(np.float32)
     sd = np.sqrt(work.drift.unit).astype(np.float32)
-    columns = sparse.csr_array(members[:, keep].T).astype(np.float32)
+    columns = members[keep].astype(np.float32)
     freedom = max(units - 1, 1)
-    place, seat = in_order(work), np.empty(units, dtype=int)
     seat[np.lexsort((work.unit_score.round(6), work.unit_information.round(6)))] = np.arange(units)
     count = _DRAWS // 2 if R > _MANY_ROWS else _DRAWS
     for start in range(0, count, _AT_ONCE):
         b = min(_AT_ONCE, count - start)
-        u = rng.standard_normal((R, b), dtype=np.float32)[place]
-        u *= noise
+        u = rng.standard_normal((R, b), dtype=np.float32)
         scores = to_cells @ u
         if units:
             # With few units the variance of their drift is itself a rough guess.
@@ -99,7 +99,7 @@ def chance(
     Parameters
     ----------
     work : Working
-    members : csr_array, shape (S, J)
+    members : csr_array, shape (J, S)
     penalty, information, with_all : ndarray, shape (J,)
         `information` given the effect everywhere; `with_all` is x'M⁻¹1.
     of_all : float

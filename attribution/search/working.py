@@ -12,14 +12,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from scipy import linalg, sparse
 
+from attribution.search.incidence import group_columns
 from attribution.search.strata import Scores, Strata
 
-__all__ = ["Block", "Drift", "Working", "in_order", "working"]
+__all__ = [
+    "Block",
+    "Drift",
+    "Meetings",
+    "Working",
+    "block_precisions",
+    "in_order",
+    "working",
+]
 
 # Segments whose reach into blocks is held in memory at once.
 _AT_ONCE = 2048
@@ -80,8 +89,8 @@ class Working:
         Of the units' own drifts.
     row : Scores
         Rows, narrowed by the drift of rows and cells.
-    narrow : ndarray, shape (R,)
-        By how much.
+    plain : Scores
+        Rows as they were, to be narrowed by another drift.
     drift : Drift
     strata : Strata
     """
@@ -93,33 +102,27 @@ class Working:
     unit_score: np.ndarray
     unit_information: np.ndarray
     row: Scores
-    narrow: np.ndarray
+    plain: Scores
     drift: Drift
     strata: Strata
 
     def through_units(self, X: Any) -> Any:
         """Return M⁻¹ X before blocks, for dense or sparse X of shape (S, k)."""
-        inner: Any = self.z.T @ X
         if sparse.issparse(X):
-            columns = cast(Any, X)
-            scaled = sparse.csr_array(inner.multiply(self.g[:, None]))
-            return sparse.csr_array(columns.multiply(self.v[:, None]) - self.z @ scaled)
-        return self.v[:, None] * X - self.z @ (self.g[:, None] * inner)
+            columns = sparse.csr_array(X)
+            inner = sparse.csr_array(self.z.T @ columns)
+            return _scaled(columns, self.v) - self.z @ _scaled(inner, self.g)
+        return self.v[:, None] * X - self.z @ (self.g[:, None] * (self.z.T @ X))
 
     @cached_property
     def block_system(self) -> tuple[Any, Any, np.ndarray] | None:
         """Blocks as columns, M⁻¹ of them, and the Cholesky factor of their system."""
         if not self.drift.blocks:
             return None
-        S, columns, variances = len(self.v), [], []
-        for block in self.drift.blocks:
-            width = int(block.group.max()) + 1
-            entries = (np.ones(S), (np.arange(S), block.group))
-            columns.append(sparse.csr_array(entries, shape=(S, width)))
-            variances.append(np.full(width, block.variance))
-        Z = sparse.csr_array(sparse.hstack(columns))
+        Z = group_columns([block.group for block in self.drift.blocks])
         through = self.through_units(Z)
-        system = (Z.T @ through).toarray() + np.diag(1 / np.concatenate(variances))
+        system = (Z.T @ through).toarray()
+        system[np.diag_indices_from(system)] += block_precisions(self.drift.blocks)
         return Z, through, linalg.cholesky(system, lower=True, overwrite_a=True, check_finite=False)
 
     def times(self, X: np.ndarray) -> np.ndarray:
@@ -137,18 +140,18 @@ class Working:
         Z, through, factor = self.block_system
         return u - through @ linalg.cho_solve((factor, True), Z.T @ u, check_finite=False)
 
-    def information(self, members: sparse.csr_array, least: float = 0.0) -> np.ndarray:
-        """Return x'M⁻¹x for each column x of `members`, shape (J,); 0 where below `least`."""
-        total = members.T @ self.v
-        if self.z.shape[1]:
-            inner = sparse.csr_array(members.T @ self.z)
-            inner.data **= 2
-            total = total - inner @ self.g
+    def information(self, meetings: Meetings, least: float = 0.0) -> np.ndarray:
+        """Return x'M⁻¹x for each segment x, shape (J,); 0 where below `least`."""
+        total = meetings.members @ self.v
+        if len(meetings.start):
+            reach = np.add.reduceat(self.z.data[meetings.entry], meetings.start)
+            spent = reach**2 * self.g[meetings.unit]
+            total -= np.bincount(meetings.segment, spent, len(total))
         if self.block_system is not None:
             _, through, factor = self.block_system
             # Blocks only take information away.
             enough = np.flatnonzero(total >= least)
-            columns = sparse.csr_array(members.T)[enough]
+            columns = meetings.members[enough]
             wide = sparse.csr_array(through)
             for start in range(0, columns.shape[0], _AT_ONCE):
                 own = slice(start, start + _AT_ONCE)
@@ -158,6 +161,58 @@ class Working:
                 )
                 total[enough[own]] -= np.einsum("kj,kj->j", solved, solved)
         return np.where(total >= least, total, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Meetings:
+    """Where segments and units meet: all that the units' part of information needs, found once.
+
+    Attributes
+    ----------
+    members : csr_array, shape (J, S)
+        1 where a segment holds a cell.
+    entry : ndarray of int
+        Entries of `Working.z`, those of one segment and one unit beside each other.
+    start : ndarray of int, shape (P,)
+        Where each pair of a segment and a unit starts in `entry`.
+    segment, unit : ndarray of int, shape (P,)
+        The pairs.
+    """
+
+    members: sparse.csr_array
+    entry: np.ndarray
+    start: np.ndarray
+    segment: np.ndarray
+    unit: np.ndarray
+
+    @classmethod
+    def of(cls, strata: Strata, members: sparse.csr_array) -> Meetings:
+        """Find them."""
+        _, whose, starts = strata.pattern
+        cell = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        # Entries by unit, so that those of a segment come by unit too.
+        by_unit = np.argsort(whose, kind="stable")
+        inside = sparse.csc_array(members[cell[by_unit]])
+        unit = whose[by_unit][inside.indices]
+        segment = np.repeat(np.arange(inside.shape[1]), np.diff(inside.indptr))
+        first = np.ones(len(unit), dtype=bool)
+        first[1:] = (segment[1:] != segment[:-1]) | (unit[1:] != unit[:-1])
+        start = np.flatnonzero(first)
+        across = sparse.csr_array(members.T)
+        return cls(across, by_unit[inside.indices], start, segment[start], unit[start])
+
+
+def block_precisions(blocks: tuple[Block, ...]) -> np.ndarray:
+    """Return one over the variance of each block, shape (K,)."""
+    return np.concatenate(
+        [np.full(int(block.group.max()) + 1, 1 / block.variance) for block in blocks]
+    )
+
+
+def _scaled(X: sparse.csr_array, by: np.ndarray) -> sparse.csr_array:
+    """Each row of a sparse table times a number of its own."""
+    data = X.data * np.repeat(by, np.diff(X.indptr))
+    return sparse.csr_array((data, X.indices, X.indptr), shape=X.shape)
 
 
 def in_order(work: Working) -> np.ndarray:
@@ -194,7 +249,8 @@ def working(strata: Strata, scores: Scores, drift: Drift, cells: int) -> Working
     if drift.cell:
         in_cell = np.bincount(cell, scores.v * narrow, cells)
         narrow = narrow / (1 + drift.cell * in_cell[cell])
-    u, v, z, judged = (x * narrow for x in (scores.u, scores.v, scores.z, scores.own))
+    row = Scores(*(x * narrow for x in (scores.u, scores.v, scores.z, scores.own)))
+    u, v, z, judged = row.u, row.v, row.z, row.own
     units = len(strata.kind)
     if units:
         own = unit >= 0
@@ -203,9 +259,8 @@ def working(strata: Strata, scores: Scores, drift: Drift, cells: int) -> Working
         score = np.bincount(unit[own], (judged * pull)[own], units)
         g = drift.unit / (1 + drift.unit * information)
         u_out = u - np.where(own, z * (g * score)[unit], 0.0)
-        some = own & (z != 0)
-        entries = (z[some], (cell[some], unit[some]))
-        Z = sparse.csr_array(entries, shape=(cells, units))
+        order, whose, starts = strata.pattern
+        Z = sparse.csr_array((z[order], whose, starts), shape=(cells, units))
     else:
         information = score = g = np.zeros(0)
         u_out, Z = u, sparse.csr_array((cells, 0))
@@ -216,8 +271,8 @@ def working(strata: Strata, scores: Scores, drift: Drift, cells: int) -> Working
         g=g,
         unit_score=score,
         unit_information=information,
-        row=Scores(u, v, z, judged),
-        narrow=narrow,
+        row=row,
+        plain=scores,
         drift=drift,
         strata=strata,
     )
