@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import linalg
 
-from attribution.search.incidence import group_columns
 from attribution.search.working import Block, Working, block_precisions
 
 __all__ = ["log_evidence"]
@@ -46,8 +45,8 @@ def log_evidence(
     plain = -(beyond @ moved) / 2 - beyond @ work.u
     if not blocks:
         return np.full(len(widened), float(plain))
-    Z = group_columns([block.group for block in blocks])
-    score, own = Z.T @ (work.u + moved), (Z.T @ work.through_units(Z)).toarray()
+    Z, _, own = work.of_blocks(blocks)
+    score = Z.T @ (work.u + moved)
     precision, found = block_precisions(blocks), []
     for by in widened:
         system = own.copy()

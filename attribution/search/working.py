@@ -32,6 +32,8 @@ __all__ = [
 
 # Segments whose reach into blocks is held in memory at once.
 _AT_ONCE = 2048
+# How units reach into blocks is held as a dense table up to so many numbers: products are faster.
+_MOST_DENSE = 20_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,60 +108,69 @@ class Working:
     drift: Drift
     strata: Strata
 
-    def through_units(self, X: Any) -> Any:
-        """Return M⁻¹ X before blocks, for dense or sparse X of shape (S, k)."""
-        if sparse.issparse(X):
-            columns = sparse.csr_array(X)
-            inner = sparse.csr_array(self.z.T @ columns)
-            return _scaled(columns, self.v) - self.z @ _scaled(inner, self.g)
+    def through_units(self, X: np.ndarray) -> np.ndarray:
+        """Return M⁻¹ X before blocks, for X of shape (S, k)."""
         return self.v[:, None] * X - self.z @ (self.g[:, None] * (self.z.T @ X))
 
+    def of_blocks(
+        self, blocks: tuple[Block, ...]
+    ) -> tuple[sparse.csr_array, sparse.csr_array, np.ndarray]:
+        """Blocks as columns Z, how units reach into them, z'Z, and Z'M⁻¹Z before blocks."""
+        Z = group_columns([block.group for block in blocks])
+        reach = sparse.csr_array(self.z.T @ Z)
+        system = (Z.T @ _scaled(Z, self.v)).toarray()
+        for start in range(0, len(self.g), _AT_ONCE):
+            own = slice(start, start + _AT_ONCE)
+            part = _scaled(reach[own], np.sqrt(self.g[own])).toarray()
+            system -= part.T @ part
+        return Z, reach, system
+
     @cached_property
-    def block_system(self) -> tuple[Any, Any, np.ndarray] | None:
-        """Blocks as columns, M⁻¹ of them, and the Cholesky factor of their system."""
+    def block_system(self) -> tuple[sparse.csr_array, sparse.csr_array, np.ndarray] | None:
+        """Blocks as columns, how units reach into them, the Cholesky factor of their system."""
         if not self.drift.blocks:
             return None
-        Z = group_columns([block.group for block in self.drift.blocks])
-        through = self.through_units(Z)
-        system = (Z.T @ through).toarray()
+        Z, reach, system = self.of_blocks(self.drift.blocks)
         system[np.diag_indices_from(system)] += block_precisions(self.drift.blocks)
-        return Z, through, linalg.cholesky(system, lower=True, overwrite_a=True, check_finite=False)
+        factor = linalg.cholesky(system, lower=True, overwrite_a=True, check_finite=False)
+        return Z, reach, factor
 
     def times(self, X: np.ndarray) -> np.ndarray:
         """Return M⁻¹ X summed to cells, for X of shape (S, k)."""
-        found = self.through_units(X)
-        if self.block_system is None:
-            return found
-        Z, through, factor = self.block_system
-        return found - through @ linalg.cho_solve((factor, True), Z.T @ found, check_finite=False)
+        return self.without_blocks(self.through_units(X))
 
     def without_blocks(self, u: np.ndarray) -> np.ndarray:
-        """Take the blocks' drift out of scores, shape (S,) or (S, k)."""
+        """Take the blocks' drift out of scores, shape (S, k)."""
         if self.block_system is None:
             return u
-        Z, through, factor = self.block_system
-        return u - through @ linalg.cho_solve((factor, True), Z.T @ u, check_finite=False)
+        Z, _, factor = self.block_system
+        drift = linalg.cho_solve((factor, True), Z.T @ u, check_finite=False)
+        return u - self.through_units(Z @ drift)
 
     def information(self, meetings: Meetings, least: float = 0.0) -> np.ndarray:
         """Return x'M⁻¹x for each segment x, shape (J,); 0 where below `least`."""
         total = meetings.members @ self.v
-        if len(meetings.start):
-            reach = np.add.reduceat(self.z.data[meetings.entry], meetings.start)
-            spent = reach**2 * self.g[meetings.unit]
-            total -= np.bincount(meetings.segment, spent, len(total))
-        if self.block_system is not None:
-            _, through, factor = self.block_system
-            # Blocks only take information away.
-            enough = np.flatnonzero(total >= least)
-            columns = meetings.members[enough]
-            wide = sparse.csr_array(through)
-            for start in range(0, columns.shape[0], _AT_ONCE):
-                own = slice(start, start + _AT_ONCE)
-                reached = sparse.csr_array(columns[own] @ wide).toarray().T
-                solved = linalg.solve_triangular(
-                    factor, reached, lower=True, overwrite_b=True, check_finite=False
-                )
-                total[enough[own]] -= np.einsum("kj,kj->j", solved, solved)
+        reach = np.add.reduceat(self.z.data[meetings.entry], meetings.start) if self.g.size else 0.0
+        own = reach * self.g[meetings.unit]
+        total -= np.bincount(meetings.segment, own * reach, len(total))
+        if self.block_system is None:
+            return np.where(total >= least, total, 0.0)
+        Z, of_units, factor = self.block_system
+        # Blocks only take information away.
+        enough = np.flatnonzero(total >= least)
+        members = meetings.members
+        starts = np.searchsorted(meetings.segment, np.arange(len(total) + 1))
+        met = sparse.csr_array((own, meetings.unit, starts), shape=(len(total), len(self.g)))
+        through = of_units.toarray() if np.prod(of_units.shape) <= _MOST_DENSE else of_units
+        weighed = _scaled(Z, self.v)
+        for start in range(0, len(enough), _AT_ONCE):
+            which = enough[start : start + _AT_ONCE]
+            reached = (members[which] @ weighed).toarray()
+            reached -= met[which] @ through
+            solved = linalg.solve_triangular(
+                factor, reached.T, lower=True, overwrite_b=True, check_finite=False
+            )
+            total[which] -= np.einsum("kj,kj->j", solved, solved)
         return np.where(total >= least, total, 0.0)
 
 
@@ -278,7 +289,7 @@ def working(strata: Strata, scores: Scores, drift: Drift, cells: int) -> Working
     )
     if not drift.blocks:
         return found
-    apart = replace(found, u=found.without_blocks(found.u))
+    apart = replace(found, u=found.without_blocks(found.u[:, None])[:, 0])
     # The same system serves, worked out once.
     vars(apart)["block_system"] = found.block_system
     return apart
