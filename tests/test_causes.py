@@ -154,10 +154,20 @@ def test_nested_dimensions_never_combine():
     assert "queue = q2 and market = m3" in set(found.frame["segment"])
 
 
-def test_an_order_above_the_dimensions_is_clipped_with_a_note():
-    found = explained(reviews(4, PLANTED), by=["policy"]).causes()
-    assert list(found.frame["segment"]) == ["policy = p1"]
-    assert "max_order = 3 is above the 1 dimensions" in found.notes[0]
+def test_an_order_above_the_dimensions_is_clipped_with_a_note_where_it_was_asked_for():
+    change = explained(reviews(4, PLANTED), by=["policy"])
+    usual, asked = change.causes(), change.causes(max_order=4)
+    assert list(usual.frame["segment"]) == list(asked.frame["segment"]) == ["policy = p1"]
+    assert not any("max_order" in note for note in usual.notes)
+    assert asked.notes[0] == "max_order = 4 is above the 1 dimension searched."
+    assert asked.notes[1:] == usual.notes
+    assert usual.provenance["max_order"] == 1
+
+
+def test_few_clusters_have_an_answer_and_a_note():
+    data = reviews(3, PLANTED)
+    found = explained(data.assign(person=1)).causes()
+    assert any("Only 1 different person" in note for note in found.notes)
 
 
 def test_a_dimension_with_one_level_names_nothing():

@@ -1,6 +1,7 @@
 """Products of KPIs and error types: exact, with the intervals that one KPI of the same sums has."""
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -311,6 +312,19 @@ def test_causes_of_a_product_are_those_of_its_factors_and_add_up(hours):
     bridge = change.bridge(causes=True)
     assert sum(bar.value for bar in bridge.bars) == pytest.approx(change.total.change, rel=1e-12)
     assert not [bar.label for bar in bridge.bars if bar.label.endswith(": rate")]
+
+
+def test_where_no_factor_has_causes_the_answer_says_what_would_have_in_the_units_of_both(reviews):
+    cost = at.Product({"AHT": at.Ratio("hours", "n", unit="h"), "wage": "ratio(cost / hours)"},
+                      name="Cost", unit="EUR")  # fmt: skip
+    change = at.explain(reviews, cost, ["queue"], **ASKED, cluster="moderator")
+    found = change.causes()
+    assert found.none is not None
+    said = re.search(r"AHT: an effect of ([\d.]+) h in a segment of (\d+) % of the volume would "
+                     r"have, some ([\d.]+) EUR of Cost\.", found.none)  # fmt: skip
+    assert said is not None
+    effect, share, worth = (float(x) for x in said.groups())
+    assert worth == pytest.approx(effect * share / 100 * found.provenance["worth"]["AHT"], rel=0.05)
 
 
 def test_causes_of_a_factor_that_lowers_the_kpi_have_their_bounds_in_order(hours):

@@ -41,6 +41,10 @@ __all__ = ["mix_causes", "rate_causes"]
 # Power and size of "an effect of x would have been seen".
 _POWER = 0.8416
 _MOST_CAUSES = 50
+# The order that `Attribution.causes` searches where none is given.
+USUAL_ORDER = 3
+# Of fewer clusters than this their drift is a rough guess.
+_FEW_UNITS = 10
 
 
 def rate_causes(
@@ -97,7 +101,10 @@ def _checked(
     order = _whole("max_order", max_order)
     notes: tuple[str, ...] = ()
     if order > dimensions:
-        notes = (f"max_order = {order} is above the {dimensions} dimensions there are.",)
+        # The usual order is nothing that was asked for, and leaves nothing out.
+        if order > USUAL_ORDER:
+            there = "1 dimension" if dimensions == 1 else f"{dimensions} dimensions"
+            notes = (f"max_order = {order} is above the {there} searched.",)
         order = dimensions
     causes = _whole("max_causes", max_causes)
     if causes > _MOST_CAUSES:
@@ -121,9 +128,11 @@ def _answer(
     apart = _apart(change, codes)
     segments = segments_up_to(codes, asked.max_order, informative, apart)
     grains = Grains(codes)
-    if kind == "rate" and grains.too_few:
+    if kind == "rate" and grains.too_few and cells > 1:
         few = f"{cells} segments are too few to tell how much a segment drifts by nature"
         notes = (*notes, f"{few}: that is not counted as noise here.")
+    if kind == "rate" and (few := _few_units(change)):
+        notes = (*notes, few)
     found = search(
         strata,
         segments,
@@ -139,6 +148,21 @@ def _answer(
         nested = ", ".join(f"{names[child]} in {names[parent]}" for parent, child in apart)
         notes = (*notes, f"Nested, never combined: {nested}.")
     return _causes(change, found, segments, strata, asked, (*asked.notes, *notes), kind)
+
+
+def _few_units(change: Attribution) -> str:
+    """Say so where there are too few clusters to tell how much they drift."""
+    clusters = change.cube.clusters
+    if clusters is None:
+        return ""
+    count = len(np.unique(clusters.codes[0]))
+    if count >= _FEW_UNITS:
+        return ""
+    name = clusters.names[0]
+    return (
+        f"Only {count} different {name}, too few to tell how much one drifts by nature: false "
+        "alarms rise."
+    )
 
 
 def _apart(change: Attribution, codes: np.ndarray) -> list[tuple[int, int]]:
@@ -185,7 +209,8 @@ def _causes(
         "odds_ratio": float(np.exp(theta[0])) if odds else float("nan"),
         "p_value": float(2 * special.stdtr(_freedom(change), -abs(t))),
     }
-    none = None if len(found.chosen) else _none(change, found, segments, strata)
+    least = None if len(found.chosen) else _least(change, found, segments, strata)
+    none = None if len(found.chosen) else _none(change, least, strata.link)
     provenance = change.provenance
     return Causes(
         frame=frame,
@@ -194,6 +219,7 @@ def _causes(
         none=none,
         effect=float(effect),
         notes=notes,
+        least=least,
         provenance={
             **{k: provenance[k] for k in ("version", "metric", "baseline", "current", "sha256")},
             "max_order": asked.max_order,
@@ -318,20 +344,17 @@ def segment_text(levels: Mapping[str, str]) -> str:
     return " and ".join(f"{dimension} = {level}" for dimension, level in levels.items())
 
 
-def _none(change: Attribution, found: Found, segments: Segments, strata: Strata) -> str:
-    """Say that nothing stands out, and what would have."""
+def _least(
+    change: Attribution, found: Found, segments: Segments, strata: Strata
+) -> tuple[float, float] | None:
+    """The effect that would have stood out in a segment a reader can picture, and its share."""
     judged = found.information > 0
     if not judged.any():
-        return (
-            "No segment can be judged: the two periods have too little in common, or their rates "
-            "do not vary."
-        )
-    f = change.format
-    parts = change._parts
-    shares, rates, _ = parts.valued
+        return None
+    shares, rates, _ = change._parts.valued
     p, r = shares.mean(axis=0), rates.mean(axis=0)
     share = segments.members.T @ p
-    # A segment a reader can picture: of the lowest order, about a tenth of the volume.
+    # Of the lowest order, about a tenth of the volume.
     first = judged & (segments.order == segments.order[judged].min())
     j = np.flatnonzero(first)[np.argmin(np.abs(np.log(share[first] / 0.1)))]
     need = np.sqrt(2 * (found.threshold + found.penalty[j])) + _POWER
@@ -341,13 +364,25 @@ def _none(change: Attribution, found: Found, segments: Segments, strata: Strata)
         own = (column * p) @ r / share[j]
         effect = abs(own - 1 / (1 + np.exp(-(np.log(own / (1 - own)) - effect))))
     elif strata.link == "volume":
-        text = f"{100 * np.expm1(effect):.0f} %"
+        effect = np.expm1(effect)
+    return float(effect), float(share[j])
+
+
+def _none(change: Attribution, least: tuple[float, float] | None, link: str) -> str:
+    """Say that nothing stands out, and what would have."""
+    if least is None:
         return (
-            f"No segment stands out. A change of volume by {text} in a segment of "
-            f"{100 * share[j]:.0f} % of it would have."
+            "No segment can be judged: the two periods have too little in common, or their rates "
+            "do not vary."
         )
-    size = f.change(float(effect)).lstrip("+")
+    effect, share = least
+    if link == "volume":
+        return (
+            f"No segment stands out. A change of volume by {100 * effect:.0f} % in a segment of "
+            f"{100 * share:.0f} % of it would have."
+        )
+    size = change.format.change(effect).lstrip("+")
     return (
-        f"No segment stands out. An effect of {size} in a segment of {100 * share[j]:.0f} % of the "
+        f"No segment stands out. An effect of {size} in a segment of {100 * share:.0f} % of the "
         "volume would have."
     )

@@ -40,6 +40,9 @@ class Causes:
     notes : tuple of str
         What a reader should know about the search.
     provenance : dict
+    least : (float, float), optional
+        Where nothing is named: the effect that would have been, in units of the KPI (for mix, the
+        relative change of volume), and the share of the segment that would have had it.
     """
 
     frame: pd.DataFrame
@@ -50,6 +53,7 @@ class Causes:
     notes: tuple[str, ...]
     provenance: Mapping[str, Any] = field(repr=False)
     kind: str = "rate"
+    least: tuple[float, float] | None = None
     _words: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -141,6 +145,7 @@ class Causes:
             "everywhere": {k: plain(v) for k, v in self.everywhere.items()},
             "remainder": significant(self.remainder),
             "none": self.none,
+            "least": None if self.least is None else [significant(x) for x in self.least],
             "notes": list(self.notes),
             "provenance": {k: plain(v) for k, v in self.provenance.items()},
         }

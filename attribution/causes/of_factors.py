@@ -11,6 +11,7 @@ from scipy import special
 from attribution.causes.named import Causes
 from attribution.decompose import Composition
 from attribution.errors import IdentificationError, OptionError, check_level, listing
+from attribution.formatting import Format
 from attribution.infer import half_width
 from attribution.metrics import is_ratio
 
@@ -102,7 +103,7 @@ def causes_of_factors(
         frame=frame,
         everywhere=everywhere,
         remainder=effect - float(frame["contribution"].sum()) - everywhere["contribution"],
-        none=None if len(frame) else _none(found),
+        none=None if len(frame) else _none(change, found, kind),
         effect=effect,
         notes=(*_notes(found, unsearched, kind), *first.notes),
         provenance={
@@ -153,9 +154,21 @@ def _everywhere(change: Attribution, found: Mapping[str, tuple[float, Causes]]) 
     }
 
 
-def _none(found: Mapping[str, tuple[float, Causes]]) -> str:
-    said = " ".join(f"{factor}: {causes.none}" for factor, (_, causes) in found.items())
-    return f"No segment stands out in any factor. {said}"
+def _none(change: Attribution, found: Mapping[str, tuple[float, Causes]], kind: str) -> str:
+    """Say of each factor what would have stood out, and what that is worth in the KPI's units."""
+    said = []
+    for factor, (C, causes) in found.items():
+        text = f"{factor}: {causes.none}"
+        if causes.least is not None and kind == "rate":
+            effect, share = causes.least
+            size, whole = causes.format.change(effect).lstrip("+"), abs(C) * effect * share
+            worth = Format.fitting(change.metric.display_unit, whole).change(whole).lstrip("+")
+            text = (
+                f"{factor}: an effect of {size} in a segment of {100 * share:.0f} % of the volume "
+                f"would have, some {worth} of {change.metric.label}."
+            )
+        said.append(text)
+    return f"No segment stands out in any factor. {' '.join(said)}"
 
 
 def _notes(
