@@ -42,7 +42,9 @@ def test_the_evidence_is_the_likelihood_of_normal_scores():
     effect = np.where(codes[:, 0] == 1, 0.3, -0.1)
     base = likelihood(np.zeros(S), plain)
     assert log_evidence(work, -effect, ())[0] == pytest.approx(likelihood(effect, plain) - base)
-    assert log_evidence(work, -effect, blocks)[0] == pytest.approx(likelihood(effect, drifting) - base)
+    assert log_evidence(work, -effect, blocks)[0] == pytest.approx(
+        likelihood(effect, drifting) - base
+    )
 
 
 def test_effects_are_drawn_in_by_their_error_and_stay_within_their_limits():
