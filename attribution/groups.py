@@ -25,6 +25,7 @@ from attribution.errors import (
 )
 from attribution.evidence import THIN_ROWS
 from attribution.formatting import Format, tiny
+from attribution.functions import Total
 from attribution.gradient import Gradient
 from attribution.hierarchy import Dimension
 from attribution.infer import (
@@ -37,8 +38,10 @@ from attribution.infer import (
     stepwise,
 )
 from attribution.joint import units_over
+from attribution.kinds import denominators_of, form_of
 from attribution.labels import plural
-from attribution.metrics import Metric, ratio_only
+from attribution.metrics import Metric, Quantile, is_ratio
+from attribution.products import Composite, sum_roles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,13 +75,16 @@ def standardize(
     with rate(i, k) the rate effect of group k against group i (see `attribution.explain`) and
     level the mean over all pairs of the KPI at the mix and the rates between the two. Effects of
     one group against another go through all P groups, so that A to B and B to C add up to A to C.
+    A total is compared at the same volume too, and has an effect of it.
 
     Parameters
     ----------
     data : table
         See `attribution.explain`.
     metric : Metric or str
-        The KPI, ``at.Rate("correct", "reviewed")`` or ``"correct / reviewed"``.
+        The KPI, ``at.Rate("correct", "reviewed")`` or ``"correct / reviewed"``: any ratio, mean,
+        total or function of sums. Of a product each factor has a mix of its own: standardize one
+        at a time, or see `attribution.standardize_factors`.
     by : str, Dimension, or a sequence of them
         The dimensions whose mix is made the same. A null level becomes the level "(missing)".
     group : str
@@ -161,14 +167,20 @@ def standardize(
             error.args = (str(error).replace("period:", "group:", 1), *error.args[1:])
         raise
     cube = _checked(cube, group)
-    D, N, n = (cube.metric_sums(cube.metrics[0], r) for r in ("denominator", "numerator", "count"))
-    sizes = tuple(len(levels) for levels in cube.levels)
-    _check_comparable(cube, D, Design(cube.codes, sizes, cube.nested))
+    kpi, sizes = cube.metrics[0], tuple(len(levels) for levels in cube.levels)
+    sums = np.stack([cube.metric_sums(kpi, role) for role in sum_roles(kpi)])
+    _check_comparable(cube, sums[0], Design(cube.codes, sizes, cube.nested))
     parts = standardize_populations(
-        D, N, n, cube.codes, sizes, rates=rates, mix=mix, nested=cube.nested
+        sums,
+        cube.metric_sums(kpi, "count"),
+        cube.codes,
+        sizes,
+        function=None if is_ratio(kpi) else form_of(kpi),
+        rates=rates,
+        mix=mix,
+        nested=cube.nested,
     )
-    units = units_over(cube, cube.metrics[0])
-    return Standardized(cube, cube.metrics[0], group, conf_level, parts, units)
+    return Standardized(cube, kpi, group, conf_level, parts, units_over(cube, kpi))
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,10 +239,10 @@ class Standardized:
         """The effects that lead from each group to each later one, one row per pair and effect.
 
         Columns: baseline, current, effect, dimension, estimate, std_error, conf_low, conf_high,
-        p_value, p_adjusted (Holm, over all rows). Effects: "mix" (a row per dimension), "joint",
-        "rate", "turnover" (levels that groups do not share). The rows of a pair add up to the
-        difference of the two KPIs; each effect adds up along any chain of groups. The other
-        direction of a pair has the opposite sign.
+        p_value, p_adjusted (Holm, over all rows). Effects: "volume" (of a total), "mix" (a row per
+        dimension), "joint", "rate", "turnover" (levels that groups do not share). The rows of a
+        pair add up to the difference of the two KPIs; each effect adds up along any chain of
+        groups. The other direction of a pair has the opposite sign.
         """
         import pandas as pd
 
@@ -266,7 +278,8 @@ class Standardized:
             np.column_stack([alone[first], alone[second]]), self._support(np.abs(contrast))
         )
         estimate, found = self._parts.effects @ contrast.T, []
-        at_once = max(1, _MOST_SLOPES // (2 * P * P * len(self.cube.codes)))
+        sums = self._parts.populations.sums.size
+        at_once = max(1, _MOST_SLOPES // (P * sums))
         for start in range(0, E, at_once):
             some = range(start, min(start + at_once, E))
             gradient = self._parts.gradient(some).through(self._place)
@@ -280,7 +293,8 @@ class Standardized:
         if self._parts.form == "saturated":
             n = self.cube.metric_sums(self.metric, "count").ravel()
             thin = np.stack([n < THIN_ROWS, np.zeros(len(n), dtype=bool)])
-            units = units.delete_one(np.ones(len(n), dtype=bool), thin)
+            of = denominators_of(self.metric)
+            units = units.delete_one(np.ones(len(n), dtype=bool), thin, of)
         se, size = std_errors(gradient, units), float(np.abs(self._parts.R).max())
         return infer(estimate, se, support, self.conf_level, size)
 
@@ -292,15 +306,16 @@ class Standardized:
 
     @property
     def _place(self) -> sparse.csr_array:
-        """From the sums of all groups to the layout of inference, (D_0, D_1, N_0, N_1).
+        """From the sums of all groups to the layout of inference, (D_0, D_1, N_0, N_1 ...).
 
         Inference arranges sums by two periods; the cells of all groups stand in the first.
         """
-        cells = len(self.cube.periods) * len(self.cube.codes)
-        at = np.arange(cells)
-        columns = np.concatenate([at, 2 * cells + at])
-        ones = np.ones(2 * cells)
-        return sparse.csr_array((ones, (np.arange(2 * cells), columns)), (2 * cells, 4 * cells))
+        blocks, P, S = self._parts.populations.sums.shape
+        cells = P * S
+        columns = np.concatenate([2 * b * cells + np.arange(cells) for b in range(blocks)])
+        rows = np.arange(blocks * cells)
+        ones = np.ones(blocks * cells)
+        return sparse.csr_array((ones, (rows, columns)), (blocks * cells, 2 * blocks * cells))
 
     def check(self) -> pd.DataFrame:
         """Return the residual and every data-quality finding: `code, severity, message, facts`."""
@@ -333,11 +348,12 @@ class Standardized:
         return [_finding("few_units", "warning", message, groups=few)]
 
     def __repr__(self) -> str:
-        form = Format(self.metric.display_unit)
         low, high = self._parts.standardized.min(), self._parts.standardized.max()
+        form = Format.fitting(self.metric.display_unit, high - low, max(abs(low), abs(high)))
+        same = "volume and mix" if isinstance(self.metric, Total) else "mix"
         return (
             f"<Standardized {self.metric.label}: {len(self.cube.periods)} groups of {self.group}, "
-            f"{form.level(low)} to {form.level(high)} at the same mix of "
+            f"{form.level(low)} to {form.level(high)} at the same {same} of "
             f"{', '.join(self.cube.dimensions) or 'nothing'}>"
         )
 
@@ -375,20 +391,21 @@ def _not_shared(cube: Cube, D: np.ndarray) -> list[dict[str, Any]]:
 
 def _checked(cube: Cube, group: str) -> Cube:
     """Check the groups and drop segments without a denominator in any of them."""
-    metric, P = ratio_only(cube.metrics[0], "at.standardize"), len(cube.periods)
+    metric, P = cube.metrics[0], len(cube.periods)
+    _check_standard(metric)
     if not 2 <= P <= _MOST_GROUPS:
         compared = "There is nothing to compare." if P < 2 else "Each is compared with each."
         raise OptionError(
             f"group: {group!r} has {P:,} value{'s' * (P != 1)} ({listing(cube.periods, most=6)}); "
             f"2 to {_MOST_GROUPS} groups can be standardized. {compared}"
         )
-    D, N = cube.metric_sums(metric, "denominator"), cube.metric_sums(metric, "numerator")
+    D, *others = (cube.metric_sums(metric, role) for role in sum_roles(metric))
     if empty := [g for g, d in zip(cube.periods, D.sum(axis=1), strict=True) if not d > 0]:
         raise OptionError(
             f"group: the denominator {metric.denominator or 'rows'!r} of {metric.label!r} is 0 in "
             f"{listing(empty, most=6)}. Leave such groups out (where=...)."
         )
-    stray = np.argwhere((D == 0) & (N != 0))
+    stray = np.argwhere((D == 0) & np.any([N != 0 for N in others], axis=0))
     if len(stray):
         named = [f"{cube.segment_name(c)} in {cube.periods[k]}" for k, c in stray]
         raise DataContractError(
@@ -397,7 +414,7 @@ def _checked(cube: Cube, group: str) -> Cube:
             [{"segment": name, "problem": "numerator without denominator"} for name in named],
         )
     cube = cube.keep_segments(np.asarray((D > 0).any(axis=0)))
-    if 2 * P * P * len(cube.codes) > _MOST_SLOPES:
+    if len(sum_roles(metric)) * P * P * len(cube.codes) > _MOST_SLOPES:
         raise OptionError(
             f"by: {len(cube.codes):,} segments of {P} groups are too many to standardize. Name "
             "fewer dimensions, or merge levels (mapping=...)."
@@ -409,6 +426,22 @@ def _checked(cube: Cube, group: str) -> Cube:
         for f in cube.findings
     ]
     return replace(cube, findings=tuple(renamed))
+
+
+def _check_standard(metric: Metric) -> None:
+    """Refuse KPIs that have no value at the same mix: those made of KPIs, and quantiles."""
+    if isinstance(metric, Composite):
+        raise OptionError(
+            f"metric: {metric.label!r} is a {type(metric).__name__}: each of its factors has a mix "
+            "of its own, so that there is no one KPI at the same mix. Standardize one factor at a "
+            "time, or give the factors of each group to at.standardize_factors."
+        )
+    if isinstance(metric, Quantile):
+        raise OptionError(
+            f"metric: {metric.label!r} is a quantile, whose value at the mix of all groups depends "
+            "on every pair's own reference point. Compare two groups with at.explain(period="
+            "group), or standardize a mean or the rate above a limit."
+        )
 
 
 def _check_comparable(cube: Cube, D: np.ndarray, design: Design) -> None:

@@ -34,6 +34,7 @@ __all__ = [
     "check_asked",
     "decomposed",
     "denominators_of",
+    "form_of",
     "joined_by",
     "levels_of",
     "units_of",
@@ -118,7 +119,7 @@ def decomposed(
         n,
         cube.codes,
         sizes,
-        _form(metric),
+        form_of(metric),
         mix=options.mix,
         order=order,
         rates=options.rates,
@@ -127,7 +128,17 @@ def decomposed(
     )
 
 
-def _form(metric: Metric) -> Form:
+def form_of(metric: Metric) -> Form:
+    """Return what a KPI that is no plain ratio is of its sums.
+
+    Parameters
+    ----------
+    metric : Metric
+
+    Returns
+    -------
+    Form
+    """
     if isinstance(metric, Total):
         return TotalForm()
     if isinstance(metric, FunctionOfSums):
@@ -176,7 +187,7 @@ def value_of(metric: Metric, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         joined, f = joined_by(metric), np.stack([R for R, _ in found])
         own = zip(joined.slopes(f), found, strict=True)
         return joined.value(f), np.vstack([slope * slopes for slope, (_, slopes) in own])
-    value = _ratio if is_ratio(metric) else _form(metric).value
+    value = _ratio if is_ratio(metric) else form_of(metric).value
     return differentiated(value, sums[0], sums[1:])
 
 

@@ -13,6 +13,7 @@ import pytest
 import attribution as at
 import attribution.cube.scan
 import attribution.groups
+from attribution.decompose import RatioForm, SmoothForm, TotalForm
 from attribution.decompose.standardize import standardize_populations
 from attribution.errors import (
     ColumnNotFoundError,
@@ -165,6 +166,46 @@ def test_standard_errors_agree_with_the_jackknife_over_clusters(rates):
     assert np.abs(ratio - 1).max() < 0.1
 
 
+FORMS = {
+    "ratio": None,
+    "total": TotalForm(),
+    "ratio with a volume": RatioForm(),
+    "F-beta": SmoothForm(at.f_score("tp", "fp", "fn").of_means),
+}
+
+
+@pytest.mark.parametrize("form", ["total", "ratio with a volume", "F-beta"])
+@pytest.mark.parametrize("rates", ["saturated", "additive"])
+def test_gradients_of_functions_of_sums_are_finite_differences(form, rates):
+    rng, sizes, P = np.random.default_rng(0), (3, 2), 3
+    codes = np.array(list(itertools.product(range(3), range(2))))
+    V = rng.integers(50, 200, (P, 6)).astype(float)
+    V[1, codes[:, 0] == 2] = 0
+    V[2, 3] = 0
+    of = {"total": 1, "ratio with a volume": 2, "F-beta": 3}[form]
+    sums = np.stack([V, *(V * rng.uniform(0.2, 0.9, (of, P, 6)))])
+
+    def parts(sums: np.ndarray):
+        told = {"function": FORMS[form], "rates": rates}
+        return standardize_populations(sums, V, codes, sizes, **told)
+
+    def values(sums: np.ndarray) -> np.ndarray:
+        found = parts(sums)
+        return np.concatenate([found.effects.ravel(), found.standardized])
+
+    found = parts(sums)
+    assert found.effects.sum(axis=0) == pytest.approx(found.R - found.R.mean(), rel=1e-11)
+    gradients = found.gradient(range(len(found.lines))), found.standardized_gradient()
+    slopes = np.vstack([g.toarray() for g in gradients]).reshape(-1, *sums.shape)
+    scale = np.abs(slopes).max()
+    for m, k, c in itertools.product(range(len(sums)), range(P), range(6)):
+        if V[k, c] > 0:
+            step = np.zeros(sums.shape)
+            step[m, k, c] = 1e-3
+            wanted = (values(sums + step) - values(sums - step)) / 2e-3
+            np.testing.assert_allclose(slopes[:, m, k, c], wanted, atol=2e-7 * max(scale, 1e-2))
+
+
 @pytest.mark.parametrize(
     ("rates", "mix"),
     [("saturated", "adjusted"), ("additive", "adjusted"), ("saturated", "das_gupta")],
@@ -178,10 +219,12 @@ def test_gradients_are_finite_differences(rates, mix):
     N = D * rng.uniform(0.5, 0.95, D.shape)
 
     def values(D: np.ndarray, N: np.ndarray) -> np.ndarray:
-        parts = standardize_populations(D, N, D, codes, sizes, rates=rates, mix=mix)
+        sums = np.stack([D, N])
+        parts = standardize_populations(sums, D, codes, sizes, rates=rates, mix=mix)
         return np.concatenate([parts.effects.ravel(), parts.standardized])
 
-    parts = standardize_populations(D, N, D, codes, sizes, rates=rates, mix=mix)
+    sums = np.stack([D, N])
+    parts = standardize_populations(sums, D, codes, sizes, rates=rates, mix=mix)
     gradients = parts.gradient(range(len(parts.lines))), parts.standardized_gradient()
     slopes = np.vstack([g.toarray() for g in gradients]).reshape(-1, 2, P, 6)
     for side, k, c in itertools.product((0, 1), range(P), range(6)):
@@ -339,3 +382,88 @@ def test_effects_of_many_groups_are_divided_by_the_method_that_is_asked_for():
     np.testing.assert_allclose(pair, direct.effects["estimate"], atol=1e-15)
     with pytest.raises(OptionError, match="mix: 'ordered'"):
         standardize(table, "correct / reviewed", BY, group="site", mix="ordered")
+
+
+def counted(seed: int = 0) -> pd.DataFrame:
+    """Rows with hours, and with true and false positives and negatives."""
+    table = reviews(seed, sites=3)
+    rng = np.random.default_rng(seed)
+    truth = rng.random(len(table)) < 0.6
+    said = np.where(rng.random(len(table)) < 0.85, truth, ~truth)
+    return table.assign(
+        hours=rng.gamma(2.0, 0.5, len(table)) * (1 + table["queue"].eq("q1")),
+        tp=(truth & said).astype(int),
+        fp=(~truth & said).astype(int),
+        fn=(truth & ~said).astype(int),
+    )
+
+
+KPIS = [
+    pytest.param(at.Total("hours"), ["volume", "mix", "mix", "joint", "rate"], id="total"),
+    pytest.param(
+        at.Ratio("hours", "correct", volume="reviewed"),
+        ["mix", "mix", "joint", "rate"],
+        id="ratio with a volume",
+    ),
+    pytest.param(at.f_score("tp", "fp", "fn"), ["mix", "mix", "joint", "rate"], id="F-beta"),
+]
+
+
+@pytest.mark.parametrize(("metric", "effects"), KPIS)
+def test_totals_and_functions_of_sums_are_standardized_and_transitive(metric, effects):
+    table, asked = counted(), {"group": "site", "rates": "saturated", "cluster": "moderator_id"}
+    found = standardize(table, metric, BY, **asked)
+    crude = found.frame.set_index("group")["crude"]
+    first = found.pairs.iloc[: len(effects)]
+    assert list(first["effect"]) == effects
+    for a, b, c in itertools.permutations("ABC", 3):
+        chain = lines(found.pairs, a, b) + lines(found.pairs, b, c)
+        np.testing.assert_allclose(chain, lines(found.pairs, a, c), atol=1e-11)
+        assert lines(found.pairs, a, b).sum() == pytest.approx(crude[b] - crude[a], abs=1e-11)
+    gap = found.frame.set_index("group")["standardized"]
+    rate = lines(found.pairs, "A", "C")["rate", ""]
+    assert gap["C"] - gap["A"] == pytest.approx(rate, abs=1e-11)
+    assert (found.check()["severity"] != "warning").all()
+    # Two groups are explain's own bridge, with its errors.
+    two = table[table["site"] != "C"]
+    pair = standardize(two, metric, BY, **asked)
+    told = {"rates": "saturated", "cluster": "moderator_id"}
+    change = at.explain(two, metric, BY, period="site", baseline="A", current="B", **told)
+    for column in ("estimate", "std_error", "conf_low", "conf_high"):
+        np.testing.assert_allclose(pair.pairs[column], change.effects[column], rtol=1e-8)
+    assert pickle.loads(pickle.dumps(found)) == found
+
+
+def test_a_volume_that_is_the_denominator_changes_nothing():
+    asked = {"group": "site", "rates": "saturated", "cluster": "moderator_id"}
+    plain = standardize(counted(), at.Ratio("correct", "reviewed"), BY, **asked)
+    own = standardize(counted(), at.Ratio("correct", "reviewed", volume="reviewed"), BY, **asked)
+    for column in ("crude", "standardized", "std_error"):
+        np.testing.assert_allclose(own.frame[column], plain.frame[column], rtol=1e-9)
+    np.testing.assert_allclose(own.pairs["estimate"], plain.pairs["estimate"], atol=1e-14)
+
+
+def test_a_total_at_the_same_volume_and_mix_differs_by_what_an_hour_is_worth():
+    codes = itertools.product("ABC", "xy")
+    table = pd.DataFrame(codes, columns=["site", "queue"])
+    table["n"] = [100, 50, 200, 80, 60, 90]
+    same = table.assign(hours=table["n"] * table["queue"].map({"x": 2.0, "y": 3.0}))
+    found = standardize(same, at.Total("hours", volume="n"), "queue", group="site")
+    assert np.ptp(found.frame["standardized"]) < 1e-9
+    assert abs(found.pairs.query("effect == 'rate'")["estimate"]).max() < 1e-9
+    twice = same.assign(hours=same["hours"] * same["site"].map({"A": 1, "B": 2, "C": 1}))
+    found = standardize(twice, at.Total("hours", volume="n"), "queue", group="site").frame
+    assert found["standardized"][0] == pytest.approx(found["standardized"][2], rel=0.1)
+    assert found["standardized"][1] > 1.5 * found["standardized"][0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        (at.Product({"volume": "total(1)", "AHT": "mean(hours)"}), "at.standardize_factors"),
+        (at.Quantile("hours", 0.9), "is a quantile"),
+    ],
+)
+def test_kpis_without_a_value_at_the_same_mix_are_refused_with_what_to_do(metric, words):
+    with pytest.raises(OptionError, match=words):
+        standardize(counted(), metric, BY, group="site")

@@ -32,6 +32,7 @@ __all__ = [
     "Totals",
     "differentiated",
     "jacobian",
+    "midway",
 ]
 
 # Of the totals' own size: far below rounding, far above underflow.
@@ -170,13 +171,44 @@ def jacobian(form: Form, at: Totals) -> np.ndarray:
     -------
     ndarray
     """
+    return _in_totals(lambda totals: form.coefficients(totals).flat(), at)
+
+
+def midway(form: Form, at: Totals) -> tuple[float, np.ndarray]:
+    """Return the KPI midway between two periods, and its derivative in the totals.
+
+    ``sum over u, s, t of w_us / 2 F(V_u, p_s, x_t)``, w = 1/3 where u = s, else 1/6: the mean of
+    the KPI standardized to the volume and the shares of both (Shapley) over the rates of both. Of
+    one ratio of sums it is ``sum_c p_c r_c`` at the midpoints.
+
+    Parameters
+    ----------
+    form : Form
+    at : Totals
+
+    Returns
+    -------
+    float, ndarray of shape (totals,)
+    """
+
+    def value(totals: Totals) -> np.ndarray:
+        m, v, found = totals.m, totals.v, 0.0
+        for u, s, t in np.ndindex(2, 2, 2):
+            X = (v[u] * m[s, t])[:, None]
+            found = found + (1 + (u == s)) / 12 * form.value(v[u : u + 1], X)
+        return np.asarray(found)
+
+    return float(value(at)[0]), _in_totals(value, at)[0]
+
+
+def _in_totals(value: Callable[[Totals], np.ndarray], at: Totals) -> np.ndarray:
     flat = at.flat()
     columns = []
-    for i, value in enumerate(flat):
-        step = _STEP * (abs(value) or 1.0)
+    for i, own in enumerate(flat):
+        step = _STEP * (abs(own) or 1.0)
         moved = flat.astype(complex)
         moved[i] += 1j * step
-        columns.append(np.imag(form.coefficients(Totals.of(moved)).flat()) / step)
+        columns.append(np.imag(value(Totals.of(moved))) / step)
     return np.stack(columns, axis=1)
 
 

@@ -21,6 +21,7 @@ from attribution.decompose.coefficients import (
     Totals,
     differentiated,
     jacobian,
+    midway,
 )
 from attribution.decompose.decomposition import Line, level_totals, line_members
 from attribution.decompose.design import Design
@@ -242,6 +243,12 @@ class FunctionDecomposition:
     def ends(self) -> Gradient:
         """The gradient of R_0 and R_1."""
         return _dense(self._in_worth["ends"])
+
+    @property
+    def midway(self) -> tuple[float, Gradient]:
+        """The KPI at the volume, the shares and the rates midway, with its gradient, (1,)."""
+        value, in_totals = midway(self._function, self._totals)
+        return value, _dense((in_totals @ self._in_totals)[None, :])
 
     @cached_property
     def total_change(self) -> tuple[np.ndarray, Gradient]:

@@ -8,7 +8,9 @@ A to C. Averaged over all third populations they do (Das Gupta 1993, ch. 6):
     u_e(j)     = (1/P) sum_i a_e(i, j)                 effects add up to R_j - mean of R
     standardized_j = level + u_rate(j)                 level = mean over pairs of sum_c p_c r_c
 
-with p_c, r_c the midpoints of the pair. With two populations both are the plain decomposition.
+with p_c, r_c the midpoints of the pair. With two populations both are the plain decomposition. Of
+a total, a ratio with a volume of its own or another function of sums the level is its value midway
+(`coefficients.midway`), and a total has the line "volume" too.
 """
 
 from __future__ import annotations
@@ -21,13 +23,55 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from attribution.decompose.coefficients import Form, TotalForm
 from attribution.decompose.decomposition import Decomposition, Line, decompose
 from attribution.decompose.design import Design
+from attribution.decompose.functions import FunctionDecomposition, decompose_function
 from attribution.decompose.rates import choose
 from attribution.decompose.turnover import staying
 from attribution.gradient import Gradient
 
-__all__ = ["Standardization", "standardize_populations"]
+__all__ = ["Populations", "Standardization", "standardize_populations"]
+
+Pair = Decomposition | FunctionDecomposition
+
+
+@dataclass(frozen=True, eq=False)
+class Populations:
+    """The sums of P populations, and how each pair of them is decomposed.
+
+    Attributes
+    ----------
+    sums : ndarray, shape (M, P, S)
+        Of a ratio D and N; of another function its volume, then its sums.
+    n : ndarray, shape (P, S)
+    codes, sizes, nested, mix
+        See `standardize_populations`.
+    function : Form or None
+        None for a ratio.
+    """
+
+    sums: np.ndarray
+    n: np.ndarray
+    codes: np.ndarray
+    sizes: tuple[int, ...]
+    nested: Sequence[tuple[int, int]]
+    mix: str
+    function: Form | None
+
+    def pairs(self, form: str) -> Iterator[tuple[list[int], np.ndarray, Pair]]:
+        """Decompose each pair over the cells that either has: ([k, j], cells, decomposition)."""
+        asked: dict[str, Any] = {"rates": form, "mix": self.mix, "nested": self.nested}
+        for both in map(list, itertools.combinations(range(len(self.n)), 2)):
+            cells = np.flatnonzero((self.sums[0, both] > 0).any(axis=0))
+            sums, n = self.sums[:, both][..., cells], self.n[both][:, cells]
+            codes = self.codes[cells]
+            if self.function is None:
+                D, N = sums
+                yield both, cells, decompose(D, N, n, codes, self.sizes, **asked)
+            else:
+                parts = decompose_function(sums, n, codes, self.sizes, self.function, **asked)
+                yield both, cells, parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +83,8 @@ class Standardization:
     R : ndarray, shape (P,)
         The crude KPI of each population.
     lines : tuple of Line
-        "mix" per dimension, "joint", "rate", and "turnover" where a pair lacks levels of the
-        other.
+        "volume" of a total, "mix" per dimension, "joint", "rate", and "turnover" where a pair lacks
+        levels of the other.
     effects : ndarray, shape (E, P)
         u_e(j): what each line adds to a population against the average one; columns add up to
         R - mean(R), rows to 0.
@@ -48,6 +92,7 @@ class Standardization:
         What the standardized rates average.
     form, reason : str
         The rates in use, the same for all pairs, and why.
+    populations : Populations
     """
 
     R: np.ndarray
@@ -56,15 +101,7 @@ class Standardization:
     level: float
     form: str
     reason: str
-    _sums: tuple[
-        np.ndarray,
-        np.ndarray,
-        np.ndarray,
-        np.ndarray,
-        tuple[int, ...],
-        Sequence[tuple[int, int]],
-        str,
-    ]
+    populations: Populations
 
     @property
     def standardized(self) -> np.ndarray:
@@ -86,14 +123,14 @@ class Standardization:
         Returns
         -------
         Gradient
-            E' P lines over 2 P S sums: all D, then all N, a population after the other. It
-            decomposes every pair once more: holding the gradients of all would fill the memory.
+            E' P lines over M P S sums: one sum of all populations after the other. It decomposes
+            every pair once more: holding the gradients of all would fill the memory.
         """
-        P, S = self._sums[0].shape
-        chosen, slopes = list(lines), np.zeros((len(lines), P, 2, P, S))
-        for both, cells, parts in _pairs(*self._sums, self.form):
+        chosen, (M, P, S) = list(lines), self.populations.sums.shape
+        slopes = np.zeros((len(lines), P, M, P, S))
+        for both, cells, parts in self.populations.pairs(self.form):
             in_pair = parts.gradient.combine(_members(parts, self.lines)[chosen]).toarray() / P
-            in_pair = in_pair.reshape(len(chosen), 2, 2, len(cells))
+            in_pair = in_pair.reshape(len(chosen), M, 2, len(cells))
             for k, sign in zip(both, (-1.0, 1.0), strict=True):
                 for t, population in enumerate(both):
                     slopes[:, k, :, population][..., cells] += sign * in_pair[:, :, t]
@@ -101,17 +138,11 @@ class Standardization:
 
     def standardized_gradient(self) -> Gradient:
         """Return the gradient of `standardized`, P lines over the sums of `gradient`."""
-        P, S = self._sums[0].shape
-        level, slopes = np.zeros((2, P, S)), np.zeros((P, 2, P, S))
-        for both, cells, parts in _pairs(*self._sums, self.form):
-            p, r = parts.stages.shares.p, parts.stages.rates.r
-            mean_p, half_r, change = p.mean(axis=0), r.mean(axis=0) / 2, (r[1] - r[0]) / 2
-            in_p_and_r = [
-                np.concatenate([half_r, half_r, mean_p / 2, mean_p / 2]),
-                np.concatenate([change, change, -mean_p, mean_p]),
-            ]
-            of_pair = parts.stages.to_sums(_dense(np.stack(in_p_and_r))).toarray()
-            in_level, in_rate = of_pair.reshape(2, 2, 2, len(cells))
+        M, P, S = self.populations.sums.shape
+        level, slopes = np.zeros((M, P, S)), np.zeros((P, M, P, S))
+        for both, cells, parts in self.populations.pairs(self.form):
+            _, of_level, of_rate = _standard(parts)
+            in_level, in_rate = (x.toarray().reshape(M, 2, len(cells)) for x in (of_level, of_rate))
             for t, population in enumerate(both):
                 level[:, population, cells] += in_level[:, t] / (P * (P - 1) / 2)
                 for k, sign in zip(both, (-1.0, 1.0), strict=True):
@@ -119,29 +150,48 @@ class Standardization:
         return _dense((slopes + level).reshape(P, -1))
 
 
+def _standard(parts: Pair) -> tuple[float, Gradient, Gradient]:
+    """The KPI midway between the two populations, and the gradients of it and of the rate line."""
+    if isinstance(parts, FunctionDecomposition):
+        rate = [line.effect for line in parts.lines].index("rate")
+        only = np.eye(len(parts.lines))[[rate]]
+        level, of_level = parts.midway
+        return level, of_level, parts.gradient.combine(only)
+    p, r = parts.stages.shares.p, parts.stages.rates.r
+    mean_p, half_r, change = p.mean(axis=0), r.mean(axis=0) / 2, (r[1] - r[0]) / 2
+    in_level, in_rate = (
+        parts.stages.to_sums(_dense(np.concatenate(row)[None, :]))
+        for row in ([half_r, half_r, mean_p / 2, mean_p / 2], [change, change, -mean_p, mean_p])
+    )
+    return float(mean_p @ r.mean(axis=0)), in_level, in_rate
+
+
 def standardize_populations(
-    D: np.ndarray,
-    N: np.ndarray,
+    sums: np.ndarray,
     n: np.ndarray,
     codes: np.ndarray,
     sizes: tuple[int, ...],
     *,
+    function: Form | None = None,
     rates: str = "auto",
     mix: str = "adjusted",
     nested: Sequence[tuple[int, int]] = (),
 ) -> Standardization:
-    """Standardize P populations with R_k = sum_c N_kc / sum_c D_kc.
+    """Standardize P populations with R_k = sum_c N_kc / sum_c D_kc, or another function of sums.
 
     Parameters
     ----------
-    D, N : ndarray, shape (P, S)
-        Denominators and numerators of the observed segments in each population.
+    sums : ndarray, shape (M, P, S)
+        Denominators and numerators of the observed segments in each population; of another
+        function its volume, then its sums.
     n : ndarray, shape (P, S)
         Unweighted numbers of observations, for the `auto` rule.
     codes : ndarray of int, shape (S, D)
         The level of each segment in each dimension.
     sizes : tuple of int
         Levels per dimension.
+    function : Form, optional
+        What the KPI is of its sums; None for a ratio.
     rates : {"auto", "saturated", "additive"}
         "auto" takes observed rates if they are good enough for every pair, else fitted ones for
         all: rates of two kinds would not be comparable.
@@ -165,54 +215,39 @@ def standardize_populations(
 
     >>> D = np.array([[80., 20], [50, 50], [20, 80]])
     >>> N = D * [.95, .80]
-    >>> three = standardize_populations(D, N, D, np.array([[0], [1]]), (2,))
+    >>> three = standardize_populations(np.stack([D, N]), D, np.array([[0], [1]]), (2,))
     >>> three.R, three.standardized
     (array([0.92 , 0.875, 0.83 ]), array([0.875, 0.875, 0.875]))
     """
-    form, reason = (rates, "as asked") if rates != "auto" else _choose(D, n, codes, sizes)
-    P = len(D)
-    lines = _lines(D, Design(codes, sizes))
-    effects, levels = np.zeros((len(lines), P)), []
-    for (i, j), _, parts in _pairs(D, N, n, codes, sizes, nested, mix, form):
+    V, P = sums[0], len(n)
+    form, reason = (rates, "as asked") if rates != "auto" else _choose(V, n, codes, sizes)
+    lines = _lines(V, Design(codes, sizes), function)
+    populations = Populations(sums, n, codes, sizes, nested, mix, function)
+    effects, levels, R = np.zeros((len(lines), P)), [], np.zeros(P)
+    for both, _, parts in populations.pairs(form):
+        i, j = both
         found = _members(parts, lines) @ parts.estimate
         effects[:, j] += found / P
         effects[:, i] -= found / P
-        p, r = parts.stages.shares.p, parts.stages.rates.r
-        levels.append(p.mean(axis=0) @ r.mean(axis=0))
-    R = N.sum(axis=1) / D.sum(axis=1)
-    level, sums = float(np.mean(levels)), (D, N, n, codes, sizes, nested, mix)
-    return Standardization(R, lines, effects, level, form, reason, sums)
+        levels.append(_standard(parts)[0])
+        R[both] = parts.R
+    level = float(np.mean(levels))
+    return Standardization(R, lines, effects, level, form, reason, populations)
 
 
-def _pairs(
-    D: np.ndarray,
-    N: np.ndarray,
-    n: np.ndarray,
-    codes: np.ndarray,
-    sizes: tuple[int, ...],
-    nested: Sequence[tuple[int, int]],
-    mix: str,
-    form: str,
-) -> Iterator[tuple[list[int], np.ndarray, Decomposition]]:
-    """Decompose each pair over the cells that either has: ([k, j], cells, decomposition)."""
-    for both in map(list, itertools.combinations(range(len(D)), 2)):
-        cells = np.flatnonzero((D[both] > 0).any(axis=0))
-        D_2, N_2, n_2 = (x[both][:, cells] for x in (D, N, n))
-        asked: dict[str, Any] = {"rates": form, "mix": mix, "nested": nested}
-        yield both, cells, decompose(D_2, N_2, n_2, codes[cells], sizes, **asked)
-
-
-def _lines(D: np.ndarray, design: Design) -> tuple[Line, ...]:
+def _lines(D: np.ndarray, design: Design, function: Form | None) -> tuple[Line, ...]:
     """The lines of all pairs; turnover if any two populations do not have the same levels."""
+    volume = (Line("volume"),) if isinstance(function, TotalForm) else ()
     exists = (design.matrix.T @ D.T) > 0
     turned = bool((exists.any(axis=1) & ~exists.all(axis=1)).any())
     dimensions = range(len(design.sizes))
     joint = (Line("joint"),) if len(dimensions) > 1 else ()
     turnover = (Line("turnover"),) if turned else ()
-    return (*(Line("mix", d) for d in dimensions), *joint, Line("rate"), *turnover)
+    mix = [Line("mix", d) for d in dimensions]
+    return (*volume, *mix, *joint, Line("rate"), *turnover)
 
 
-def _members(parts: Decomposition, lines: tuple[Line, ...]) -> np.ndarray:
+def _members(parts: Pair, lines: tuple[Line, ...]) -> np.ndarray:
     """1 where a line of a pair belongs to one of the common lines, shape (E, K).
 
     What leaves one way enters the other way, so only exit and entry together turn with the pair.
