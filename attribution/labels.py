@@ -13,6 +13,7 @@ __all__ = [
     "MISSING",
     "is_null",
     "label_of",
+    "names_people",
     "natural_key",
     "naturally",
     "plural",
@@ -25,6 +26,25 @@ MISSING = "(missing)"
 # Ends a run of Arabic or Hebrew, in which a sign would stand behind the number that follows.
 LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
 _TURNED = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
+
+
+_PERSON = re.compile(
+    r"(moderator|agent|reviewer|annotator|rater|labell?er|employee|staff|worker|user|analyst"
+    r"|person|auditor|coach|manager|team_?lead)s?([_ ]?(id|ids|name|email|e_?mail|login|key|uuid|no"
+    r"|number|code))?|e_?mail",
+    re.IGNORECASE,
+)
+
+
+def names_people(column: str) -> bool:
+    """Return whether the values of a column of this name are people.
+
+    Examples
+    --------
+    >>> names_people("moderator_id"), names_people("queue")
+    (True, False)
+    """
+    return bool(_PERSON.fullmatch(column))
 
 
 def is_null(value: object) -> bool:

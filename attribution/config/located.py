@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from attribution.errors import OptionError, listing, nearest
 from attribution.source.secrets import redacted
 
-__all__ = ["ConfigError", "LocatedError", "finding"]
+__all__ = ["ConfigError", "LocatedError", "about_a_key", "finding"]
 
 _BRANCH = re.compile(r"[\[(]|^(str|list|float|dict)$")
 
@@ -64,6 +64,46 @@ def finding(
     known = next((where[:k] for k in range(len(where), 0, -1) if where[:k] in lines), None)
     place = f"{name}, line {lines[known]}" if known else name
     return f"{place}: {_path(where)}: {_problem(error, where, cause, model)}"
+
+
+def about_a_key(
+    message: str,
+    file: str,
+    lines: Mapping[tuple[Any, ...], int],
+    kpi: tuple[Any, ...],
+    source: tuple[Any, ...],
+) -> str:
+    """Return the message of an error with file, line and key, where it is about one.
+
+    Some texts may be the name of a column, so that only the source can tell that they are wrong:
+    "metric: no column 'correct +'" is then about ``kpis[0].metric``.
+
+    Parameters
+    ----------
+    message : str
+        It begins with the name of a parameter and a colon.
+    file : str
+    lines : mapping
+        See `attribution.config.positions.lines_of`.
+    kpi, source : tuple
+        The places of the tables whose keys are asked for, the KPI's before its source's.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> lines = {("kpis", 0, "metric"): 7}
+    >>> about_a_key("metric: no column 'x'.", "r.toml", lines, ("kpis", 0), ("sources", "qa"))
+    "r.toml, line 7: kpis[0].metric: no column 'x'."
+    """
+    key, _, said = message.partition(": ")
+    own = {"metric": ("metric", "factors", "types")}.get(key, (key,))
+    read = {"data": ("data", "query", "database", "warehouse")}.get(key, (key,))
+    places = [*((*kpi, x) for x in own), *((*source, x) for x in read)]
+    place = next((x for x in places if x in lines), None)
+    return message if place is None else f"{file}, line {lines[place]}: {_path(place)}: {said}"
 
 
 def _problem(error: Any, where: tuple, cause: object, model: type[BaseModel]) -> str:

@@ -62,7 +62,8 @@ def load_config(config: str | Path | Mapping[str, Any] | ReviewConfig) -> Review
             raise ConfigError(_not_toml(name, str(error))) from None
         lines = lines_of(text)
     try:
-        return ReviewConfig.model_validate(given)
+        # Of the file only its name: what is written does not depend on where it lies.
+        return ReviewConfig.model_validate(given).read_from(Path(name).name, lines)
     except ValidationError as error:
         errors = error.errors(include_url=False)
         found = [finding(e, ReviewConfig, name, lines) for e in errors]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     field_validator,
     model_validator,
 )
 
 from attribution.config.environment import VARIABLE, holds_secret
-from attribution.config.located import LocatedError
+from attribution.config.located import LocatedError, about_a_key
 from attribution.errors import (
     AttributionError,
     ColumnNotFoundError,
@@ -424,6 +425,37 @@ class ReviewConfig(_Section):
     actions: Text | None = Field(
         default=None, description="A CSV of cause, owner, priority, due, status."
     )
+
+    _file: str = PrivateAttr("")
+    _lines: Mapping[tuple[Any, ...], int] = PrivateAttr(default_factory=dict)
+
+    def read_from(self, file: str, lines: Mapping[tuple[Any, ...], int]) -> ReviewConfig:
+        """Return the configuration with the places of its keys, for what is found wrong later.
+
+        Parameters
+        ----------
+        file : str
+            Its name.
+        lines : mapping
+            See `attribution.config.positions.lines_of`.
+
+        Returns
+        -------
+        ReviewConfig
+        """
+        self._file, self._lines = file, lines
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        # From which file it was read is no part of what it says.
+        return isinstance(other, ReviewConfig) and self.model_dump() == other.model_dump()
+
+    def located(self, message: str, kpi: Kpi | None) -> str:
+        """Return the message of an error of a KPI with file, line and key; see `about_a_key`."""
+        if kpi is None or not self._lines:
+            return message
+        at = (("kpis", self.kpis.index(kpi)), ("sources", self.source_of(kpi)))
+        return about_a_key(message, self._file, self._lines, *at)
 
     @model_validator(mode="after")
     def _consistent(self) -> ReviewConfig:

@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from attribution.config import Kpi, ReviewConfig, concealed, load_config
+from attribution.config import Kpi, ReviewConfig, load_config
 from attribution.cube import Cube
 from attribution.errors import AttributionError, OptionError, check_option
 from attribution.formatting import significant
@@ -348,10 +348,24 @@ def _preview(scan: Scan, config: ReviewConfig, period: str) -> dict[str, Any]:
         cube, _ = cube_of(scan, config, None)
         n = cube.metric_sums(cube.metrics[0], "count")[cube.period_index(period)].sum()
     except AttributionError as error:
-        problem = concealed(str(error), config)
+        problem = _problem(error, scan, config)
         return found | {"sql": None, "rows": 0, "n": 0, "problem": problem}
     rows = cube.provenance["rows"]
     return found | {"sql": cube.provenance["sql"], "rows": rows, "n": float(n), "problem": None}
+
+
+def _problem(error: AttributionError, scan: Scan, config: ReviewConfig) -> str:
+    """What is wrong with a scan; of several KPIs, with the first whose own question fails."""
+    kpi = scan.kpis[0]
+    # Such an error comes before anything is read: asking again costs nothing.
+    if len(scan.kpis) > 1 and str(error).partition(": ")[0] in Kpi.model_fields:
+        for kpi in scan.kpis:
+            try:
+                cube_of(replace(scan, kpis=(kpi,), by=tuple(kpi.by)), config, None)
+            except AttributionError as own:
+                error = own
+                break
+    return Failure.of(error, config, kpi).message
 
 
 @contextmanager
@@ -407,7 +421,7 @@ def _scan(scan: Scan, config: ReviewConfig, cache: Path) -> dict[str, tuple[Cube
         return {kpi.name: (cube, cached) for kpi in scan.kpis}
     except Exception as error:
         if len(scan.kpis) == 1:
-            return {scan.kpis[0].name: (Failure.of(error, config), False)}
+            return {scan.kpis[0].name: (Failure.of(error, config, scan.kpis[0]), False)}
     found: dict[str, tuple[Cube | Failure, bool]] = {}
     for kpi in scan.kpis:
         alone = replace(scan, kpis=(kpi,), by=tuple(kpi.by), name=f"{scan.name} {kpi.name}")

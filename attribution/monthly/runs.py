@@ -62,20 +62,22 @@ class Failure:
     internal: bool = False
 
     @classmethod
-    def of(cls, error: Exception, config: ReviewConfig) -> Failure:
+    def of(cls, error: Exception, config: ReviewConfig, kpi: Kpi | None = None) -> Failure:
         """Say what went wrong, without what the environment holds.
 
         Parameters
         ----------
         error : Exception
         config : ReviewConfig
+        kpi : Kpi, optional
+            Whose keys the error may be about.
 
         Returns
         -------
         Failure
         """
         if isinstance(error, AttributionError):
-            return cls(concealed(str(error), config))
+            return cls(concealed(config.located(str(error), kpi), config))
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
         said = concealed(f"{type(error).__name__}: {error}", config)
@@ -300,7 +302,7 @@ def review_kpi(cube: Cube, kpi: Kpi, config: ReviewConfig, period: str) -> KpiRe
         review = KpiReview(kpi, metric, period, value, n, answers, findings=findings, values=values)
         return replace(review, breaches=_breaches(review))
     except Exception as error:
-        return KpiReview(kpi, metric, period, failure=Failure.of(error, config))
+        return KpiReview(kpi, metric, period, failure=Failure.of(error, config, kpi))
 
 
 def _values(cube: Cube, metric: Metric) -> dict[str, tuple[float, float]]:
@@ -322,7 +324,7 @@ def _answer(cube: Cube, metric: Metric, kpi: Kpi, text: str, config: ReviewConfi
         # Worked out here, where KPIs run side by side, and kept for every file.
         _ = shown.effects, shown.levels, shown.causes, shown.findings
     except Exception as error:
-        return Compared(comparison, failure=Failure.of(error, config))
+        return Compared(comparison, failure=Failure.of(error, config, kpi))
     return Compared(comparison, change, None, None, shown, tuple(drills))
 
 

@@ -122,7 +122,8 @@ class ShownTrend:
     def findings(self) -> list[dict[str, Any]]:
         """The findings; those that name what is not shown say so instead."""
         secret = {x for shown in self.steps if shown is not None for x in shown.secret()}
-        return without_names(self.trend._findings(self.steps), secret)
+        people = self.privacy.columns or ()
+        return without_names(self.trend._findings(self.steps), secret, people)
 
     @property
     def withheld(self) -> list[str]:

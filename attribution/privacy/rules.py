@@ -11,17 +11,13 @@ from typing import Any
 
 from attribution.cube import Cube
 from attribution.errors import ColumnNotFoundError, OptionError, check_option, listing, nearest
+from attribution.labels import names_people
+from attribution.quality.coding import is_recoding
 
 __all__ = ["Privacy", "anonymous", "pseudonyms", "without_names", "without_people"]
 
 PEOPLE = ("hidden", "pseudonyms", "names")
 _LEAST_KEY = 8
-_PERSON = re.compile(
-    r"(moderator|agent|reviewer|annotator|rater|labell?er|employee|staff|worker|user|analyst"
-    r"|person|auditor|coach|manager|team_?lead)s?([_ ]?(id|ids|name|email|e_?mail|login|key|uuid|no"
-    r"|number|code))?|e_?mail",
-    re.IGNORECASE,
-)
 # Texts and numbers of a condition; what stands in backticks is a column.
 _VALUE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|(?<![\w.`])\d[\w.]*(?![\w`])")
 _CONDITION = re.compile(r"\b(where|having|on|when|qualify|filter)\b", re.IGNORECASE)
@@ -106,7 +102,7 @@ same one gives the same pseudonyms next month.
             One of `columns` is no dimension.
         """
         if self.columns is None:
-            return tuple(d for d in dimensions if _PERSON.fullmatch(d))
+            return tuple(d for d in dimensions if names_people(d))
         for column in self.columns:
             if column not in dimensions:
                 raise ColumnNotFoundError(
@@ -188,7 +184,7 @@ def _without_values(condition: str, privacy: Privacy) -> str:
     words = re.findall(r"\w+", _VALUE.sub(" ", condition)) + re.findall(
         r"[`\"](.+?)[`\"]", condition
     )
-    secret = {*words} & {*(privacy.columns or ())} or any(_PERSON.fullmatch(w) for w in words)
+    secret = {*words} & {*(privacy.columns or ())} or any(map(names_people, words))
     return _VALUE.sub("'…'", condition) if secret else condition
 
 
@@ -221,7 +217,7 @@ def pseudonyms(dimension: str, levels: Sequence[str], key: str) -> list[str]:
 
 
 def without_names(
-    findings: Iterable[dict[Any, Any]], secret: Collection[str]
+    findings: Iterable[dict[Any, Any]], secret: Collection[str], people: Collection[str] = ()
 ) -> list[dict[str, Any]]:
     """Return findings in which those that name what is not shown say so instead.
 
@@ -231,16 +227,25 @@ def without_names(
         `code, severity, message, facts`.
     secret : collection of str
         Names, as facts write them.
+    people : collection of str
+        Dimensions whose levels are people: that one left and another came is no change of coding.
 
     Returns
     -------
     list of dict
     """
+    findings = [f for f in findings if not (is_recoding(f) and _dimensions(f) & set(people))]
     words = "Withheld: it names groups that are not shown here."
     return [
         f if _texts(f["facts"]).isdisjoint(secret) else {**f, "message": words, "facts": {}}
         for f in findings
     ]
+
+
+def _dimensions(finding: Mapping[Any, Any]) -> set[str]:
+    """The dimensions that a finding on codes is about."""
+    facts = finding["facts"]
+    return {facts["dimension"]} if "dimension" in facts else set(facts.get("mapping", ()))
 
 
 def _texts(value: Any) -> set[str]:

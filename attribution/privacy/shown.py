@@ -262,7 +262,8 @@ class Shown:
     @cached_property
     def findings(self) -> list[dict[str, Any]]:
         """The findings; those that name what is not shown say so instead."""
-        return without_names(findings(self.change), set(self.secret()))
+        people = self.privacy.columns or ()
+        return without_names(findings(self.change), set(self.secret()), people)
 
     @cached_property
     def provenance(self) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
 from attribution.decompose import Decomposed
+from attribution.labels import names_people
 from attribution.metrics import is_ratio
 from attribution.quality.finding import finding
 from attribution.recoding import recodings as proposals
@@ -16,11 +18,17 @@ if TYPE_CHECKING:
     from attribution.cube import Cube
     from attribution.result import Attribution
 
-__all__ = ["recoded", "recodings"]
+__all__ = ["is_recoding", "recoded", "recodings"]
 
 _MANY_LEVELS = 1_000
 _RECODED_RATIO = 50.0
 _RECODED_SHARE = 0.01
+
+
+def is_recoding(finding: Mapping[str, Any]) -> bool:
+    """Return whether a finding says that levels were probably renamed, split or merged."""
+    known = ("unclear_recoding", "proposed_mapping", "recoded_level")
+    return finding["code"] in known or finding["code"].startswith("probable_")
 
 
 def recodings(change: Attribution, volume: np.ndarray, n: np.ndarray) -> list[dict[str, Any]]:
@@ -37,7 +45,9 @@ def recodings(change: Attribution, volume: np.ndarray, n: np.ndarray) -> list[di
         known = [evidence.of(*both[t], support.in_period(t)) for t in (0, 1)]
         return np.stack([x.found.std_error for x in known])
 
-    proposed, found = proposals(change.cube, volume, D, N, n, std_errors), []
+    # One person who left and another who came are no change of coding.
+    every = proposals(change.cube, volume, D, N, n, std_errors)
+    proposed, found = [one for one in every if not names_people(one.dimension)], []
     for one in proposed:
         code = f"probable_{one.kind}" if one.clear else "unclear_recoding"
         found.append(finding(code, "warning", one.describe(change.format), **one.facts))
@@ -66,6 +76,8 @@ def recoded(parts: Decomposed, cube: Cube, D: np.ndarray) -> list[dict[str, Any]
     design, found = parts.design, []
     shares = (design.matrix.T @ D.T).T / D.sum(axis=1)[:, None]
     for d, name in enumerate(cube.dimensions):
+        if names_people(name):
+            continue
         block = design.block(d)
         for i in range(block.start, block.stop):
             before, after = shares[:, i]

@@ -673,3 +673,27 @@ def test_no_file_quotes_a_condition_that_names_people(config, table, tmp_path):
     assert [name for name, content in said if b"Ms Nobody" in content] == []
     # The condition itself is there: it is the name alone that is left out.
     assert any("moderator_id != '…'" in c.decode("utf-8", "ignore") for _, c in said)
+
+
+def test_what_only_the_source_can_tell_is_said_with_file_line_and_key(config, tmp_path):
+    path = tmp_path / "review.toml"
+    source = config["sources"]["qa"]["data"]
+    path.write_text(
+        f'[sources.reviews]\ndata = "{source}"\nperiod = "month"\n\n'
+        '[[kpis]]\nname = "Right"\nmetric = "correct / reviewed"\nby = ["queue"]\n\n'
+        '[[kpis]]\nname = "Metric"\nmetric = "correct + / reviewed"\nby = ["queue"]\n\n'
+        '[[kpis]]\nname = "Types"\nby = ["queue"]\ntypes = { wrong = "wrong - / reviewed" }\n\n'
+        '[[kpis]]\nname = "By"\nmetric = "correct / reviewed"\nby = [\n  "queue", "marked",\n]\n'
+    )
+    done = at.review(path, period="2026-06", out=tmp_path / "out")
+    said = {k.kpi.name: k.failure and k.failure.message for k in done.kpis}
+    assert said["Right"] is None
+    assert said["Metric"].startswith("review.toml, line 12: kpis[1].metric: 'correct +' is")
+    assert said["Types"].startswith("review.toml, line 18: kpis[2].types: 'wrong -' is")
+    assert said["By"].startswith("review.toml, line 23: kpis[3].by: no column 'marked'.")
+    assert "review.toml, line 12" in (done.folder / "index.html").read_text()
+    (scan,) = planned(path, period="2026-06", out=tmp_path / "out")["scans"]
+    assert scan["problem"].startswith("review.toml, line 12: kpis[1].metric: ")
+    path.write_text(path.read_text().replace(source, source + ".gone"))
+    gone = at.review(path, period="2026-06", out=tmp_path / "out").kpis[0].failure.message
+    assert gone.startswith("review.toml, line 2: sources.reviews.data: ")

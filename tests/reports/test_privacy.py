@@ -371,3 +371,30 @@ def test_one_person_who_is_new_is_not_named_in_the_rows():
     told = change.to_dict()
     assert [x["segment"] for x in told["effects"]] == [None, None, "New and gone: people"]
     assert sum(x["estimate"] for x in told["effects"]) == pytest.approx(change.total.change)
+
+
+@pytest.mark.parametrize("people", ["hidden", "pseudonyms", "names"])
+@pytest.mark.parametrize(("column", "told"), [("moderator_id", None), ("desk", ["desk"])])
+def test_one_person_who_left_and_one_who_came_are_no_change_of_coding(column, told, people):
+    """A mapping that merges two people is never proposed, whatever their column is called."""
+    rows = [
+        (month, who, n, round(n * rate))
+        for month, last in (("2026-08", "m-7"), ("2026-09", "m-9"))
+        for who, n, rate in (("m-1", 4000, 0.95), ("m-2", 3000, 0.9), (last, 2000, 0.7))
+    ]
+    frame = pd.DataFrame(rows, columns=["month", column, "reviewed", "correct"])
+    asked = {"metric": "correct / reviewed", "by": [column], "period": "month"}
+    change = at.explain(frame, **asked, baseline="2026-08", current="2026-09")
+    trend = at.trend(frame, **asked)
+    key = "correct horse battery" if people == "pseudonyms" else None
+    privacy = at.Privacy(people, key, columns=told)
+    texts = [change.to_json(privacy=privacy), trend.to_json(privacy=privacy)]
+    texts += [trend.summary(privacy=privacy), change.narrative("page", privacy=privacy)]
+    for text in texts:
+        assert "mapping=" not in text
+        assert "probable_" not in text
+    # Of what is no person it is the first thing to say.
+    other = frame.rename(columns={column: "policy"})
+    said = at.explain(other, **asked | {"by": ["policy"]}, baseline="2026-08", current="2026-09")
+    assert "probable_rename" in set(said.check()["code"])
+    assert ("probable_rename" in set(change.check()["code"])) == (column == "desk")
