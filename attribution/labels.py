@@ -69,6 +69,9 @@ def label_of(value: object) -> str:
     >>> label_of(None), label_of(3.0), label_of("JP"), label_of(True)
     ('(missing)', '3', 'JP', 'true')
     """
+    # Most are, and there may be as many as there are people.
+    if type(value) is str or type(value) is int:
+        return str(value)
     if is_null(value):
         return MISSING
     if isinstance(value, bool) or type(value).__name__ == "bool":  # Python's or numpy's
@@ -106,14 +109,16 @@ def naturally(labels: Iterable[str]) -> list[str]:
     >>> naturally(["m10", "m9", "m010"]), naturally(["b", "(missing)", "a2", "a10"])
     (['m9', 'm010', 'm10'], ['a2', 'a10', 'b', '(missing)'])
     """
-    labels = list(labels)
+    labels = sorted(labels)
     if len(labels) > 1:
         # How the first and the last both begin, all begin.
-        both = zip(min(labels), max(labels), strict=False)
+        both = zip(labels[0], labels[-1], strict=False)
         start = "".join(a for a, _ in itertools.takewhile(lambda x: x[0] == x[1], both))
-        numbers = [label[len(start.rstrip("0123456789")) :] for label in labels]
-        if all(x.isascii() and x.isdigit() for x in numbers):
-            return [label for _, label in sorted(zip(map(int, numbers), labels, strict=True))]
+        begin = len(start.rstrip("0123456789"))
+        numbers = [label[begin:] for label in labels]
+        digits = "".join(numbers)
+        if all(numbers) and digits.isascii() and digits.isdigit():
+            return sorted(labels, key=lambda label: int(label[begin:]))
     return sorted(labels, key=natural_key)
 
 

@@ -238,12 +238,12 @@ def card_of(
         overdispersion=overdispersion,
     )
     if not (scores.found.volume > 0).any():
-        names = [" × ".join(x) for x in scores.labels]
+        names = listing(scores.names, most=6)
         cells = listing(cube.dimensions[len(entities) :]) or "no cells"
         raise IdentificationError(
-            f"entity: {listing(names, most=6)}: none has another in the same cell of {cells}, so "
-            "there is nothing to compare with. Adjust for fewer columns, merge levels "
-            "(mapping=...), or judge the KPI itself with at.targets.completion."
+            f"entity: {names}: none has another in the same cell of {cells}, so there is nothing "
+            "to compare with. Adjust for fewer columns, merge levels (mapping=...), "
+            "or judge the KPI itself with at.targets.completion."
         )
     goals = None if target is None else read_goals(target, entities, metric)
     return Scorecard(

@@ -38,7 +38,7 @@ _STATUS_FINDINGS = (
 def findings(card: Scorecard) -> Iterator[dict[str, Any]]:
     """Yield every finding about a card: `code, severity, message, facts`."""
     s, frame = card.scores, card.table
-    found, names = s.found, np.array([" × ".join(x) for x in s.labels], dtype=object)
+    found, names = s.found, np.array(s.names, dtype=object)
     residual = float(
         np.abs(found.observed - found.expected - found.difference * found.volume).max()
     )

@@ -82,21 +82,27 @@ class Scores:
     trials: bool
 
     @property
+    def names(self) -> list[str]:
+        """The entities as they are called, K."""
+        return list(map(" × ".join, self.labels))
+
+    @property
     def z(self) -> np.ndarray:
         """Standard deviations from the expectation, before any widening, shape (K,)."""
         sd = np.sqrt(self.noise.expected)
         return np.divide(self.found.difference, sd, out=np.zeros_like(sd), where=sd > 0)
 
-    def limits(self, level: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the funnel limits of the difference at a level, such as 0.95."""
-        tail = (1 - level) / 2
+    def limits(self, *levels: float) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the funnel limits of the difference, low and high, at levels such as 0.95."""
+        tails = [(1 - level) / 2 for level in levels]
         if not self.trials:
-            half = normal_quantile(1 - tail) * self.deviation
-            return -half, half
+            halves = [normal_quantile(1 - tail) * self.deviation for tail in tails]
+            return [(-half, half) for half in halves]
         n, p = effective_trials(self.found, self.noise)
         scale = self.deviation / np.sqrt(p * (1 - p) / n)
-        low, high = (binomial_quantile(q, n, p) / n - p for q in (tail, 1 - tail))
-        return scale * low, scale * high
+        ends = binomial_quantile(np.array([[tail, 1 - tail] for tail in tails]).ravel(), n, p)
+        low, high = scale * (ends[::2] / n - p), scale * (ends[1::2] / n - p)
+        return list(zip(low, high, strict=True))
 
     def ranks(self, conf_level: float, higher: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return the rank intervals, 1 the best; those who are too few may have any rank."""
@@ -220,9 +226,10 @@ def _index(seen: np.ndarray) -> np.ndarray | slice:
 def _noise(cube: Cube, metric: Metric, found: Indirect, seen: np.ndarray) -> Noise:
     clusters = cube.clusters
     if clusters is None:
-        roles = ("den_den", "num_den", "num_num", "count")
-        sums = (cube.metric_sums(metric, role)[0][_index(seen)] for role in roles)
-        return row_noise(found, *sums, trials=metric.of_trials)
+        moments = metric.moments(cube.weighted)
+        keys = [moments[x].key for x in ("den_den", "num_den", "num_num", "count")]
+        sums = {key: cube.sums[key][0][_index(seen)] for key in keys}
+        return row_noise(found, *(sums[key] for key in keys), trials=metric.of_trials)
     if len(clusters.names) > 2:
         raise OptionError(
             f"cluster: {len(clusters.names)} columns; one, or two for two-way clustering."

@@ -42,8 +42,7 @@ def card_table(card: Scorecard) -> pd.DataFrame:
     s = card.scores
     found, R = s.found, s.center
     some = found.volume > 0
-    low95, high95 = s.limits(0.95)
-    low998, high998 = s.limits(0.998)
+    (low95, high95), (low998, high998) = s.limits(0.95, 0.998)
     rank_low, rank_high = s.ranks(card.conf_level, card.higher)
     adjusted = R + found.difference
     target = _targets(card, s.labels)
@@ -54,7 +53,7 @@ def card_table(card: Scorecard) -> pd.DataFrame:
         found.observed, found.expected, out=np.full(len(s.n), np.nan), where=found.expected > 0
     )
     columns = {
-        "entity": np.array([" × ".join(x) for x in s.labels], dtype=object),
+        "entity": np.array(s.names, dtype=object),
         "n": np.rint(s.n).astype(np.int64),
         "observed": found.observed,
         "expected": found.expected,

@@ -99,12 +99,13 @@ def _from_grouped(grouped: Grouped, request: Request) -> Cube:
         )
         for value, x in grouped.distributions.items()
     }
-    sums = {key: np.zeros(P * S) for key in grouped.moments}
+    sums = {}
     for start, stop in itertools.pairwise(grouped.bounds):
         here = slice(start, stop)
         cell = grouped.period[here].astype(np.int64) * S + grouped.segment[here]
         for key, values in grouped.moments.items():
-            sums[key] += np.bincount(cell, weights=values[here], minlength=P * S)
+            part = np.bincount(cell, weights=values[here], minlength=P * S)
+            sums[key] = part if start == 0 else sums[key] + part
         let_go(grouped.period, grouped.segment, *grouped.moments.values())
     sums = {key: values.reshape(P, S) for key, values in sums.items()}
     clusters = None

@@ -69,7 +69,7 @@ class Indirect:
 
     def sum_entities(self, values: np.ndarray) -> np.ndarray:
         """Sum a value per entry over the cells with others of each entity, shape (K,)."""
-        return np.bincount(self.entity, np.where(self.compared, values, 0.0), len(self.volume))
+        return _summed(self.entity, values, self.compared, len(self.volume))
 
     def rest_of_cell(self, values: np.ndarray) -> np.ndarray:
         """What the others of an entry's cell add up to, for a sum per entry, shape (m,)."""
@@ -112,13 +112,19 @@ def indirect_standardization(
     array([-0.06,  0.09])
     """
     D_c, N_c = np.bincount(cell, D), np.bincount(cell, N)
-    others = D_c[cell] - D
-    compared = others > _ALONE * D_c[cell]
-    reference = np.divide(N_c[cell] - N, others, out=np.zeros_like(others), where=compared)
+    # In place where it can be: with millions of entries, it is the memory that takes time.
+    others = D_c[cell]
+    least = _ALONE * others
+    others -= D
+    compared = others > least
+    reference = N_c[cell]
+    reference -= N
+    np.divide(reference, others, out=reference, where=compared)
+    if not compared.all():
+        others[~compared] = reference[~compared] = 0.0
 
     def summed(values: np.ndarray) -> np.ndarray:
-        # No weights at all would count whole numbers.
-        return np.bincount(entity, np.where(compared, values, 0.0), entities)
+        return _summed(entity, values, compared, entities)
 
     return Indirect(
         entity=entity,
@@ -126,10 +132,19 @@ def indirect_standardization(
         D=D,
         N=N,
         reference=reference,
-        others=np.where(compared, others, 0.0),
+        others=others,
         compared=compared,
         total=np.bincount(entity, D, entities),
         volume=summed(D),
         observed=summed(N),
         expected=summed(D * reference),
     )
+
+
+def _summed(
+    entity: np.ndarray, values: np.ndarray, compared: np.ndarray, entities: int
+) -> np.ndarray:
+    """Sum over the entries of each entity that are compared."""
+    if not compared.all():
+        values = np.where(compared, values, 0.0)
+    return np.bincount(entity, values, entities)

@@ -237,7 +237,9 @@ def _reference_noise(
     trials: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Variance per unit of DD of an entry's rows if they are like the others; of the others."""
-    p, rest, DD_rest = found.reference, found.rest_of_cell(count), found.rest_of_cell(DD)
+    p, rest = found.reference, found.rest_of_cell(count)
+    # A trial is its own square: then they are the same sums.
+    DD_rest = rest if DD is count else found.rest_of_cell(DD)
     if trials:
         per_row = _trial_variance(p, rest)
         return per_row, per_row * np.maximum(DD_rest, 0.0)
@@ -256,14 +258,18 @@ def _reference_noise(
 
 def _trial_variance(p: np.ndarray, n: np.ndarray) -> np.ndarray:
     """p (1 - p) with half a success and half a failure more, so that it is never 0."""
-    smooth = (p * n + 0.5) / (n + 1)
+    smooth = p * n
+    smooth += 0.5
+    smooth /= n + 1
     return smooth * (1 - smooth)
 
 
 def _of_reference(found: Indirect, variance: np.ndarray) -> np.ndarray:
     """Sum what the others' noise in each cell does to E_e, in counts squared."""
     pull = np.divide(found.D, found.others, out=np.zeros_like(found.D), where=found.compared)
-    return found.sum_entities(pull**2 * variance)
+    pull *= pull
+    pull *= variance
+    return found.sum_entities(pull)
 
 
 def _satterthwaite(

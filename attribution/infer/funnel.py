@@ -67,7 +67,7 @@ def normal_quantile(probability: float) -> float:
     return float(special.ndtri(probability))
 
 
-def binomial_quantile(probability: float, n: np.ndarray, p: np.ndarray) -> np.ndarray:
+def binomial_quantile(probability: float | np.ndarray, n: np.ndarray, p: np.ndarray) -> np.ndarray:
     """Return binomial quantiles, interpolated between counts so that limits are smooth in n.
 
     The mid-distribution ``F(k - 1) + f(k) / 2`` is interpolated linearly over k: lower and upper
@@ -76,14 +76,14 @@ def binomial_quantile(probability: float, n: np.ndarray, p: np.ndarray) -> np.nd
 
     Parameters
     ----------
-    probability : float
+    probability : float or ndarray, shape (Q,)
     n : ndarray, shape (K,)
         Trials; need not be whole (an effective size).
     p : ndarray, shape (K,)
 
     Returns
     -------
-    ndarray, shape (K,)
+    ndarray, shape (K,) or (Q, K)
         In counts, from 0 to n.
 
     References
@@ -95,69 +95,82 @@ def binomial_quantile(probability: float, n: np.ndarray, p: np.ndarray) -> np.nd
 
     Examples
     --------
-    >>> low, high = (binomial_quantile(q, np.array([30.0]), np.array([0.9])) for q in (.025, .975))
-    >>> low.round(2), high.round(2)
-    (array([23.25]), array([29.96]))
+    >>> binomial_quantile(np.array([0.025, 0.975]), np.array([30.0]), np.array([0.9])).round(2)
+    array([[23.25],
+           [29.96]])
     """
     n, p = np.asarray(n, dtype=float), np.asarray(p, dtype=float)
+    q = np.atleast_1d(np.asarray(probability, dtype=float))
+    found = np.empty((len(q), *n.shape))
+    # From the outside to the middle in either half: what is added up on the way stays small.
+    order = np.argsort(q)
+    for half in (order[q[order] < 0.5], order[q[order] >= 0.5][::-1]):
+        if len(half):
+            found[half] = _quantiles(q[half], n, p)
+    return found.reshape(np.shape(probability) + n.shape)
+
+
+def _quantiles(q: np.ndarray, n: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Quantiles in the order of q, either up or down, shape (Q, K)."""
     variance = n * p * (1 - p)
-    z = special.ndtri(probability)
+    z = special.ndtri(q)[:, None]
     found = n * p + z * np.sqrt(variance) + (z**2 - 1) * (1 - 2 * p) / 6
     small = (variance <= _LARGE) & (variance > 0)
     if small.any():
-        found[small] = _interpolated(probability, n[small], p[small], found[small])
+        found[:, small] = _interpolated(q, n[small], p[small], found[0, small])
     # Counts of successes and of failures are both whole only where n is.
     part = small & (np.abs(n - np.rint(n)) > _WHOLE)
     if part.any():
         size, failures = n[part], 1 - p[part]
-        guess = size - found[part]
-        mirrored = size - _interpolated(1 - probability, size, failures, guess)
-        found[part] = (found[part] + mirrored) / 2
+        mirrored = size - _interpolated(1 - q, size, failures, size - found[0, part])
+        found[:, part] = (found[:, part] + mirrored) / 2
     return np.clip(found, 0, n)
 
 
-def _interpolated(q: float, n: np.ndarray, p: np.ndarray, guess: np.ndarray) -> np.ndarray:
-    """The place k where the mid-distribution, linear between counts, reaches q.
+def _interpolated(q: np.ndarray, n: np.ndarray, p: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """The places k where the mid-distribution, linear between counts, reaches each q; (Q, K).
 
-    ``F(k - 1) + f(k) / 2`` is kept for k and k - 1 while k walks to the place: one incomplete beta
-    function at the start, products after it.
+    ``F(k - 1) + f(k) / 2`` is kept for k and k - 1 while k walks from a guess of the first place to
+    that of each q in turn: one incomplete beta function at the start, products after it.
     """
-    top = np.ceil(n - _WHOLE)
+    top, odds = np.ceil(n - _WHOLE), p / (1 - p)
     k = np.clip(np.floor(guess), 0, top)
     below = _cdf(k - 1, n, p)
-    here, before = _mass(k, n, p, below), _mass_before(k, n, p)
-    walking = np.arange(len(k))
-    for _ in range(1000):
-        w = walking
-        up = (below[w] + here[w] / 2 < q) & (k[w] < top[w])
-        down = (below[w] - before[w] / 2 >= q) & (k[w] > 0)
-        walking = w[up | down]
-        if not len(walking):
-            break
-        u, d = w[up], w[down]
-        below[u] += here[u]
-        below[d] -= before[d]
-        k[u] += 1
-        k[d] -= 1
-        before[u], here[d] = here[u], before[d]
-        here[u] = _mass(k[u], n[u], p[u], below[u])
-        before[d] = _mass_before(k[d], n[d], p[d])
-    at, start = below + here / 2, below - before / 2
-    step = np.divide(q - start, at - start, out=np.ones_like(k), where=at > start)
-    return k - 1 + np.clip(step, 0, 1)
+    here = _mass(k, n, p)
+    # f(k - 1) / f(k) = k / ((n - k + 1) odds), and f(-1) = 0; the last count has all that is left.
+    before, last = here * k / ((n - k + 1) * odds), k >= n - _WHOLE
+    before[last] = _mass(np.maximum(k[last] - 1, 0), n[last], p[last]) * (k[last] > 0)
+    here[last] = 1 - below[last]
+    found = np.empty((len(q), len(k)))
+    for i, wanted in enumerate(q):
+        walking = np.flatnonzero((below - before / 2 >= wanted) & (k > 0))
+        while len(walking):
+            w = walking
+            below[w] -= before[w]
+            k[w] -= 1
+            here[w] = before[w]
+            before[w] *= k[w] / ((n[w] - k[w] + 1) * odds[w])
+            walking = w[(below[w] - before[w] / 2 >= wanted) & (k[w] > 0)]
+        walking = np.flatnonzero((below + here / 2 < wanted) & (k < top))
+        while len(walking):
+            w, size = walking, n[walking]
+            below[w] += here[w]
+            k[w] += 1
+            before[w] = here[w]
+            next_one = here[w] * (size - k[w] + 1) / k[w] * odds[w]
+            here[w] = np.where(k[w] >= size - _WHOLE, 1 - below[w], next_one)
+            walking = w[(below[w] + here[w] / 2 < wanted) & (k[w] < top[w])]
+        at, start = below + here / 2, below - before / 2
+        step = np.divide(wanted - start, at - start, out=np.ones_like(k), where=at > start)
+        found[i] = k - 1 + np.clip(step, 0, 1)
+    return found
 
 
-def _mass(k: np.ndarray, n: np.ndarray, p: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """f(k); all that is left where k is the last count."""
+def _mass(k: np.ndarray, n: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """f(k)."""
     inside = np.maximum(n - k, 0.0)
     ways = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(inside + 1)
-    found = np.exp(ways + special.xlogy(k, p) + special.xlog1py(inside, -p))
-    return np.where(k >= n - _WHOLE, 1 - below, found)
-
-
-def _mass_before(k: np.ndarray, n: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """f(k - 1), 0 before the first count."""
-    return np.where(k > 0, _mass(np.maximum(k - 1, 0.0), n, p, 0.0 * k), 0.0)
+    return np.exp(ways + special.xlogy(k, p) + special.xlog1py(inside, -p))
 
 
 def _cdf(k: np.ndarray, n: np.ndarray, p: np.ndarray) -> np.ndarray:

@@ -84,8 +84,11 @@ def coded(
     table, request, when = selection.table, selection.request, selection.when
     labelled, names = "cells" if located else "grouped", selection.cell_keys
     labelers = [when.label, *[label_of] * len(request.dimensions)]
-    found = [level_codes(workspace, labelled, *pair) for pair in zip(names, labelers, strict=True)]
-    labels, ranks = zip(*found, strict=True)
+    # All rows are one period where no column tells them apart.
+    first_row = f"(SELECT * FROM {labelled} LIMIT 1)"
+    tables = [labelled if when.column else first_row, *[labelled] * len(request.dimensions)]
+    asked = zip(tables, names, labelers, strict=True)
+    labels, ranks = zip(*[level_codes(workspace, *x) for x in asked], strict=True)
     clusters = [f"k{i}" for i in range(len(request.clusters))]
     for k in clusters:
         workspace.execute(
@@ -116,7 +119,7 @@ def coded(
         for name, rank in zip(names, ranks, strict=True)
     ]
     sizes = [len(x) for x in labels]
-    codes, segment = _segments(coded[1:], sizes[1:], m)
+    codes, segment, first = _segments(coded[1:], sizes[1:], m)
     period, cells = coded[0], None
     if located:
         cells = Cells.of(where["cell"], period, segment)
@@ -124,13 +127,18 @@ def coded(
         period, segment = cells.period[position], cells.segment[position]
     units = np.array([fetched[k] for k in clusters], dtype=np.int32)
     units = units.reshape(len(clusters), len(segment))
-    order = _order([period, segment, *units], [sizes[0], len(codes)])
+    if len(first) == len(segment) and sizes[0] == 1 and cells is None:
+        # One group per segment: where each is, has been found.
+        order, segment = first, np.arange(len(first))
+    else:
+        order = _order([period, segment, *units], [sizes[0], len(codes)])
+        period, segment = period[order], segment[order]
     return Grouped(
         periods=labels[0],
         levels=list(labels[1:]),
         codes=codes,
-        period=period[order],
-        segment=segment[order],
+        period=period,
+        segment=segment,
         clusters=units[:, order],
         moments={key: fetched[f"m{i}"][order] for i, key in enumerate(sums)},
         rows=rows,
@@ -164,15 +172,18 @@ def level_codes(
     rows = workspace.execute(f"SELECT value FROM codes_{name} ORDER BY code").fetchall()
     texts = [label(value) for (value,) in rows]
     labels = naturally(set(texts))
-    rank = {label: i for i, label in enumerate(labels)}
+    rank = dict(zip(labels, range(len(labels)), strict=True))
     return labels, np.array([rank[t] for t in texts], dtype=np.int32)
 
 
 def _segments(
     dimension_codes: Sequence[np.ndarray], sizes: Sequence[int], m: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Number the observed segments: (codes of shape (S, D), segment of each group)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Number the observed segments: codes (S, D), segment of each group, first group of each."""
     if not dimension_codes:
-        return np.zeros((1, 0), dtype=np.int32), np.zeros(m, dtype=np.int64)
+        return np.zeros((1, 0), dtype=np.int32), np.zeros(m, dtype=np.int64), np.zeros(1, dtype=int)
     first, segment = numbered(dimension_codes, sizes)
-    return np.stack([c[first] for c in dimension_codes], axis=1).astype(np.int32), segment
+    codes = np.empty((len(first), len(dimension_codes)), dtype=np.int32)
+    for d, column in enumerate(dimension_codes):
+        codes[:, d] = column[first]
+    return codes, segment, first

@@ -190,8 +190,11 @@ def _collect(
     broken = f"count_if(NOT ({holds}))" if holds != "true" else "0"
 
     def collected(name: str, keys: list[str], rest: list[str], kept: str = "*") -> str:
-        names = ", ".join(key.split(" AS ")[-1] for key in keys)
-        sql = f"SELECT {', '.join([*keys, *rest])} FROM ({selection}) GROUP BY {names}"
+        names = [key.split(" AS ")[-1] for key in keys]
+        if asked.when.column is None and len(keys) > 1 and keys[0] == "period":
+            # What is the same in all rows tells no groups apart, and costs as if it did.
+            keys, names = [f"{asked.period()} AS period", *keys[1:]], names[1:]
+        sql = f"SELECT {', '.join([*keys, *rest])} FROM ({selection}) GROUP BY {', '.join(names)}"
         workspace.execute(f"CREATE TEMP VIEW {name} AS SELECT {kept} FROM {keep(sql)}")
         return sql
 
