@@ -219,10 +219,14 @@ def calendar_of(labels: Sequence[str]) -> Calendar | None:
 
 
 def most_like(labels: Sequence[str]) -> Calendar | None:
-    """Return the calendar of most labels, where it is not that of all: something is mixed up."""
+    """Return the calendar of most labels, where it is not that of all: something is mixed up.
+
+    One date among names is enough; a number may be a name like the others.
+    """
     fits = Counter({c: sum(c.position(x) is not None for x in labels) for c in _KNOWN})
     best, count = fits.most_common(1)[0]
-    return best if 2 * count > len(labels) else None
+    dated = best.unit != "number" and count > 0
+    return best if dated or 2 * count > len(labels) else None
 
 
 _KNOWN = (

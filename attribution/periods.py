@@ -238,7 +238,7 @@ def trend_cube(
     if path == "year-to-date":
         ratio_only(kpi, "path='year-to-date'")
     cube, findings = _chosen(cube, periods)
-    calendar = _calendar(cube.periods)
+    calendar = _calendar(cube.periods, ordered=periods is not None)
     missing = {} if calendar is None else calendar.missing(cube.periods)
     single, pooled = cube, None
     if window is not None:
@@ -313,14 +313,15 @@ def _chosen(cube: Cube, periods: object) -> tuple[Cube, list[dict[str, Any]]]:
     return cube if same else cube.pool(named), findings
 
 
-def _calendar(labels: Sequence[str]) -> Calendar | None:
-    """The calendar of the periods; refused where only some of them have one."""
-    calendar, like = calendar_of(labels), most_like(labels)
+def _calendar(labels: Sequence[str], ordered: bool) -> Calendar | None:
+    """The calendar of the periods; only some having one is refused, unless they come in order."""
+    calendar, like = calendar_of(labels), None if ordered else most_like(labels)
     if calendar is None and like is not None:
         odd = [x for x in labels if like.position(x) is None]
+        known = next(x for x in labels if like.position(x) is not None)
         raise PeriodError(
             f"period: {listing(odd, most=6)} cannot be put in order with the {like.unit}s "
-            f"{labels[0]!r} ... of the same column. Name the periods in time order (periods=[...])."
+            f"{known!r} ... of the same column. Name the periods in time order (periods=[...])."
         )
     if calendar is None:
         return None

@@ -27,7 +27,7 @@ from attribution.errors import (
     listing,
     nearest,
 )
-from attribution.labels import label_of, natural_key
+from attribution.labels import MISSING, label_of, natural_key
 from attribution.metrics import Metric, Quantile, Rate
 from attribution.result import Attribution
 from attribution.source import PlanTable, read_plan
@@ -316,7 +316,10 @@ def _planned(table: PlanTable, metric: Metric, actual: list[str]) -> PlanTable:
             total = float(amount[own].sum())
             if abs(total - 1) > _SUM:
                 of = f" in {period}" if period else ""
-                problems.append(f"{table.amount_name}: shares add up to {total:.6g}{of}, not to 1.")
+                hint = " In percent? Divide by 100." if abs(total - 100) <= 100 * _SUM else ""
+                problems.append(
+                    f"{table.amount_name}: shares add up to {total:.6g}{of}, not to 1.{hint}"
+                )
         if len(set(periods)) > 1:
             problems.append(
                 f"{table.amount_name}: shares of several periods cannot be pooled; plan volumes."
@@ -389,6 +392,11 @@ def _check_levels(planned: PlanTable, actual: Cube, elsewhere, said: Mapping[str
         lacking = [x for x in named if x not in actual.levels[d]]
         unplanned = [x for x in actual.levels[d] if x not in named]
         before = {*elsewhere(dimension), *known.get(dimension, set())}
+        if MISSING in lacking and MISSING not in before:
+            problems.append(
+                f"{dimension}: rows without a level, which no row of the data lacks. Fill it in, "
+                "or leave such rows out of the plan."
+            )
         for level in (x for x in lacking if x not in before):
             if like := slip_of(level, unplanned):
                 problems.append(

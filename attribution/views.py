@@ -158,6 +158,12 @@ def compare_methods(self: Attribution, order: Sequence[str] | None = None) -> pd
         factor's mix is divided, times what a change of the factor is worth; a column `factor`
         names it.
 
+    Notes
+    -----
+    Das Gupta's published form changes when a constant is added to all rates. Where all segments
+    have one rate, as in the volume of a product, mix is 0 and so are the lines of the other
+    methods; his do not vanish then, they cancel.
+
     Raises
     ------
     OptionError

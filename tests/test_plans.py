@@ -355,3 +355,21 @@ def test_two_names_that_look_alike_are_two_lines_of_a_plan(planned, there):
     rows = actual().replace({"queue": {"A": there}})
     found = at.compare_to_plan(rows, plan().replace({"queue": {"A": planned}}), **ASKED)
     assert {("exit", "queue", planned), ("entry", "queue", there)} <= set(lines(found))
+
+
+def test_planned_rows_without_a_level_are_refused_where_the_data_have_all():
+    table = plan()
+    table.loc[table["queue"] == "A", "queue"] = None
+    with pytest.raises(DataContractError, match="queue: rows without a level, which no row"):
+        at.compare_to_plan(actual(), table, **ASKED)
+    rows = actual()
+    rows.loc[rows["queue"] == "A", "queue"] = None
+    found = at.compare_to_plan(rows, table, **ASKED)
+    assert not [key for key in lines(found) if "(missing)" in key]
+
+
+def test_shares_in_percent_are_told_to_be_divided():
+    table = pd.DataFrame({"queue": list("ABC"), "share": [30, 30, 40], "target": 0.9})
+    rows = pd.DataFrame({"queue": list("ABC"), "n": 10, "ok": 9})
+    with pytest.raises(DataContractError, match=r"add up to 100, not to 1\. In percent\? Divide"):
+        at.compare_to_plan(rows, table, "ok / n", "queue")

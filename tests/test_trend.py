@@ -347,6 +347,13 @@ def test_bad_periods_are_named():
     rows.loc[rows["month"] == "2025-04", "month"] = "spring"
     with pytest.raises(PeriodError, match="'spring' cannot be put in order with the months"):
         at.trend(rows, **ASKED)
+    rows.loc[rows["month"] != "2025-01", "month"] = "later"
+    with pytest.raises(PeriodError, match="'later' cannot be put in order with the months '2025-0"):
+        at.trend(rows, **ASKED)
+    rows = reviews(4)
+    rows.loc[rows["month"] == "2025-04", "month"] = "spring"
+    named = ["spring", "2025-01", "2025-02"]
+    assert list(at.trend(rows, **ASKED, periods=named).steps) == named[1:]
     ordered = at.trend(rows, **ASKED, periods=["spring", "2025-01"])
     assert list(ordered.steps) == ["2025-01"]
     empty = reviews(3).assign(reviewed=lambda f: (f["month"] != "2025-02").astype(int))
