@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +21,15 @@ from attribution.reports.workbook.about import (
 )
 from attribution.reports.workbook.cells import why_values, write_cells
 from attribution.reports.workbook.chart import CHART, write_chart
-from attribution.reports.workbook.levels import alpha_ranges, effect_total, write_levels
+from attribution.reports.workbook.composed import FACTORS, factor_books, write_factors
+from attribution.reports.workbook.levels import alpha_ranges, write_levels
+from attribution.reports.workbook.lines import line_formula
 from attribution.reports.workbook.rates import rates_of, write_rates
 from attribution.reports.workbook.sheets import (
     AS_TEXT,
     CELLS,
     RATES,
     Book,
-    CellSheet,
     Formats,
     cell,
     column_range,
@@ -81,9 +85,11 @@ def write_excel(change: Attribution, path: str | Path, *, privacy: Privacy | Non
     -----
     Sheets: "Bridge" (message, table, reconciliation, chart), "Levels ..." (one a dimension, with
     filters), "Cells" and "Rates" (what everything is recomputed from), "Findings", "Provenance".
-    Totals, ratios with a volume of their own and functions of sums are formulas like a ratio; of a
-    function that is no ratio its mean slopes are values, which a formula proves. Coefficients of
-    fits are values whose normal equations are shown to be 0 by formula; intervals
+    Of a KPI made of KPIs each factor has sheets of levels, cells and rates of its own, and
+    "Factors" works out what a change of it is worth: lines and levels are those of the factors,
+    times that. Totals, ratios with a volume of their own and functions of sums are formulas like a
+    ratio; of a function that is no ratio its mean slopes are values, which a formula proves.
+    Coefficients of fits are values whose normal equations are shown to be 0 by formula; intervals
     and p-values are values. Where people or small groups are hidden, or there are more than 50,000
     segments, there is no sheet of cells: effects are values, and their sum is a formula.
     """
@@ -102,7 +108,7 @@ def _write(shown: Shown, path: Path) -> None:
         file.set_properties(
             {"title": shown.bridge.message[:255], "created": CREATED, "author": "kpi-attribution"}
         )
-        fixed = [BRIDGE, CHART, FINDINGS, PROVENANCE, CELLS, RATES]
+        fixed = [BRIDGE, CHART, FINDINGS, PROVENANCE, CELLS, RATES, FACTORS]
         names = sheet_names("Levels ", shown.dimensions, fixed)
         level_sheets = dict(zip(shown.dimensions, names, strict=True))
         book = Book(file, shown, not why_values(shown), Formats(file), level_sheets)
@@ -111,26 +117,42 @@ def _write(shown: Shown, path: Path) -> None:
 
 def _write_sheets(book: Book) -> None:
     """Write all sheets, those a reader looks at first in front."""
-    change = book.change
-    fitted = book.live and bool(rates_of(change)[0].rates.fits)
-    sheets = [BRIDGE, *book.level_sheets.values(), *([CELLS] if book.live else [])]
-    sheets += [RATES] if fitted else []
-    for name in [*sheets, FINDINGS, PROVENANCE, CHART]:
-        sheet = book.file.add_worksheet(name)
-        prepare(sheet)
-    cells = None
-    if book.live:
-        cells = write_cells(book.sheet(CELLS), change, book.formats, alpha_ranges(book))
+    joined = book.live and not book.divisible
+    fitted = book.live and not joined and bool(rates_of(book.change)[0].rates.fits)
+    sheets = [BRIDGE, *book.level_sheets.values()]
+    sheets += [FACTORS] * joined + [CELLS] * (book.live and not joined) + [RATES] * fitted
+    last = [FINDINGS, PROVENANCE, CHART]
+    for name in sheets:
+        prepare(book.file.add_worksheet(name))
+    books = factor_books(book, [*sheets, *last]) if joined else []
+    for name in last:
+        prepare(book.file.add_worksheet(name))
+    worked = _Worked()
+    cells = composed = None
+    if joined:
+        factors = write_factors(book, books)
+        worked, composed = _Worked(factors.end, factors.line), factors.level
+    elif book.live:
+        cells = write_cells(book, alpha_ranges(book))
         if fitted:
-            write_rates(book.sheet(RATES), change, book.formats, cells)
+            write_rates(book, cells)
+        worked = _Worked(lambda t: cells.number(f"R_{t}"), partial(line_formula, book, cells))
     for dimension in book.level_sheets:
-        write_levels(book, dimension, cells)
-    _bridge(book, cells)
+        write_levels(book, dimension, cells, composed)
+    _bridge(book, worked)
     write_findings(book.sheet(FINDINGS), book.formats, book.shown.findings)
     write_provenance(book.sheet(PROVENANCE), book.formats, _provenance(book))
 
 
-def _bridge(book: Book, cells: CellSheet | None) -> None:
+@dataclass(frozen=True)
+class _Worked:
+    """What works out the KPI in a period and a line of its change; None where they are values."""
+
+    end: Callable[[int], str] | None = None
+    line: Callable[[int], str] | None = None
+
+
+def _bridge(book: Book, worked: _Worked) -> None:
     sheet, bridge = book.sheet(BRIDGE), book.shown.bridge.condensed(_MOST_ROWS)
     format, bold = bridge.format, book.formats(bold=True)
     put(sheet, 0, 0, marked(bridge.message), book.formats(bold=True, font_size=14))
@@ -150,15 +172,17 @@ def _bridge(book: Book, cells: CellSheet | None) -> None:
     )
     for t, (r, label, value) in enumerate(ends):
         put(sheet, r, 0, label, bold)
-        put(sheet, r, 3, value, book.level, f"={cells.number(f'R_{t}')}" if cells else "")
+        put(sheet, r, 3, value, book.level, f"={worked.end(t)}" if worked.end else "")
     change = f"{cell(last + 1, 3)}-{cell(_TOP, 3)}"
     for r, (bar, value) in enumerate(zip(bridge.bars, bridge.shown(), strict=True), start=first):
         put(sheet, r, 0, bar.label, book.formats())
         put(sheet, r, 1, value, book.step)
         put(sheet, r, 2, bar.value * format.factor, book.step, f"={cell(r, 3)}*{format.factor:g}")
-        put(sheet, r, 3, bar.value, book.effect, _effect(book, bar, cells))
+        line = worked.line if len(bar.rows) == 1 else None
+        put(sheet, r, 3, bar.value, book.effect, f"={line(bar.rows[0])}" if line else "")
         _beside(book, r, bar, change)
     _reconcile(book, last + 3, first, last, change)
+    sheet.set_row(_TOP - 1, 28)
     sheet.set_column(0, 0, 40)
     sheet.set_column(1, 3 + len(_TITLES), 13)
     sheet.freeze_panes(_TOP, 1)
@@ -203,28 +227,6 @@ def _reconcile(book: Book, r: int, first: int, last: int, change: str) -> None:
     put(sheet, r + 2, 4, "adds up", beside, f'=IF({test},"adds up","DOES NOT ADD UP")')
 
 
-def _effect(book: Book, bar: Bar, cells: CellSheet | None) -> str:
-    """The effect from the sheets that work it out; "" where it is a value."""
-    if cells is None or len(bar.rows) != 1:
-        return ""
-    parts, dimensions = book.change._parts, book.change.cube.dimensions
-    line, first_of_turnover = parts.lines[bar.rows[0]], len(parts.lines) - len(parts.turnover.lines)
-    if line.effect == "mix" and line.dimension is not None:
-        return f"={effect_total(book, dimensions[line.dimension])}"
-    if line.effect == "joint":
-        by_dimension = "+".join(effect_total(book, d) for d in dimensions)
-        return f"=SUM({cells.whole('mix')})-({by_dimension})"
-    if line.effect == "volume":
-        return f"={cells.number('volume')}"
-    if line.effect == "sampling":
-        of_counts = f"{cells.number('RS1')}-{cells.number('RS0')}+SUM({cells.whole('outside')})"
-        return f"={cells.number('R_1')}-{cells.number('R_0')}-({of_counts})"
-    if line.effect in ("entry", "exit"):
-        number = bar.rows[0] - first_of_turnover + 1
-        return f"=SUMIFS({cells.whole('outside')},{cells.whole('line')},{number})"
-    return f"=SUM({cells.whole(line.effect)})"
-
-
 def _provenance(book: Book) -> list[tuple[str, Any]]:
     return [
         ("effects in this workbook", _effects_are(book)),
@@ -238,6 +240,8 @@ def _effects_are(book: Book) -> str:
     if reason:
         return f"values, no formulas: {reason}"
     said = "live formulas over the cells"
+    if not book.divisible:
+        said += " of each factor, times what a change of the factor is worth"
     if isinstance(book.change.metric, FunctionOfSums):
         said += "; only the mean slopes of the function are values, with their proof beside them"
     return said

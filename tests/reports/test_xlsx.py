@@ -288,11 +288,90 @@ def test_a_total_reconciles(table, tmp_path):
     assert change.bridge().message in page
 
 
+def composed(table):
+    """Products of KPIs and error types, with turnover, fitted rates and another division of mix."""
+    rng = np.random.default_rng(5)
+    table = table.assign(
+        hours=table["reviewed"] * rng.uniform(0.5, 2.0, len(table)),
+        over=rng.binomial(table["reviewed"] - table["correct"], 0.5),
+    )
+    table["under"] = table["reviewed"] - table["correct"] - table["over"]
+    factors = {
+        "volume": at.Total("reviewed", volume="reviewed"),
+        "AHT": "ratio(hours / reviewed)",
+        "*<1": "correct / reviewed",
+    }
+    product, asked = at.Product(factors, name="Good hours"), {"by": ["queue", "market"], **ASK}
+    types = {"Over": "over / reviewed", "Under": "under / reviewed"}
+    return {
+        "product": at.explain(table, product, rates="saturated", **asked),
+        "product fitted": at.explain(table, product, rates="additive", **asked),
+        "product shapley": at.explain(table, product, mix="shapley", **asked),
+        "types": at.error_types(table, types=types, **asked),
+    }
+
+
+@pytest.mark.parametrize("kind", ["product", "types"])
+def test_lines_and_levels_of_kpis_made_of_kpis_are_formulas(table, tmp_path, kind):
+    change = composed(table)[kind]
+    path = change.to_excel(tmp_path / "a.xlsx")
+    sheets, values = load_workbook(path), load_workbook(path, data_only=True)
+    effects = [c for c in column(sheets["Bridge"], "in KPI units", 8) if c.value is not None]
+    assert len(effects) > 10
+    assert {c.data_type for c in effects} == {"f"}
+    said = "Effects are live formulas over the cells of each factor, times what a change of the"
+    assert sheets["Bridge"]["A3"].value.startswith(said)
+    levels = change.levels("queue")
+    for part in ("mix", "rate", "total"):
+        cells = column(sheets["Levels queue"], f"{part} effect", 6)[: len(levels)]
+        known = column(values["Levels queue"], f"{part} effect", 6)[: len(levels)]
+        assert {c.data_type for c in cells if c.value is not None} == {"f"}
+        assert [c.value for c in known if c.value is not None] == pytest.approx(
+            levels[part].dropna().tolist()
+        )
+    found = change.factors
+    factors = values["Factors"]
+    rows = [[c.value for c in row] for row in factors.iter_rows(min_row=6, max_row=5 + len(found))]
+    assert [row[0] for row in rows] == found["factor"].tolist()
+    for j, name in enumerate(["baseline", "current"], start=1):
+        assert [row[j] for row in rows] == pytest.approx(found[name].tolist())
+    assert [row[5] for row in rows] == pytest.approx(found["estimate"].tolist())
+    worth = [sheets["Factors"].cell(6 + j, 5).data_type for j in range(len(found))]
+    assert set(worth) == ({"f"} if kind == "product" else {"n"})
+
+
+def test_a_product_of_many_factors_is_worked_out_but_for_what_each_is_worth(table, tmp_path):
+    factors = {f"f{j}": at.Ratio("correct", "reviewed") for j in range(8)}
+    change = at.explain(table, at.Product(factors, name="eight"), by=["queue"], **ASK)
+    sheets = load_workbook(change.to_excel(tmp_path / "a.xlsx"))
+    effects = [c for c in column(sheets["Bridge"], "in KPI units", 8) if c.value is not None]
+    assert {c.data_type for c in effects} == {"f"}
+    assert {sheets["Factors"].cell(6 + j, 5).data_type for j in range(8)} == {"n"}
+
+
+@pytest.mark.slow
+def test_libreoffice_works_out_kpis_made_of_kpis(table, office, tmp_path):
+    books = [x.to_excel(tmp_path / f"{name}.xlsx") for name, x in composed(table).items()]
+    assert_worked_out(books, recalculated(office, books, tmp_path))
+
+
+@pytest.mark.slow
+def test_libreoffice_leaves_the_values_of_a_quantile(table, office, tmp_path):
+    """Its effects come from whole distributions: formulas over sums gave other numbers."""
+    rng = np.random.default_rng(3)
+    rows = table.loc[table.index.repeat(30), ["month", "queue", "market"]]
+    rows = rows.assign(minutes=rng.gamma(2, 10, len(rows)) * (1 + 0.3 * (rows["queue"] == "id")))
+    change = at.explain(rows, at.Quantile("minutes", 0.9), by=["queue", "market"], **ASK)
+    books = [change.to_excel(tmp_path / "quantile.xlsx")]
+    assert "no formulas: the effects of a quantile" in load_workbook(books[0])["Bridge"]["A3"].value
+    assert_worked_out(books, recalculated(office, books, tmp_path))
+
+
 def test_a_workbook_without_formulas_says_why(table, change, tmp_path):
     product = at.Product({"n": at.Total("reviewed"), "b": "correct / reviewed"})
     product = at.explain(table, product, by=["queue", "market"], **ASK)
     for asked, privacy, reason in [
-        (product, None, "the effects of a Product are worked out from several sums"),
+        (product, at.Privacy(columns=["queue"]), "the levels of queue apart, who are people"),
         (change, at.Privacy(min_n=150), "groups that are too small to be shown"),
         (change, at.Privacy(columns=["queue"]), "the levels of queue apart, who are people"),
     ]:

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attribution.decompose.decomposition import Decomposition
-from attribution.decompose.functions import FunctionDecomposition
+from attribution.metrics import Quantile
 from attribution.reports.workbook.columns import cell_columns
 from attribution.reports.workbook.numbers import head_row, number_cells, write_numbers
 from attribution.reports.workbook.sheets import CellSheet, column_range, put
 
 if TYPE_CHECKING:
     from attribution.privacy import Shown
-    from attribution.reports.workbook.sheets import Formats
-    from attribution.result import Attribution
+    from attribution.reports.workbook.sheets import Book
 
 __all__ = ["why_values", "write_cells"]
 
 # Beyond this, opening the workbook would take minutes.
 _MOST_CELLS, _MOST_LOOKUPS = 50_000, 50_000_000
+_QUANTILE = "the effects of a quantile come from whole distributions, which no sums of cells hold"
 
 
 def why_values(shown: Shown) -> str:
     """Return why a workbook cannot recompute the effects from the cells; "" where it can."""
     change = shown.change
-    if not isinstance(change._parts, Decomposition | FunctionDecomposition):
-        kind = type(change.metric).__name__
-        return f"the effects of a {kind} are worked out from several sums of each cell together"
+    if isinstance(change.metric, Quantile):
+        return _QUANTILE
     if shown.hidden:
         return f"the cells tell the levels of {', '.join(shown.hidden)} apart, who are people"
     if shown.privacy.min_n:
@@ -39,16 +37,12 @@ def why_values(shown: Shown) -> str:
     return ""
 
 
-def write_cells(
-    sheet: Any, change: Attribution, formats: Formats, alphas: dict[int, tuple[str, str]]
-) -> CellSheet:
+def write_cells(book: Book, alphas: dict[int, tuple[str, str]]) -> CellSheet:
     """Write the sheet of cells.
 
     Parameters
     ----------
-    sheet : xlsxwriter worksheet
-    change : Attribution
-    formats : Formats
+    book : Book
     alphas : dict
         Dimension -> the addresses of its level numbers and of their alpha.
 
@@ -56,10 +50,12 @@ def write_cells(
     -------
     CellSheet
     """
-    columns = cell_columns(change, alphas)
+    sheet, change, formats = book.sheet(book.cells), book.change, book.formats
+    columns = cell_columns(change, alphas, book.rates)
     head_at = head_row(change)
     first, last = head_at, head_at + len(change.cube.codes) - 1
-    at = CellSheet({c.name: j for j, c in enumerate(columns)}, number_cells(change), first, last)
+    places = {c.name: j for j, c in enumerate(columns)}
+    at = CellSheet(book.cells, places, number_cells(change), first, last)
     write_numbers(sheet, change, formats, at)
     fixed, letters = _fixed(at), _letters(at)
 
@@ -89,7 +85,8 @@ def write_cells(
     sheet.set_row(head_at - 1, 44)
     sheet.set_column(0, max(dimensions - 1, 0), 16)
     sheet.set_column(dimensions, 2 * dimensions, 9)
-    sheet.set_column(2 * dimensions + 1, len(columns) - 1, 13)
+    for j, column in enumerate(columns[2 * dimensions + 1 :], start=2 * dimensions + 1):
+        sheet.set_column(j, j, 20 if column.style == "effect" else 13)
     return at
 
 

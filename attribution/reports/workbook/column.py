@@ -51,17 +51,17 @@ def observed_rate(t: int, numerator: str = "N", denominator: str = "D") -> Formu
     return formula
 
 
-def fitted_rate(change: Attribution, source: np.ndarray, of: int = 0) -> Formula:
+def fitted_rate(change: Attribution, sheet: str, source: np.ndarray, of: int = 0) -> Formula:
     """The mean and the coefficients of the levels, of the fit that predicts the segment."""
     sizes = rates_of(change)[of].rates.design.sizes
     codes = [term_code(change, k) for k in range(len(sizes))]
-    rows = [coefficient_rows(change, fit, of) for fit in (0, 1)]
+    rows = [coefficient_rows(change, sheet, fit, of) for fit in (0, 1)]
 
     def formula(ref: Ref, c: int) -> str:
         fit = int(source[c])
         if fit < 0:
             return ""
         added = [f"INDEX({x},{ref(code)})" for x, code in zip(rows[fit], codes, strict=True)]
-        return "=" + "+".join([mean_cell(fit, of), *added])
+        return "=" + "+".join([mean_cell(sheet, fit, of), *added])
 
     return formula

@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 __all__ = ["cell_columns"]
 
 
-def cell_columns(change: Attribution, alphas: dict[int, tuple[str, str]]) -> list[Column]:
-    """Every column of the sheet, in order."""
+def cell_columns(
+    change: Attribution, alphas: dict[int, tuple[str, str]], rates: str
+) -> list[Column]:
+    """Every column of the sheet, in order; `rates` is the sheet of the fitted rates."""
     parts, adjusted = change._parts, change.options.mix == "adjusted"
     fitted = bool(rates_of(change)[0].rates.fits)
     if isinstance(parts, FunctionDecomposition):
-        own = function_columns(change)
+        own = function_columns(change, rates)
     else:
-        own = [*_sums(change), *_shares_and_rates(change), *_effects(change)]
+        own = [*_sums(change), *_shares_and_rates(change, rates), *_effects(change)]
     return [
         *_places(change),
         *own,
@@ -85,7 +87,7 @@ def _sums(change: Attribution) -> list[Column]:
     return found
 
 
-def _shares_and_rates(change: Attribution) -> list[Column]:
+def _shares_and_rates(change: Attribution, rates: str) -> list[Column]:
     parts = change._ratio_parts
     p, r, source = parts.stages.shares.p, parts.stages.rates.r, parts.stages.rates.source
     V = "D" if parts.volume is None else "V"
@@ -112,7 +114,7 @@ def _shares_and_rates(change: Attribution) -> list[Column]:
                     "whole",
                 )
             )
-            formula = fitted_rate(change, placed(change, source[t], -1.0))
+            formula = fitted_rate(change, rates, placed(change, source[t], -1.0))
         found.append(Column(f"r{t}", title, placed(change, r[t], np.nan), "share", formula))
     return found
 

@@ -298,8 +298,8 @@ def _written(expression: Expression, addresses: Mapping[str, str]) -> str:
     raise AssertionError(expression)
 
 
-def function_columns(change: Attribution) -> list[Column]:
-    """Return sums, shares, rates and effects of the segments."""
+def function_columns(change: Attribution, sheet: str) -> list[Column]:
+    """Return sums, shares, rates and effects of the segments; `sheet` is that of fitted rates."""
     parts = change._parts
     assert isinstance(parts, FunctionDecomposition)
     names, K = sum_names(change), len(parts._rates)
@@ -331,7 +331,7 @@ def function_columns(change: Attribution) -> list[Column]:
                 source, title = one.rates.source[t], f"fit (0, 1) that gives {one.title}, {when}"
                 whole = placed(change, source, np.nan)
                 found.append(Column(f"{one.source}{t}", title, whole, "whole"))
-                formula = fitted_rate(change, placed(change, source, -1.0), k)
+                formula = fitted_rate(change, sheet, placed(change, source, -1.0), k)
             x = placed(change, one.rates.r[t], np.nan)
             title = f"{one.title} per volume, {when}"
             found.append(Column(f"{one.rate}{t}", title, x, "share", formula))

@@ -3,25 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attribution.decompose.functions import FunctionDecomposition
 from attribution.functions import Total
+from attribution.metrics import Quantile
 from attribution.reports.workbook.functions import kpi_formula
 from attribution.reports.workbook.sheets import Book, CellSheet, cell, column_range, put
 
 if TYPE_CHECKING:
     from attribution.result import Attribution
 
-__all__ = ["alpha_ranges", "effect_total", "write_levels"]
+__all__ = ["LevelSheet", "alpha_ranges", "effect_total", "write_levels"]
 
 _TOP, _TOTAL = 6, 3
 _EFFECTS = ("volume", "mix", "rate", "interaction")
 
 
-def write_levels(book: Book, dimension: str, cells: CellSheet | None) -> None:
+@dataclass(frozen=True)
+class LevelSheet:
+    """Where the numbers of levels are: sheets of a KPI that is a factor of another refer to them.
+
+    Attributes
+    ----------
+    sheet : str
+    columns : dict of str to int
+    rows : dict of str to int
+    """
+
+    sheet: str
+    columns: dict[str, int]
+    rows: dict[str, int]
+
+    def holds(self, level: str, part: str) -> bool:
+        """Return whether there is a number."""
+        return level in self.rows and part in self.columns
+
+    def address(self, level: str, part: str) -> str:
+        """Return the address of a number."""
+        return cell(self.rows[level], self.columns[part], self.sheet)
+
+
+def write_levels(
+    book: Book,
+    dimension: str,
+    cells: CellSheet | None,
+    composed: Callable[[str, str, str], str] | None = None,
+) -> LevelSheet:
     """Write the sheet of one dimension.
 
     Parameters
@@ -30,6 +61,12 @@ def write_levels(book: Book, dimension: str, cells: CellSheet | None) -> None:
     dimension : str
     cells : CellSheet or None
         None: what it would work out is written as values.
+    composed : callable, optional
+        Dimension, level and part -> its formula, of a KPI that is made of others.
+
+    Returns
+    -------
+    LevelSheet
     """
     sheet, frame = book.sheet(book.level_sheets[dimension]), book.shown.levels[dimension]
     at = {name: j for j, name in enumerate(_columns(book))}
@@ -43,8 +80,13 @@ def write_levels(book: Book, dimension: str, cells: CellSheet | None) -> None:
         head = book.head if name in ("level", "note") else book.formats.number_head
         put(sheet, _TOP - 1, j, titles.get(name, name), head)
     first, last = _rows(book, dimension)
+    places = {}
     for r, row in enumerate(_values(book, dimension), start=first):
+        places[row["level"]] = r
         formulas = _formulas(book, dimension, row, r, at, cells)
+        if composed is not None and row.get("#") is not None:
+            parts = [part for part in [*_parts(book), "total"] if row[part] == row[part]]
+            formulas = {part: composed(dimension, row["level"], part) for part in parts}
         for name, j in at.items():
             put(sheet, r, j, row.get(name), _style(book, name), formulas.get(name, ""))
     put(sheet, _TOTAL, 1, "Sum of all levels: the effect on the bridge", book.formats(bold=True))
@@ -59,7 +101,8 @@ def write_levels(book: Book, dimension: str, cells: CellSheet | None) -> None:
     sheet.set_row(_TOP - 1, 72)
     sheet.set_column(0, 0, 5)
     sheet.set_column(1, 1, 28)
-    sheet.set_column(2, len(at) - 1, 11)
+    sheet.set_column(2, len(at) - 1, 13)
+    return LevelSheet(book.level_sheets[dimension], at, places)
 
 
 def alpha_ranges(book: Book) -> dict[int, tuple[str, str]]:
@@ -121,11 +164,12 @@ def _titles(book: Book) -> dict[str, str]:
 
 
 def _note(book: Book) -> list[str]:
+    if isinstance(book.change.metric, Quantile):
+        return ["Effects are values: they come from whole distributions, not from sums of cells."]
     if not book.divisible:
-        return [
-            f"The effects of a {type(book.change.metric).__name__} are values: no sums of cells "
-            "give them."
-        ]
+        said = "What each factor did in a level, times what a change of the factor is worth"
+        where = ": sheet Factors." if book.live else ", in values."
+        return [f"{said}{where}"]
     if not _adjusted(book):
         return [f"The mix effect is divided by {book.change.options.mix}; see the cells."]
     return [

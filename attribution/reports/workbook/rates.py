@@ -7,17 +7,17 @@ level, so that every margin and the KPI stay exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attribution.decompose.functions import FunctionDecomposition
 from attribution.decompose.rates import Rates
 from attribution.functions import FunctionOfSums, Total
-from attribution.reports.workbook.sheets import RATES, CellSheet, cell, column_range, put
+from attribution.reports.workbook.sheets import CellSheet, cell, column_range, put
 
 if TYPE_CHECKING:
-    from attribution.reports.workbook.sheets import Formats
+    from attribution.reports.workbook.sheets import Book
     from attribution.result import Attribution
 
 __all__ = [
@@ -112,15 +112,15 @@ def term_code(change: Attribution, k: int) -> str:
     return f"code{single[k - pairs]}"
 
 
-def mean_cell(fit: int, of: int = 0) -> str:
+def mean_cell(sheet: str, fit: int, of: int = 0) -> str:
     """Return the address of the mean rate of a period's fit, of one of the rates."""
-    return cell(_TOP, 2 + _WIDTH * of + fit, RATES)
+    return cell(_TOP, 2 + _WIDTH * of + fit, sheet)
 
 
-def coefficient_rows(change: Attribution, fit: int, of: int = 0) -> list[str]:
+def coefficient_rows(change: Attribution, sheet: str, fit: int, of: int = 0) -> list[str]:
     """Return the addresses of the coefficients of each term, in the order of their levels."""
     at = 2 + _WIDTH * of + fit
-    return [column_range(at, first, last, RATES) for first, last in _rows(change)]
+    return [column_range(at, first, last, sheet) for first, last in _rows(change)]
 
 
 def _rows(change: Attribution) -> list[tuple[int, int]]:
@@ -132,16 +132,15 @@ def _rows(change: Attribution) -> list[tuple[int, int]]:
     return rows
 
 
-def write_rates(sheet: Any, change: Attribution, formats: Formats, cells: CellSheet) -> None:
+def write_rates(book: Book, cells: CellSheet) -> None:
     """Write the coefficients of the fitted rates and show by formula that they are a fit.
 
     Parameters
     ----------
-    sheet : xlsxwriter worksheet
-    change : Attribution
-    formats : Formats
+    book : Book
     cells : CellSheet
     """
+    sheet, change, formats = book.sheet(book.rates), book.change, book.formats
     every, form = rates_of(change), change._parts.form
     design = every[0].rates.design
     plain, head = formats(), formats(bold=True, bottom=1, text_wrap=True, valign="top")

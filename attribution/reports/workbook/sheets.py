@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from attribution.decompose.decomposition import Decomposition
-from attribution.decompose.functions import FunctionDecomposition
+from attribution.decompose.composed import Composition
+from attribution.metrics import Quantile
 
 if TYPE_CHECKING:
     from attribution.formatting import Format
@@ -46,8 +46,9 @@ CELLS, RATES = "Cells", "Rates"
 
 @dataclass(frozen=True)
 class CellSheet:
-    """Where things are on the sheet of cells: columns by name, single numbers by name."""
+    """Where things are on a sheet of cells: columns by name, single numbers by name."""
 
+    sheet: str
     columns: dict[str, int]
     numbers: dict[str, str]
     first: int
@@ -55,11 +56,11 @@ class CellSheet:
 
     def whole(self, name: str) -> str:
         """Return the address of a column, as other sheets write it."""
-        return column_range(self.columns[name], self.first, self.last, CELLS)
+        return column_range(self.columns[name], self.first, self.last, self.sheet)
 
     def number(self, name: str) -> str:
         """Return the address of a single number, as other sheets write it."""
-        return f"'{CELLS}'!{self.numbers[name]}"
+        return f"{quoted(self.sheet)}!{self.numbers[name]}"
 
 
 class Formats:
@@ -120,6 +121,8 @@ class Book:
     formats : Formats
     level_sheets : dict
         Dimension -> the name of its sheet of levels.
+    cells, rates : str
+        The names of the sheet of cells and of that of fitted rates.
     """
 
     file: Any
@@ -127,6 +130,8 @@ class Book:
     live: bool
     formats: Formats
     level_sheets: dict[str, str]
+    cells: str = CELLS
+    rates: str = RATES
 
     @property
     def change(self) -> Attribution:
@@ -135,8 +140,9 @@ class Book:
 
     @property
     def divisible(self) -> bool:
-        """Whether the lines follow from those of the segments: all but products of KPIs."""
-        return isinstance(self.change._parts, Decomposition | FunctionDecomposition)
+        """Whether the lines follow from sums of the segments: not of quantiles, nor of products."""
+        of_sums = not isinstance(self.change.metric, Quantile)
+        return of_sums and not isinstance(self.change._parts, Composition)
 
     def sheet(self, name: str) -> Any:
         """Return a sheet by its name."""
@@ -184,7 +190,8 @@ def effect_format(format: Format) -> str:
     """Return the number format of effects, in KPI units."""
     if format.factor == 100:
         return "+0.000%;−0.000%;0.000%"
-    return "+#,##0.######;−#,##0.######;0"
+    places = "#" * (format.decimals + 3)
+    return f"+#,##0.{places};−#,##0.{places};0"
 
 
 def prepare(sheet: Any) -> None:
