@@ -3,6 +3,7 @@
 incidence.py all segments up to an order as one sparse table; strata.py what is compared with what,
 and its scores; working.py the covariance of scores with drift of units and of cells integrated out;
 drift.py how large those drifts are; threshold.py what the best of all segments reaches by chance;
+price.py what a choice among them costs;
 select.py forward choice, swaps and backward checks; hidden.py what drift of blocks hides;
 corrected.py effects corrected for having been chosen; contribution.py what a cause adds to a
 bridge.
@@ -12,7 +13,8 @@ from attribution.search.contribution import mix_contributions, rate_contribution
 from attribution.search.corrected import corrected_effects, corrected_limits
 from attribution.search.drift import Grains
 from attribution.search.incidence import Segments, segments_up_to
-from attribution.search.select import USUAL_EFFECT, Found, search
+from attribution.search.price import USUAL_EFFECT
+from attribution.search.select import Found, search
 from attribution.search.strata import (
     Strata,
     counted_strata,

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import linalg, optimize, sparse, special
 
 from attribution.search.incidence import group_columns, groups, level_columns
-from attribution.search.working import Block, Drift, Working, in_order
+from attribution.search.working import Block, Drift, Working, in_order, scaled
 
 __all__ = ["Grains", "bounded", "grain_drift", "unit_variance"]
 
@@ -319,8 +319,8 @@ class _Levels:
         self.levels: sparse.csr_array | None = levels
         if levels is None:
             return
-        self.through: np.ndarray = work.through_units(levels.toarray())
-        system = levels.T @ self.through
+        reach = np.sqrt(work.g)[:, None] * (work.z.T @ levels).toarray()
+        system = (levels.T @ scaled(levels, work.v)).toarray() - reach.T @ reach
         system[np.diag_indices_from(system)] += 1e-6 * np.trace(system) / len(system) + 1e-12
         self.factor: tuple[np.ndarray, bool] = linalg.cho_factor(
             system, lower=True, overwrite_a=True, check_finite=False
@@ -331,7 +331,7 @@ class _Levels:
         if self.levels is None:
             return u
         effect = linalg.cho_solve(self.factor, self.levels.T @ u, check_finite=False)
-        return u - self.through @ effect
+        return u - self.work.through_units(self.levels @ effect)
 
 
 def _freedom(group: np.ndarray, fitted: int, taken: bool) -> float:

@@ -20,11 +20,12 @@ from attribution.progress import progress
 from attribution.search.drift import Grains, bounded, grain_drift, unit_variance
 from attribution.search.hidden import log_evidence
 from attribution.search.incidence import Segments
+from attribution.search.price import penalties
 from attribution.search.strata import Strata
 from attribution.search.threshold import Chance, chance
 from attribution.search.working import Drift, Meetings, Working, working
 
-__all__ = ["USUAL_EFFECT", "Found", "search"]
+__all__ = ["Found", "search"]
 
 # A weak prior on effects, sd 4 on the logit: keeps the effect of a segment without failures finite.
 _RIDGE = 1 / 16
@@ -38,10 +39,6 @@ _TRIED = 4
 _UNMOVED = 0.9
 # The standard errors of excess that keep a drift in the model which was evident before.
 _STILL = 1.5
-# The size of effects on the logit, as a standard deviation, and the z from which one is seen: by
-# them segments are weighted by the chance that their effect could be seen at all.
-USUAL_EFFECT = 1.0
-_SEEN = 4.0
 # Fisher scoring that has not settled after so many steps goes on with half steps, then gives up.
 _WHOLE_STEPS = 8
 _MOST_STEPS = 40
@@ -157,7 +154,7 @@ def _steps(
     apart = np.where(information > 0, information - with_all**2 / of_all, 0.0)
     apart = np.where(_judged(information, apart), apart, 0.0)
     information = np.where(apart > 0, information, 0.0)
-    model = model.charging(segments, apart)
+    model = replace(model, penalty=penalties(segments, apart))
     if not (apart > 0).any():
         yield _found(model, state, information, None, alpha, float("-inf"))
         return
@@ -165,11 +162,11 @@ def _steps(
     members = model.meetings.members
     by_chance = chance(state.work, members, model.penalty, apart, with_all, of_all, rng)
     threshold = by_chance.threshold(alpha)
-    best = float(model.criteria(state)[0].max())
+    best = float(model.criteria(state, threshold)[0].max())
     yield None
     tried: set[frozenset[int]] = set()
     while len(state.chosen) < max_causes:
-        criterion, shift = model.criteria(state)
+        criterion, shift = model.criteria(state, threshold)
         j = _pick(criterion, state.theta[0] - shift)
         # What was dropped beside the same others is not taken up again.
         if criterion[j] > threshold and (chosen := frozenset((*state.chosen, j))) not in tried:
@@ -206,6 +203,22 @@ class _State:
         """Of every segment, 0 where it is too thin to be judged."""
         return self.work.information(self.model.meetings, self.model.least)
 
+    @cached_property
+    def at_least(self) -> np.ndarray:
+        """What the information of every segment is at least."""
+        return self.work.least_information(self.model.meetings)
+
+    @property
+    def all_known(self) -> bool:
+        """Whether the information of all segments is known, or costs little."""
+        return "information" in vars(self) or not self.work.drift.blocks
+
+    def information_of(self, which: np.ndarray) -> np.ndarray:
+        """Of the segments that `which` (a mask) selects, at least."""
+        if self.all_known:
+            return self.information
+        return self.work.information(self.model.meetings, self.model.least, which)
+
 
 @dataclass(frozen=True, eq=False)
 class _Model:
@@ -219,25 +232,6 @@ class _Model:
     least: float
     bound: bool
     evident: float
-
-    def charging(self, segments: Segments, information: np.ndarray) -> _Model:
-        """Return the model with a choice among the judged segments charged for their number.
-
-        A cuboid costs log(cuboids of its order) + log(segments in it): the orders share the chance
-        of a false alarm evenly, and so do the cuboids of an order. Within a cuboid a segment counts
-        by the chance that an effect of usual size in it could be seen (weights of hypotheses, as in
-        Genovese, Roeder and Wasserman 2006): hundreds of segments so thin that only a tenfold of
-        the odds would be seen do not cost the others their power.
-        """
-        cuboids, judged = len(segments.fixed), information > 0
-        need = _SEEN / np.sqrt(np.where(judged, information, 1.0)) / USUAL_EFFECT
-        log_weight = np.where(judged, special.log_ndtr(-need), 0.0)
-        inside = np.bincount(segments.cuboid[judged], np.exp(log_weight[judged]), cuboids)
-        orders = np.array([len(f) for f in segments.fixed])
-        of_order = np.bincount(orders[inside > 0], minlength=int(orders.max()) + 1)
-        cost = np.log(np.maximum(of_order[orders], 1))
-        cost[inside > 0] += np.log(inside[inside > 0])
-        return replace(self, penalty=cost[segments.cuboid] - log_weight)
 
     def estimated(
         self,
@@ -325,9 +319,15 @@ class _Model:
         at = np.append(state.at, 0.0)
         return self.estimated((*state.chosen, j), state.work.drift, at, rounds, state.work)
 
-    def criteria(self, state: _State, without: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def criteria(
+        self, state: _State, floor: float | None, without: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return each segment's criterion given the chosen ones, and how far it would move
         everywhere; `without` leaves the effect of one of them out.
+
+        What drift of blocks leaves of a segment's information is dear to work out. It is done for
+        the chosen, and for those that may reach `floor` (None: what the one left out reaches) with
+        the least it could be; the criterion of the others is -inf.
         """
         keep = np.arange(state.X.shape[1]) != without
         residual = state.residual
@@ -337,13 +337,30 @@ class _Model:
         crossed = self.meetings.members @ MX
         slope = crossed @ linalg.inv(state.precision[np.ix_(keep, keep)])
         U = self.meetings.members @ residual - slope @ (X.T @ residual)
-        information = state.information
-        left = information - np.einsum("jk,jk->j", slope, crossed)
-        there = _judged(information, left)
-        Z2 = np.divide(U**2, left, out=np.zeros_like(U), where=there)
-        Z2 = self.as_normal(np.sqrt(Z2), int(keep.sum())) ** 2
-        shift = np.divide(U, left, out=np.zeros_like(U), where=there) * slope[:, 0]
-        return np.where(there, Z2 / 2 - self.penalty, -np.inf), shift
+        spent = np.einsum("jk,jk->j", slope, crossed)
+        causes = int(keep.sum())
+
+        def judged(which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            information = state.information_of(which)
+            left = information - spent
+            there = which & _judged(information, left)
+            Z2 = np.divide(U**2, left, out=np.zeros_like(U), where=there)
+            Z2 = self.as_normal(np.sqrt(Z2), causes) ** 2
+            shift = np.divide(U, left, out=np.zeros_like(U), where=there) * slope[:, 0]
+            return np.where(there, Z2 / 2 - self.penalty, -np.inf), shift
+
+        if state.all_known:
+            return judged(np.ones(len(U), dtype=bool))
+        which = np.zeros(len(U), dtype=bool)
+        which[list(state.chosen)] = True
+        if floor is None:
+            floor = float(judged(which)[0][state.chosen[cast(int, without) - 1]])
+        if floor < np.inf:
+            left = state.at_least - spent
+            # A hair lower, for segments that fit alike.
+            needed = 2 * (floor - _TIE * (1 + abs(floor)) + self.penalty)
+            which |= (left <= 0) | (needed * left <= U**2)
+        return judged(which)
 
     def _freedom(self, causes: int) -> float:
         """From how many degrees of freedom the drift of cells is told; infinite for many cells."""
@@ -404,7 +421,7 @@ def _unhidden(
     bare = model.estimated(state.chosen, plain, state.at, rounds=0, near=state.work)
     cost = 0.0
     for _ in range(_TRIED):
-        criterion, shift = model.criteria(bare)
+        criterion, shift = model.criteria(bare, threshold)
         j = _pick(criterion, bare.theta[0] - shift)
         if criterion[j] <= threshold:
             break
@@ -432,7 +449,10 @@ def _unhidden(
 
 def _own_criteria(model: _Model, state: _State) -> list[float]:
     """The criterion of each chosen segment given the others."""
-    return [float(model.criteria(state, without=i + 1)[0][j]) for i, j in enumerate(state.chosen)]
+    return [
+        float(model.criteria(state, np.inf, without=i + 1)[0][j])
+        for i, j in enumerate(state.chosen)
+    ]
 
 
 def _all_pass(model: _Model, state: _State, threshold: float) -> bool:
@@ -444,7 +464,7 @@ def _swapped(model: _Model, state: _State) -> _State:
     for _ in range(4):
         before = state.chosen
         for i in range(len(before)):
-            criterion, shift = model.criteria(state, without=i + 1)
+            criterion, shift = model.criteria(state, None, without=i + 1)
             others = [j for k, j in enumerate(state.chosen) if k != i]
             criterion[others] = -np.inf
             j, now = _pick(criterion, state.theta[0] - shift), state.chosen[i]
@@ -453,7 +473,7 @@ def _swapped(model: _Model, state: _State) -> _State:
                 theta = np.where(np.arange(len(state.theta)) == i + 1, 0.0, state.theta)
                 other = model.estimated(chosen, state.work.drift, theta, rounds=1)
                 # It has to be better with the drift that is left beside it, too.
-                if model.criteria(other, without=i + 1)[0][j] > criterion[now]:
+                if model.criteria(other, np.inf, without=i + 1)[0][j] > criterion[now]:
                     state = other
         if state.chosen == before:
             break

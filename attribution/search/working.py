@@ -26,6 +26,7 @@ __all__ = [
     "Working",
     "block_precisions",
     "in_order",
+    "scaled",
     "working",
 ]
 
@@ -117,10 +118,10 @@ class Working:
         """Blocks as columns Z, how units reach into them, z'Z, and Z'M⁻¹Z before blocks."""
         Z = group_columns([block.group for block in blocks])
         reach = sparse.csr_array(self.z.T @ Z)
-        system = (Z.T @ _scaled(Z, self.v)).toarray()
+        system = (Z.T @ scaled(Z, self.v)).toarray()
         for start in range(0, len(self.g), _AT_ONCE):
             own = slice(start, start + _AT_ONCE)
-            part = _scaled(reach[own], np.sqrt(self.g[own])).toarray()
+            part = scaled(reach[own], np.sqrt(self.g[own])).toarray()
             system -= part.T @ part
         return Z, reach, system
 
@@ -146,31 +147,59 @@ class Working:
         drift = linalg.cho_solve((factor, True), Z.T @ u, check_finite=False)
         return u - self.through_units(Z @ drift)
 
-    def information(self, meetings: Meetings, least: float = 0.0) -> np.ndarray:
-        """Return x'M⁻¹x for each segment x, shape (J,); 0 where below `least`."""
+    def information(
+        self, meetings: Meetings, least: float = 0.0, which: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return x'M⁻¹x for each segment x, shape (J,); 0 where below `least`.
+
+        `which` (a mask) are those of which the blocks' part is wanted; the others are 0 too.
+        """
         total = meetings.members @ self.v
-        reach = np.add.reduceat(self.z.data[meetings.entry], meetings.start) if self.g.size else 0.0
+        reach = self._reach(meetings)
         own = reach * self.g[meetings.unit]
         total -= np.bincount(meetings.segment, own * reach, len(total))
+        if which is not None:
+            total[~which] = 0.0
         if self.block_system is None:
             return np.where(total >= least, total, 0.0)
         Z, of_units, factor = self.block_system
         # Blocks only take information away.
-        enough = np.flatnonzero(total >= least)
+        enough = np.flatnonzero((total >= least) & (total > 0))
         members = meetings.members
         starts = np.searchsorted(meetings.segment, np.arange(len(total) + 1))
         met = sparse.csr_array((own, meetings.unit, starts), shape=(len(total), len(self.g)))
         through = of_units.toarray() if np.prod(of_units.shape) <= _MOST_DENSE else of_units
-        weighed = _scaled(Z, self.v)
+        weighed = scaled(Z, self.v)
         for start in range(0, len(enough), _AT_ONCE):
-            which = enough[start : start + _AT_ONCE]
-            reached = (members[which] @ weighed).toarray()
-            reached -= met[which] @ through
+            part = enough[start : start + _AT_ONCE]
+            reached = (members[part] @ weighed).toarray()
+            reached -= met[part] @ through
             solved = linalg.solve_triangular(
                 factor, reached.T, lower=True, overwrite_b=True, check_finite=False
             )
-            total[which] -= np.einsum("kj,kj->j", solved, solved)
+            total[part] -= np.einsum("kj,kj->j", solved, solved)
         return np.where(total >= least, total, 0.0)
+
+    def least_information(self, meetings: Meetings) -> np.ndarray:
+        """Return what x'M⁻¹x is at least for each segment x, shape (J,), without a system solved.
+
+        By Cauchy and Schwarz it is at least (x'a)² / a'Ma for any a; with a the segment weighted
+        as if nothing drifted, a'Ma is a sum over units and blocks.
+        """
+        total = meetings.members @ self.v
+        spread = self._reach(meetings) ** 2 * self.drift.unit[meetings.unit]
+        whole = total + np.bincount(meetings.segment, spread, len(total))
+        for block in self.drift.blocks:
+            inside = meetings.members @ scaled(group_columns([block.group]), self.v)
+            inside.data **= 2
+            whole += block.variance * inside.sum(axis=1)
+        return np.divide(total**2, whole, out=np.zeros_like(total), where=whole > 0)
+
+    def _reach(self, meetings: Meetings) -> np.ndarray:
+        """How each unit's drift enters the score of each segment it meets."""
+        if not len(meetings.start):
+            return np.zeros(0)
+        return np.add.reduceat(self.z.data[meetings.entry], meetings.start)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,8 +248,8 @@ def block_precisions(blocks: tuple[Block, ...]) -> np.ndarray:
     )
 
 
-def _scaled(X: sparse.csr_array, by: np.ndarray) -> sparse.csr_array:
-    """Each row of a sparse table times a number of its own."""
+def scaled(X: sparse.csr_array, by: np.ndarray) -> sparse.csr_array:
+    """Return a sparse table with each row multiplied by a number of its own."""
     data = X.data * np.repeat(by, np.diff(X.indptr))
     return sparse.csr_array((data, X.indices, X.indptr), shape=X.shape)
 
