@@ -245,10 +245,15 @@ class FunctionDecomposition:
         return _dense(self._in_worth["ends"])
 
     @property
-    def midway(self) -> tuple[float, Gradient]:
-        """The KPI at the volume, the shares and the rates midway, with its gradient, (1,)."""
-        value, in_totals = midway(self._function, self._totals)
-        return value, _dense((in_totals @ self._in_totals)[None, :])
+    def midway(self) -> float:
+        """The KPI at the volume, the shares and the rates midway between the periods."""
+        return midway(self._function, self._totals)[0]
+
+    @property
+    def midway_gradient(self) -> Gradient:
+        """The gradient of `midway`, one line."""
+        in_totals = midway(self._function, self._totals)[1]
+        return _dense((in_totals @ self._in_totals)[None, :])
 
     @cached_property
     def total_change(self) -> tuple[np.ndarray, Gradient]:

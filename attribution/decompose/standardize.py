@@ -141,8 +141,7 @@ class Standardization:
         M, P, S = self.populations.sums.shape
         level, slopes = np.zeros((M, P, S)), np.zeros((P, M, P, S))
         for both, cells, parts in self.populations.pairs(self.form):
-            _, of_level, of_rate = _standard(parts)
-            in_level, in_rate = (x.toarray().reshape(M, 2, len(cells)) for x in (of_level, of_rate))
+            in_level, in_rate = _level_and_rate(parts).reshape(2, M, 2, len(cells))
             for t, population in enumerate(both):
                 level[:, population, cells] += in_level[:, t] / (P * (P - 1) / 2)
                 for k, sign in zip(both, (-1.0, 1.0), strict=True):
@@ -150,20 +149,27 @@ class Standardization:
         return _dense((slopes + level).reshape(P, -1))
 
 
-def _standard(parts: Pair) -> tuple[float, Gradient, Gradient]:
-    """The KPI midway between the two populations, and the gradients of it and of the rate line."""
+def _level(parts: Pair) -> float:
+    """The KPI midway between the two populations of a pair."""
+    if isinstance(parts, FunctionDecomposition):
+        return parts.midway
+    p, r = parts.stages.shares.p, parts.stages.rates.r
+    return float(p.mean(axis=0) @ r.mean(axis=0))
+
+
+def _level_and_rate(parts: Pair) -> np.ndarray:
+    """The gradients of the level and of the rate line of a pair, two rows."""
     if isinstance(parts, FunctionDecomposition):
         rate = [line.effect for line in parts.lines].index("rate")
-        only = np.eye(len(parts.lines))[[rate]]
-        level, of_level = parts.midway
-        return level, of_level, parts.gradient.combine(only)
+        own = parts.gradient.combine(np.eye(len(parts.lines))[[rate]])
+        return np.vstack([parts.midway_gradient.toarray(), own.toarray()])
     p, r = parts.stages.shares.p, parts.stages.rates.r
     mean_p, half_r, change = p.mean(axis=0), r.mean(axis=0) / 2, (r[1] - r[0]) / 2
-    in_level, in_rate = (
-        parts.stages.to_sums(_dense(np.concatenate(row)[None, :]))
-        for row in ([half_r, half_r, mean_p / 2, mean_p / 2], [change, change, -mean_p, mean_p])
-    )
-    return float(mean_p @ r.mean(axis=0)), in_level, in_rate
+    in_p_and_r = [
+        np.concatenate([half_r, half_r, mean_p / 2, mean_p / 2]),
+        np.concatenate([change, change, -mean_p, mean_p]),
+    ]
+    return parts.stages.to_sums(_dense(np.stack(in_p_and_r))).toarray()
 
 
 def standardize_populations(
@@ -229,7 +235,7 @@ def standardize_populations(
         found = _members(parts, lines) @ parts.estimate
         effects[:, j] += found / P
         effects[:, i] -= found / P
-        levels.append(_standard(parts)[0])
+        levels.append(_level(parts))
         R[both] = parts.R
     level = float(np.mean(levels))
     return Standardization(R, lines, effects, level, form, reason, populations)
