@@ -49,9 +49,10 @@ def findings(card: Scorecard) -> Iterator[dict[str, Any]]:
         residual=residual,
     )
     yield from (dict(f) for f in card.cube.findings)
-    statuses = frame["status"]
     for code, wanted, severity, words in _STATUS_FINDINGS:
-        named = frame.loc[statuses == wanted, "entity"].tolist()
+        # Who is too few is so without a target, too.
+        told = frame["signal" if wanted == "too few" else "status"]
+        named = frame.loc[told == wanted, "entity"].tolist()
         if named and (wanted != "no target" or card.goals is not None):
             message = f"{listing(named, most=8)}: {words.format(n=card.min_n)}"
             yield _finding(code, severity, message, entities=named)

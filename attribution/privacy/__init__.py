@@ -9,6 +9,7 @@ Text, pictures and files are made from what `protect` leaves. Two rules:
     rules        the rules, and pseudonyms
     suppression  the groups that must go with a small one
     shown        an attribution under the rules: what every text, picture and file quotes
+    bars         bars of a bridge that may not be shown alone
     named        its named causes
     entities     the entities of scorecards and targets
     over_time    a trend under the rules

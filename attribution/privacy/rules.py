@@ -18,6 +18,8 @@ __all__ = ["Privacy", "anonymous", "pseudonyms", "without_names", "without_peopl
 
 PEOPLE = ("hidden", "pseudonyms", "names")
 _LEAST_KEY = 8
+# From the worst.
+_SEVERITIES = ("warning", "info", "ok")
 # Texts and numbers of a condition; what stands in backticks is a column.
 _VALUE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|(?<![\w.`])\d[\w.]*(?![\w`])")
 _CONDITION = re.compile(r"\b(where|having|on|when|qualify|filter)\b", re.IGNORECASE)
@@ -219,7 +221,9 @@ def pseudonyms(dimension: str, levels: Sequence[str], key: str) -> list[str]:
 def without_names(
     findings: Iterable[dict[Any, Any]], secret: Collection[str], people: Collection[str] = ()
 ) -> list[dict[str, Any]]:
-    """Return findings in which those that name what is not shown say so instead.
+    """Return findings; one, "withheld", stands for all that name what is not shown.
+
+    It is as severe as the worst of them, and is where the first of them was.
 
     Parameters
     ----------
@@ -235,11 +239,19 @@ def without_names(
     list of dict
     """
     findings = [f for f in findings if not (is_recoding(f) and _dimensions(f) & set(people))]
-    words = "Withheld: it names groups that are not shown here."
-    return [
-        f if _texts(f["facts"]).isdisjoint(secret) else {**f, "message": words, "facts": {}}
-        for f in findings
-    ]
+    named = [not _texts(f["facts"]).isdisjoint(secret) for f in findings]
+    if not any(named):
+        return findings
+    severities = [f["severity"] for f, gone in zip(findings, named, strict=True) if gone]
+    joined = {
+        "code": "withheld",
+        "severity": min(severities, key=_SEVERITIES.index),
+        "message": "Withheld: it names groups that are not shown here.",
+        "facts": {},
+    }
+    first = named.index(True)
+    known = [f for f, gone in zip(findings, named, strict=True) if not gone]
+    return [*known[:first], joined, *known[first:]]
 
 
 def _dimensions(finding: Mapping[Any, Any]) -> set[str]:

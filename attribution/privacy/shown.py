@@ -23,6 +23,7 @@ from attribution.drawn import crossing_estimates
 from attribution.errors import IdentificationError, OptionError, PeriodError
 from attribution.metrics import Mean, Rate, Ratio
 from attribution.plain import SCHEMA, plain, records
+from attribution.privacy.bars import without_secret_bars
 from attribution.privacy.named import ShownCauses, shown_causes
 from attribution.privacy.rules import Privacy, anonymous, without_names
 from attribution.privacy.suppression import suppressed
@@ -373,13 +374,8 @@ class Shown:
         ]
         if not members:
             return bridge
-        label = "New and gone: people" if self.hidden else "New and gone: small groups"
-        if len(members) == 1 and self.privacy.min_n and len(bridge.bars) > 1:
-            # Alone it would be its own sum: the smallest other bar goes with it.
-            others = [i for i in range(len(bridge.bars)) if i not in members]
-            members.append(min(others, key=lambda i: abs(bridge.bars[i].value)))
-            label = "Small groups and other"
-        merged = bridge.merged(sorted(members), label)
+        small = self.privacy.min_n > 0
+        merged = without_secret_bars(bridge, members, people=self.hidden, small=small)
         return replace(merged, message=headline(change, merged))
 
     def _is_secret(

@@ -17,6 +17,7 @@ from attribution.formatting import Format, aligned
 from attribution.goals import Labels, numbers_by_segment, read_goals, target_columns
 from attribution.labels import label_of
 from attribution.metrics import Metric
+from attribution.privacy.bars import without_secret_bars
 from attribution.targets.scan import judged, labels_of, scan
 from attribution.targets.shown import shown_of_supposition
 
@@ -274,14 +275,25 @@ class WhatIf(Filed):
         levels = f"{form.level(self.baseline)} to {form.level(self.current)}"
         return f"{self.metric.label} would {moved} from {levels} ({form.change(self.change)})"
 
-    def bridge(self) -> Bridge:
-        """Return the bars that a picture draws."""
+    def bridge(self, *, privacy: Privacy | None = None) -> Bridge:
+        """Return the bars that a picture draws.
+
+        Parameters
+        ----------
+        privacy : Privacy, optional
+            Who may be seen: segments that leave and may not be shown are summed into one bar, with
+            another bar where there is but one.
+
+        Returns
+        -------
+        Bridge
+        """
         dimension = {None: ""} | {d: f": {name}" for d, name in enumerate(self.by)}
         bars = [
             Bar(f"{line.effect.capitalize()}{dimension[line.dimension]}", float(x), rows=(i,))
             for i, (line, x) in enumerate(zip(self._parts.lines, self._parts.estimate, strict=True))
         ]
-        return Bridge(
+        whole = Bridge(
             metric=self.metric.label,
             unit=self.metric.display_unit,
             better=self.metric.better,
@@ -294,6 +306,11 @@ class WhatIf(Filed):
             verdict="real",
             message=self.message,
         )
+        kept = shown_of_supposition(self, privacy)
+        masked = self._parts.members @ np.tile(kept.mask, 2) > 0
+        secret = [i for i, line in enumerate(self._parts.lines) if line.levels and masked[i]]
+        small = privacy is not None and privacy.min_n > 0
+        return without_secret_bars(whole, secret, people=kept.hidden, small=small)
 
     def summary(self, most: int = 20, *, privacy: Privacy | None = None) -> str:
         """Return headline, effects and what each segment adds as text.
@@ -312,13 +329,9 @@ class WhatIf(Filed):
         form = Format.fitting(self.metric.display_unit, self.change)
         kept = shown_of_supposition(self, privacy)
         lines = [f"{self.message}.", ""]
-        for row in self.effects.to_dict(orient="records"):
-            name = (
-                row["effect"]
-                if row["dimension"] is None
-                else f"{row['effect']}: {row['dimension']}"
-            )
-            lines.append(f"  {name:<20} {form.change(row['estimate']):>12}")
+        for bar in self.bridge(privacy=privacy).bars:
+            name = bar.label[0].lower() + bar.label[1:]
+            lines.append(f"  {name:<20} {form.change(bar.value):>12}")
         frame = self.frame.assign(segment=list(kept.names))[~kept.mask]
         order = frame["total"].sort_values(key=np.abs, ascending=False, kind="stable").index
         rows = [("", "volume now", "then", "KPI now", "then", "adds")]

@@ -348,8 +348,19 @@ class Completion(Filed):
             text += f", most of it {named}"
         return text
 
-    def bridge(self) -> Bridge:
-        """Return the bars from plan to actual, for `attribution.plots.waterfall`."""
+    def bridge(self, *, privacy: Privacy | None = None) -> Bridge:
+        """Return the bars from plan to actual, for `attribution.plots.waterfall`.
+
+        Parameters
+        ----------
+        privacy : Privacy, optional
+            Who may be seen: where a segment that is not shown may be all that "no target" or "no
+            data" stands for, these bars and that of the mix are one.
+
+        Returns
+        -------
+        Bridge
+        """
         found, names = self._lines, ("Performance", "Mix against plan", "No target", "No data")
         bars = [
             Bar(
@@ -363,7 +374,7 @@ class Completion(Filed):
             for i, name in enumerate(names, start=2)
             if i < 4 or found.estimate[i] != 0
         ]
-        return Bridge(
+        whole = Bridge(
             metric=self.metric.label,
             unit=self.metric.display_unit,
             better=self.metric.better,
@@ -376,6 +387,9 @@ class Completion(Filed):
             verdict="real" if self.total.status in ("met", "missed") else "inconclusive",
             message=self.message,
         )
+        if not gives_away(self, shown_of_completion(self, privacy)):
+            return whole
+        return whole.merged(range(1, len(bars)), JOINED.capitalize())
 
     def notes(self) -> list[str]:
         """Return the small print."""

@@ -575,3 +575,24 @@ def test_no_file_quotes_a_condition_that_names_people(people):
     assert section.provenance["where"] == "moderator_id != '…'"
     (section,) = sections_of([people], at.Privacy(people="names"))
     assert section.provenance["where"] == "moderator_id != 'mod-8'"
+
+
+def test_what_is_withheld_is_said_once():
+    """Several findings name people; a reader needs one sentence."""
+    rows = pd.DataFrame(
+        {
+            "moderator_id": [f"m{i}" for i in range(8)],
+            "queue": ["a"] * 7 + ["b"],
+            "n": [200] * 6 + [5, 300],
+            "ok": [180] * 6 + [4, 270],
+        }
+    )
+    card = at.scorecard(
+        rows, "ok / n", "moderator_id", adjust_for="queue", target={"m0": 0.9, "gone": 0.9}
+    )
+    codes = set(card.check()["code"])
+    assert {"too_few", "no_reference", "target_without_data", "data_without_target"} <= codes
+    for privacy in (None, at.Privacy(people="pseudonyms", key="a secret key")):
+        text = card.summary(privacy=privacy)
+        assert text.count("Withheld: ") == 1
+        assert not any(f"m{i}" in text.split() for i in range(8))

@@ -124,10 +124,7 @@ def completion_section(done: Completion, privacy: Privacy | None) -> Section:
     kept = shown_of_completion(done, privacy)
     shown = frame.assign(segment=list(kept.names), volume=done.volume)[~kept.mask]
     joined = gives_away(done, kept)
-    bridge = done.bridge()
-    if joined:
-        members = [i for i, bar in enumerate(bridge.bars) if bar.label != "Performance"]
-        bridge = bridge.merged(members, JOINED.capitalize())
+    bridge = done.bridge(privacy=privacy)
     steps = "; ".join(f"{b.label}: {t}" for b, t in zip(bridge.bars, bridge.texts(), strict=True))
     gap = "n/a" if total.gap_closed is None else f"{100 * total.gap_closed:.0f} %"
     reached = "n/a" if total.completion is None else f"{100 * total.completion:.1f} %"
@@ -270,7 +267,7 @@ def whatif_section(supposed: WhatIf, privacy: Privacy | None) -> Section:
         supposed.message,
         checks,
     )
-    bridge = supposed.bridge()
+    bridge = supposed.bridge(privacy=privacy)
     steps_text = "; ".join(
         f"{b.label}: {t}" for b, t in zip(bridge.bars, bridge.texts(), strict=True)
     )
