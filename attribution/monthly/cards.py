@@ -7,12 +7,14 @@ too, stays its own.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attribution.cards.asking import card_of
+from attribution.cards.card import Scorecard as Card
+from attribution.cards.shown import ShownCard
 from attribution.config import Kpi, ReviewConfig, Scorecard, resolved
 from attribution.errors import DataQualityWarning
 from attribution.goals import require_ratio
@@ -21,8 +23,15 @@ from attribution.monthly.runs import Failure, privacy_of
 from attribution.monthly.scans import Scan, cube_of, metric_of
 from attribution.reports.sections import sections_of
 from attribution.reports.sections.section import Section
+from attribution.reports.tidy import rounded
 
-__all__ = ["CardReview", "card_scans", "review_cards"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["CARD_TABLES", "CardReview", "card_scans", "review_cards"]
+
+# Tables of the history.
+CARD_TABLES = ("scorecards", "scorecard_signals")
 
 
 @dataclass(frozen=True)
@@ -35,12 +44,15 @@ class CardReview:
     kpi : str
     section : Section or None
         What files may show of it.
+    tables : dict of str to DataFrame
+        What dashboards may read of it: "scorecards" and "scorecard_signals" of the history.
     failure : Failure or None
     """
 
     name: str
     kpi: str
     section: Section | None = None
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     failure: Failure | None = None
 
     @property
@@ -135,28 +147,31 @@ def review_cards(
     for name, scan in card_scans(config, only).items():
         card, kpi = config.scorecards[name], scan.kpis[0]
         try:
-            section = _section(card, kpi, scan, config, period, cache)
-            found.append(CardReview(name, kpi.name, section))
+            scored = _scored(card, kpi, scan, config, period, cache)
+            privacy = privacy_of(config, by=scan.by)
+            section = sections_of([scored], privacy)[0]
+            tables = _tables(ShownCard(scored, privacy), name, kpi.name, period)
+            found.append(CardReview(name, kpi.name, section, tables))
         except Exception as error:
             found.append(CardReview(name, kpi.name, failure=Failure.of(error, config)))
         note(f"scorecard {name}, {period}: {found[-1].message}")
     return tuple(found)
 
 
-def _section(
+def _scored(
     asked: Scorecard,
     kpi: Kpi,
     scan: Scan,
     config: ReviewConfig,
     period: str,
     cache: Path,
-) -> Section:
+) -> Card:
     metric, target = require_ratio(metric_of(kpi, config.columns)), asked.target
     with warnings.catch_warnings():
         # Here a dimension of identifiers is what was asked for.
         warnings.filterwarnings("ignore", r"by: .* has .* levels", category=DataQualityWarning)
         cube, _ = cube_of(scan, config, cache)
-    card = card_of(
+    return card_of(
         until(cube, period),
         metric,
         tuple(asked.entities),
@@ -168,4 +183,17 @@ def _section(
         min_n=asked.min_n,
         conf_level=config.review.conf_level,
     )
-    return sections_of([card], privacy_of(config, by=scan.by))[0]
+
+
+def _tables(shown: ShownCard, name: str, kpi: str, period: str) -> dict[str, pd.DataFrame]:
+    """The rows that may be shown, and how many entities have each signal."""
+    import pandas as pd
+
+    of = {"scorecard": name, "kpi": kpi, "period": period}
+    entities = " × ".join(shown.card.entity)
+    rows = pd.DataFrame({**of, "entities": entities}, index=shown.frame.index)
+    rows = pd.concat([rows, shown.frame], axis=1)
+    # Who is suppressed must not be the difference of a count of all and the rows that are shown.
+    counted = shown.counted["signal"].value_counts().sort_index()
+    signals = pd.DataFrame({**of, "signal": counted.index, "entities": counted.to_numpy()})
+    return dict(zip(CARD_TABLES, (rounded(rows), signals), strict=True))

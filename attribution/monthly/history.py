@@ -8,6 +8,8 @@
 | effects | KPI, comparison, period and bar of the bridge |
 | levels | KPI, comparison, period, dimension and level |
 | causes | KPI, comparison, period and named cause |
+| scorecards | scorecard, period and entity that may be shown, as `Scorecard.frame` |
+| scorecard_signals | scorecard, period and signal: how many entities, those not shown included |
 | restated | KPI and period whose value changed after it was reported, and when that was seen |
 
 A period's rows are replaced when it is run again. The file is locked while a review runs, so a
@@ -16,7 +18,7 @@ second run on the same folder is refused; a run that is killed leaves the tables
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +55,15 @@ CREATE TABLE IF NOT EXISTS levels (
 CREATE TABLE IF NOT EXISTS causes (
     kpi VARCHAR, comparison VARCHAR, baseline VARCHAR, period VARCHAR, segment VARCHAR,
     contribution DOUBLE, conf_low DOUBLE, conf_high DOUBLE, p_adjusted DOUBLE);
+CREATE TABLE IF NOT EXISTS scorecards (
+    scorecard VARCHAR, kpi VARCHAR, period VARCHAR, entities VARCHAR, entity VARCHAR, n DOUBLE,
+    observed DOUBLE, expected DOUBLE, ratio DOUBLE, adjusted DOUBLE, std_error DOUBLE,
+    conf_low DOUBLE, conf_high DOUBLE, limit_low_95 DOUBLE, limit_high_95 DOUBLE,
+    limit_low_998 DOUBLE, limit_high_998 DOUBLE, shrunk DOUBLE, rank_low DOUBLE, rank_high DOUBLE,
+    target DOUBLE, completion DOUBLE, status VARCHAR, crude DOUBLE, reference DOUBLE,
+    compared DOUBLE, z DOUBLE, signal VARCHAR);
+CREATE TABLE IF NOT EXISTS scorecard_signals (
+    scorecard VARCHAR, kpi VARCHAR, period VARCHAR, signal VARCHAR, entities DOUBLE);
 CREATE TABLE IF NOT EXISTS restated (
     kpi VARCHAR, period VARCHAR, seen_in VARCHAR, was DOUBLE, now DOUBLE, n_was DOUBLE,
     n_now DOUBLE, PRIMARY KEY (kpi, period, seen_in));
@@ -189,14 +200,28 @@ class History:
                 [kpi, period, significant(value), n, digest],
             )
             for name, frame in tables.items():
-                self._query(f"DELETE FROM {name} WHERE kpi = ? AND period = ?", [kpi, period])
-                if len(frame):
-                    self._connection.register("fresh", frame)
-                    columns = ", ".join(frame.columns)
-                    self._connection.execute(
-                        f"INSERT INTO {name} ({columns}) SELECT {columns} FROM fresh"
-                    )
-                    self._connection.unregister("fresh")
+                self._replace(name, "kpi", kpi, period, frame)
+
+    def record_card(self, scorecard: str, period: str, tables: Mapping[str, pd.DataFrame]) -> None:
+        """Replace what is kept of one scorecard and period, all or nothing.
+
+        Parameters
+        ----------
+        scorecard, period : str
+        tables : mapping of str to DataFrame
+            "scorecards" and "scorecard_signals", with the columns of these tables.
+        """
+        with self._written():
+            for name, frame in tables.items():
+                self._replace(name, "scorecard", scorecard, period, frame)
+
+    def _replace(self, table: str, key: str, value: str, period: str, frame: pd.DataFrame) -> None:
+        self._query(f"DELETE FROM {table} WHERE {key} = ? AND period = ?", [value, period])
+        if len(frame):
+            self._connection.register("fresh", frame)
+            columns = ", ".join(frame.columns)
+            self._connection.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM fresh")
+            self._connection.unregister("fresh")
 
     @contextmanager
     def _written(self) -> Iterator[None]:

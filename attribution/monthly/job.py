@@ -255,6 +255,8 @@ def reviews(
             )
             followed = tuple(followed_up(actions, kpis))
             cards = review_cards(config, period, folder / _CACHE, tuple(only), log_of.done)
+            for card in cards:
+                history.record_card(card.name, period, card.tables)
             done = Reviewed(config, period, kpis, followed, folder / period, tuple(inputs), cards)
             # Workers have the next period in hand while this one is put together.
             found = write_folder(done, each, log_of.done, partial(begun, i + 1))

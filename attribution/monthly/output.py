@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attribution.config import Kpi, ReviewConfig, concealed
 from attribution.datasets.export import write_tables
 from attribution.monthly.actions import Action, write_actions
+from attribution.monthly.cards import CARD_TABLES, CardReview
 from attribution.monthly.deck import write_deck
 from attribution.monthly.index import index_page
 from attribution.monthly.messages import as_dict
@@ -40,6 +41,7 @@ __all__ = ["planned_files", "slug", "write_feed", "write_folder"]
 Ahead = TypeVar("Ahead")
 
 _PICTURES = ("png", "svg")
+_TIDY = ("csv", "parquet")
 _STATEMENT = re.compile(r"\s*(select|with|from)\b", re.IGNORECASE)
 _ALWAYS = ("actions.csv", "index.html", "manifest.json", "review.json", "summary.md")
 
@@ -89,6 +91,7 @@ def planned_files(config: ReviewConfig, kpis: Sequence[Kpi]) -> list[str]:
     cards = [name for name, card in config.scorecards.items() if card.kpi in chosen]
     files += [f"scorecards/{n}.html" for n in _slugs(cards).values() if wanted.html]
     files += [f"tidy/{n}/" for n in names if wanted.tidy]
+    files += [f"tidy/{n}.{x}" for n in CARD_TABLES for x in _TIDY if wanted.tidy and cards]
     return sorted(files)
 
 
@@ -132,6 +135,8 @@ def write_folder(
             if config.output.xlsx:
                 write_workbook(done, folder / "workbook.xlsx")
             places = _write_cards(done, folder)
+            if config.output.tidy:
+                _write_tidy_cards(done.cards, folder / "tidy")
             if config.output.pptx:
                 write_deck(done, folder / "deck.pptx")
                 note("deck written")
@@ -205,6 +210,20 @@ def _write_cards(done: Reviewed, folder: Path) -> dict[str, str]:
             title = f"{done.config.review.title}, {done.period}: {name}"
             write_page([section], folder / places[name], title)
     return places
+
+
+def _write_tidy_cards(cards: Sequence[CardReview], folder: Path) -> None:
+    """Write the rows of all scorecards, as in the history, below each other."""
+    import pandas as pd
+
+    answered = [card.tables for card in cards if card.tables]
+    if not answered:
+        return
+    tables = {
+        name: pd.concat([x[name] for x in answered], ignore_index=True) for name in CARD_TABLES
+    }
+    write_tables(tables, folder, "parquet")
+    write_tables({name: as_csv_text(table) for name, table in tables.items()}, folder, "csv")
 
 
 def _manifest(done: Reviewed) -> dict[str, Any]:

@@ -375,7 +375,7 @@ class Shown:
         if not members:
             return bridge
         small = self.privacy.min_n > 0
-        merged = without_secret_bars(bridge, members, people=self.hidden, small=small)
+        merged = without_secret_bars(bridge, members, people=bool(self.hidden), small=small)
         return replace(merged, message=headline(change, merged))
 
     def _is_secret(

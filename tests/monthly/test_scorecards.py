@@ -3,8 +3,10 @@
 import json
 import zipfile
 
+import duckdb
 import numpy as np
 import openpyxl
+import pandas as pd
 import pptx
 import pytest
 
@@ -101,3 +103,71 @@ def test_findings_name_the_key(scored, changed, words):
     config["scorecards"]["Sites"] |= changed
     with pytest.raises(ConfigError, match=words):
         load_config(config)
+
+
+def feed_of(done):
+    """The tables of scorecards, from the history, the feed and the period's folder."""
+    root = done.folder.parent
+    names = ("scorecards", "scorecard_signals")
+    with duckdb.connect(str(root / "history.duckdb"), read_only=True) as history:
+        kept = {name: history.sql(f"FROM {name} ORDER BY ALL").df() for name in names}
+    for name in names:
+        for kind in ("parquet", "csv"):
+            path = f"{root}/feed/{name}.{kind}"
+            assert len(duckdb.sql(f"FROM '{path}'").df()) == len(kept[name])
+    return kept
+
+
+def test_scorecards_are_in_the_feed_of_dashboards(scored):
+    config, sites = scored
+    config["output"] = {"charts": False, "html": False, "pptx": False, "xlsx": False}
+    for period in ("2026-05", "2026-06", "2026-06"):  # run again, a period replaces its rows
+        done = at.review(config, period=period)
+    kept = feed_of(done)
+    rows = kept["scorecards"]
+    assert rows.groupby("period").size().to_dict() == {"2026-05": 3, "2026-06": 3}
+    assert set(rows["scorecard"]) == {"Sites"}
+    assert set(rows["entities"]) == {"site"}
+    card = at.scorecard(
+        sites[sites["month"] <= "2026-06"],
+        "correct / reviewed",
+        "site",
+        adjust_for="queue",
+        cluster="moderator_id",
+        target={"Austin": 0.9, "Manila": 0.8},
+        period="month",
+    ).frame
+    last = rows[rows["period"] == "2026-06"].reset_index(drop=True)[list(card)]
+    pd.testing.assert_frame_equal(last, card, check_dtype=False, rtol=1e-11)
+    # Without a target there is none, which is null and no number.
+    with duckdb.connect(str(done.folder.parent / "history.duckdb"), read_only=True) as history:
+        found = history.sql("SELECT entity FROM scorecards WHERE target IS NULL").fetchall()
+    assert {x for (x,) in found} == {"Dublin"}
+    signals = kept["scorecard_signals"]
+    moderators = signals[signals["scorecard"] == "Moderators"]
+    assert moderators.groupby("period")["entities"].sum().to_dict() == dict.fromkeys(
+        ("2026-05", "2026-06"), 40
+    )
+    files = {path.name for path in (done.folder / "tidy").glob("*.*")}
+    assert files == {f"{n}.{x}" for n in kept for x in ("csv", "parquet")}
+    assert {f"tidy/{name}" for name in files} <= set(planned(config, period="2026-06")["files"])
+    tidy = duckdb.sql(f"FROM '{done.folder}/tidy/scorecards.parquet'").df()
+    assert list(tidy["entity"]) == ["Austin", "Dublin", "Manila"]
+
+
+def test_the_feed_leaves_out_small_entities_and_whom_they_need(scored):
+    config, sites = scored
+    few = (
+        sites["site"].eq("Dublin") & sites["month"].eq("2026-06") & (np.arange(len(sites)) % 9 > 0)
+    )
+    kept = sites[~few]
+    kept.to_parquet(config["sources"]["qa"]["data"])
+    least = int(kept.query("month == '2026-06' and site == 'Dublin'")["reviewed"].sum()) + 1
+    config["output"] = {"charts": False, "html": False, "pptx": False, "xlsx": False}
+    config["privacy"] = {"min_n": least}
+    del config["scorecards"]["Moderators"]
+    found = feed_of(at.review(config, period="2026-06"))
+    shown = found["scorecards"]["entity"].tolist()
+    assert len(shown) == 1
+    assert "Dublin" not in shown
+    assert found["scorecard_signals"]["entities"].sum() == 1
