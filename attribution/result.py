@@ -151,7 +151,8 @@ class Attribution:
         Parameters
         ----------
         max_order : int
-            The most dimensions a segment fixes; above the number of dimensions it is clipped.
+            The most dimensions a segment fixes. Above the number of dimensions it is clipped, with
+            a note where more than the usual 3 were asked for.
         max_causes : int
         alpha : float
         rng : int, Generator or SeedSequence, optional

@@ -42,7 +42,7 @@ __all__ = ["mix_causes", "rate_causes"]
 _POWER = 0.8416
 _MOST_CAUSES = 50
 # The order that `Attribution.causes` searches where none is given.
-USUAL_ORDER = 3
+_USUAL_ORDER = 3
 # Of fewer clusters than this their drift is a rough guess.
 _FEW_UNITS = 10
 
@@ -102,7 +102,7 @@ def _checked(
     notes: tuple[str, ...] = ()
     if order > dimensions:
         # The usual order is nothing that was asked for, and leaves nothing out.
-        if order > USUAL_ORDER:
+        if order > _USUAL_ORDER:
             there = "1 dimension" if dimensions == 1 else f"{dimensions} dimensions"
             notes = (f"max_order = {order} is above the {there} searched.",)
         order = dimensions
