@@ -16,7 +16,14 @@ from attribution.analysis import verdict
 from attribution.cube import Cube
 from attribution.errors import OptionError
 from attribution.evidence import Options, replicated
-from attribution.infer import Bootstrap, Draws, bootstrap_inference, cluster_strata, resample
+from attribution.infer import (
+    Bootstrap,
+    Draws,
+    Inference,
+    bootstrap_inference,
+    cluster_strata,
+    resample,
+)
 from attribution.joint import Joint, units_over
 from attribution.kinds import value_of
 from attribution.metrics import Metric
@@ -129,7 +136,7 @@ class Resampled:
         again = Resampled.of(self.single, self.metric, self.pooled, self.options, [compared])
         return again.steps[0]
 
-    def levels(self, joint: Joint):
+    def levels(self, joint: Joint) -> Inference:
         """Return what is known of the KPI of each period.
 
         Parameters

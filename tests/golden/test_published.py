@@ -136,3 +136,37 @@ def test_brinson_fachler_is_the_threefold_method_against_a_benchmark():
     np.testing.assert_allclose(
         levels["rate"] + levels["interaction"], expected["selection_incl_interaction"], atol=1e-15
     )
+
+
+def test_death_rates_of_sweden_and_kazakhstan_are_divided_and_standardized_as_printed():
+    table, expected = load("preston_2_1_sweden_kazakhstan")
+    deaths, per, close = at.Rate("deaths", "pop"), expected["per"], expected["tolerance_abs"]
+    change = at.explain(
+        table, deaths, by="age", period="country", baseline="Kazakhstan", current="Sweden"
+    )
+    assert per * change.total.baseline == pytest.approx(expected["crude"]["Kazakhstan"], abs=close)
+    assert per * change.total.current == pytest.approx(expected["crude"]["Sweden"], abs=close)
+    assert per * change.total.change == pytest.approx(expected["total"], abs=close)
+    assert per * total(change, "mix") == pytest.approx(expected["mix"], abs=close)
+    assert per * total(change, "rate") == pytest.approx(expected["rate"], abs=close)
+    groups = at.standardize(table, deaths, by="age", group="country").frame.set_index("group")
+    for country, rate in expected["standardized_to_mean_composition"].items():
+        assert per * groups.loc[country, "standardized"] == pytest.approx(rate, abs=5e-5)
+    # The same by a formula of vectors, whose standardized values are those at mean rates too.
+    sides = [x.set_index("age") for _, x in table.groupby("country")]
+    sides = [
+        {"pop": x["pop"] / x["pop"].sum(), "rate": per * x["deaths"] / x["pop"]} for x in sides
+    ]
+    found = at.factors("sum(pop * rate)", *sides).standardized.set_index("dimension")
+    ends = [
+        list(expected[x].values()) for x in ("at_mean_rates", "standardized_to_mean_composition")
+    ]
+    for factor, values in zip(("pop", "rate"), ends, strict=True):
+        assert list(found.loc[factor, ["baseline", "current"]]) == pytest.approx(values, abs=5e-5)
+    # Baseline weights: the composition of Kazakhstan, valued at the rates of Sweden.
+    direct = at.explain(
+        table, deaths, by="age", period="country", baseline="Kazakhstan", current="Sweden",
+        method="baseline",
+    )  # fmt: skip
+    kept = direct.total.baseline + total(direct, "rate")
+    assert per * kept == pytest.approx(expected["swedish_rates_in_kazakhstan"], abs=close)

@@ -135,3 +135,26 @@ def test_one_category_with_the_mean_reference_is_kitagawas_mix_and_rate(model):
         "interaction": step @ change,
     }
     assert parts(threefold) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_normalized_dummies_of_one_factor_are_the_means_of_its_levels_written_out():
+    """Gardeazabal and Ugidos (2004), Yun (2005): the constant is the mean of the levels' means."""
+    rng = np.random.default_rng(8)
+    n = 400
+    table = pd.DataFrame({"year": rng.choice([1983, 2003], n), "union": rng.choice(list("nyz"), n)})
+    level = table["union"].map({"n": 10.0, "y": 13.0, "z": 8.0})
+    table["wage"] = level * (1 + 0.1 * (table["year"] == 2003)) + rng.normal(0, 2, n)
+    mean = table.pivot_table(index="year", columns="union", values="wage", aggfunc="mean")
+    share = pd.crosstab(table["year"], table["union"], normalize="index")
+    constant = mean.mean(axis=1)
+    coefficient = mean.sub(constant, axis=0)
+    first, second = coefficient.loc[1983], coefficient.loc[2003]
+    composition = second * (share.loc[2003] - share.loc[1983])
+    structure = (second - first) * share.loc[1983]
+    found = oaxaca(table, "wage", "union", "year", 1983, 2003, reference=1).effects
+    by = found.set_index(["effect", "segment"])["estimate"]
+    for name in "nyz":
+        assert by["explained", name] == pytest.approx(composition[name], abs=1e-12)
+        assert by["unexplained", name] == pytest.approx(structure[name], abs=1e-12)
+    of_constant = found.query("effect == 'unexplained' and segment.isna()")["estimate"]
+    assert float(of_constant.iloc[0]) == pytest.approx(constant[2003] - constant[1983], abs=1e-12)
