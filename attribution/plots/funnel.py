@@ -72,6 +72,13 @@ class Funnel:
         room = 0.06 * (high - low) or 1.0
         return low - room, high + room
 
+    def ticks(self) -> list[float]:
+        """Return round values, as displayed, that span `reach`: the axis of a native chart."""
+        from matplotlib.ticker import MaxNLocator
+
+        factor = self.format.factor
+        return [float(x) for x in MaxNLocator(6).tick_values(*(x * factor for x in self.reach()))]
+
 
 def funnel(shown: Funnel, ax: Axes | None = None, *, theme: Theme | None = None) -> Axes:
     """Draw entities by size with funnel limits.

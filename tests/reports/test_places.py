@@ -96,7 +96,7 @@ def test_words_of_a_picture_can_be_read_at_any_width(pages, browser, name, width
     assert min(shown) > 9
 
 
-def test_columns_of_words_are_never_a_letter_wide(pages, browser):
+def test_columns_of_words_are_never_a_letter_wide_and_captions_are_seen_whole(pages, browser):
     with at_width(browser, 380):
         for name in ("index", "report"):
             browser.get(pages[name].as_uri())
@@ -105,6 +105,11 @@ def test_columns_of_words_are_never_a_letter_wide(pages, browser):
                 "return [...document.querySelectorAll('tbody th')].map(e => e.clientWidth)"
             )
             assert min(widths) >= 60, name
+            captions = browser.execute_script(
+                "return [...document.querySelectorAll('caption')].map("
+                "e => e.getBoundingClientRect().right)"
+            )
+            assert max(captions) <= 380, name
 
 
 # -- numbers of a line ----------------------------------------------------------------------------

@@ -313,13 +313,12 @@ def _marks(shown: Funnel, theme: Theme) -> dict[str, tuple[np.ndarray, str]]:
 
 
 def _funnel_axes(chart: Any, shown: Funnel, theme: Theme) -> None:
-    from matplotlib.ticker import MaxNLocator
     from pptx.util import Pt
 
-    ticks = MaxNLocator(6).tick_values(*(x * shown.format.factor for x in shown.reach()))
+    ticks = shown.ticks()
     value, size = chart.value_axis, chart.category_axis
-    value.minimum_scale, value.maximum_scale = float(ticks[0]), float(ticks[-1])
-    value.major_unit = float(ticks[1] - ticks[0])
+    value.minimum_scale, value.maximum_scale = ticks[0], ticks[-1]
+    value.major_unit = ticks[1] - ticks[0]
     size.minimum_scale = 0
     unit = f" ({shown.format.unit})" if shown.format.unit else ""
     for axis, title in ((value, f"adjusted{unit}"), (size, "n")):

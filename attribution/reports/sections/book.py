@@ -145,6 +145,7 @@ def _table(sheet: Any, formats: Formats, section: Section, table: Table) -> None
         text = column.kind in ("text", "word")
         put(sheet, _HEAD, j, _title(column), formats.head if text else formats.number_head)
         sheet.set_column(j, j, 30 if text else 13)
+    sheet.set_row(_HEAD, 42)
     place = {c.key: j for j, c in enumerate(columns)}
     rows = table.rows[:_MOST_ROWS]
     for r, row in enumerate(rows, start=first):
@@ -328,16 +329,17 @@ def _funnel(file: Any, formats: Formats, shown: Funnel, name: str, column: int) 
                 },
             }
         )
-    low, high = shown.reach()
-    percent = shown.format.factor == 100
+    ticks, factor = shown.ticks(), shown.format.factor
+    percent = factor == 100
     chart.set_x_axis(
         {"name": "n", "min": 0, "num_format": "#,##0", "major_gridlines": {"visible": False}}
     )
     chart.set_y_axis(
         {
             "name": "adjusted",
-            "min": low,
-            "max": high,
+            "min": ticks[0] / factor,
+            "max": ticks[-1] / factor,
+            "major_unit": (ticks[1] - ticks[0]) / factor,
             "num_format": "0.0%" if percent else "#,##0.##",
             "major_gridlines": {"visible": False},
         }
