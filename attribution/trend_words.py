@@ -27,7 +27,10 @@ def headline(self: Trend) -> str:
     moved = f"{levels} ({f.change(f.step(total.baseline, total.current))})"
     word = {"real": "rose" if total.change > 0 else "fell"}.get(verdict(total, self.options))
     stated = f"{name} {word} {moved}" if word else f"{name} {moved}: not more than noise"
-    return f"{stated}, {first} to {last}" if self.path != "year-to-date" else f"{stated}, {last}"
+    if self.path == "year-to-date":
+        return f"{stated}, {last}"
+    windows = "window" in self.cube.provenance
+    return f"{stated}, {last} against {first}" if windows else f"{stated}, {first} to {last}"
 
 
 def notes(self: Trend) -> list[str]:

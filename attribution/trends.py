@@ -52,6 +52,10 @@ _EFFECTS = (
 )  # fmt: skip
 
 
+# Parts of the KPI below which a sum is 0 by construction, and its standard error too.
+_DUST, _STILL = 1e-12, 1e-8
+
+
 @dataclass(frozen=True, eq=False)
 class Trend:
     """A KPI over many periods; made by `attribution.trend`.
@@ -378,12 +382,14 @@ class Trend:
         options = self.options
         found, p_adjusted = self._inference(sums)
         assert self.total is not None  # or there are no sums
-        dust = 1e-12 * max(abs(self.total.baseline), abs(self.total.current))
+        size = max(abs(self.total.baseline), abs(self.total.current))
+        # As in the bridge of one change: a factor that counts itself has no mix and no rate.
+        still = (np.abs(found.estimate) <= _DUST * size) & ~(found.std_error > _STILL * size)
         kept = [
             i
             for i, key in enumerate(sums.keys)
-            if key[0] != "joint" or abs(found.estimate[i]) > dust
-        ]
+            if not (still[i] and (key.factor is not None or key.effect == "joint"))
+        ] or list(range(len(sums.keys)))
         values = (found.estimate, found.conf_low, found.conf_high)
         bars = tuple(
             Bar(

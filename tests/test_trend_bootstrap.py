@@ -147,3 +147,16 @@ def test_means_of_rows_without_clusters_have_nothing_to_draw(rows):
             rows, at.Mean("seconds"), "queue", period="month", periods=MONTHS[:2],
             inference="bootstrap",
         )  # fmt: skip
+
+
+def test_bars_of_a_factor_that_counts_itself_are_left_out_and_windows_named_apart(rows):
+    time = at.Product({"volume": "total(1)", "AHT": "mean(seconds)"}, name="Time", unit="s")
+    told = {"by": "queue", "period": "month", "cluster": "moderator", "periods": MONTHS[:4]}
+    for more in ({}, {"inference": at.Bootstrap(replicates=100)}):
+        found = at.trend(rows, time, **told, **more)
+        labels = [bar.label for bar in found.bridge().bars]
+        assert labels == ["volume", "AHT: mix queue", "AHT: rate"]
+        bars = sum(bar.value for bar in found.bridge().bars)
+        assert bars == pytest.approx(found.total.change, rel=1e-9)
+    rolling = at.trend(rows, at.Rate("ok"), **told, window=2)
+    assert rolling.headline().endswith("2025-03 to 2025-04 against 2025-01 to 2025-02")
