@@ -24,6 +24,7 @@ from attribution.errors import (
     listing,
 )
 from attribution.evidence import THIN_ROWS
+from attribution.finding import finding
 from attribution.formatting import Format, tiny
 from attribution.functions import Total
 from attribution.gradient import Gradient
@@ -326,9 +327,9 @@ class Standardized:
         ok = f"The effects add up to the differences of the KPIs; the residual is {tiny(residual)}."
         used = f"Rates are {parts.form} in all groups ({parts.reason})."
         found = [
-            _finding("residual", "ok", ok, residual=residual),
+            finding("residual", "ok", ok, residual=residual),
             *(dict(f) for f in self.cube.findings),
-            _finding("rates", "info", used, form=parts.form, reason=parts.reason),
+            finding("rates", "info", used, form=parts.form, reason=parts.reason),
             *_not_shared(self.cube, self.cube.metric_sums(self.metric, "denominator")),
             *self._few(),
         ]
@@ -345,7 +346,7 @@ class Standardized:
             f"{listing(few)}: fewer than {FEWEST_UNITS} {names}. Their intervals are wide, and "
             "there is none for a single one."
         )
-        return [_finding("few_units", "warning", message, groups=few)]
+        return [finding("few_units", "warning", message, groups=few)]
 
     def __repr__(self) -> str:
         low, high = self._parts.standardized.min(), self._parts.standardized.max()
@@ -369,10 +370,6 @@ class Standardized:
         return hash((self.metric, self.group, self.conf_level, self.cube.digest()))
 
 
-def _finding(code: str, severity: str, message: str, **facts: Any) -> dict[str, Any]:
-    return {"code": code, "severity": severity, "message": message, "facts": facts}
-
-
 def _not_shared(cube: Cube, D: np.ndarray) -> list[dict[str, Any]]:
     """Name the levels that some groups have and others have not."""
     found = []
@@ -384,7 +381,7 @@ def _not_shared(cube: Cube, D: np.ndarray) -> list[dict[str, Any]]:
             if 0 < len(lacking) < len(cube.periods):
                 message = f"{name} {level!r} is not in {listing(lacking)}; see the turnover rows."
                 facts = {"dimension": name, "level": level, "groups": lacking}
-                found.append(_finding("level_not_shared", "info", message, **facts))
+                found.append(finding("level_not_shared", "info", message, **facts))
         start += len(levels)
     return found
 

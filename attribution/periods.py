@@ -23,18 +23,18 @@ from attribution.errors import (
     listing,
 )
 from attribution.evidence import Options
+from attribution.finding import finding
 from attribution.infer import Bootstrap, Draws
 from attribution.joint import Joint
 from attribution.labels import label_of
 from attribution.metrics import Metric, Quantile, ratio_only
+from attribution.paths import PATHS, compared, missing_between
 from attribution.resampled import Compared, Resampled, check_resampling, redrawn
 from attribution.steps import Step, segments_of
 from attribution.total import Total
 from attribution.trends import Trend
 
 __all__ = ["trend", "trend_cube"]
-
-_PATHS = ("chained", "end-to-end", "year-over-year", "year-to-date")
 
 
 def trend(
@@ -224,7 +224,7 @@ def trend_cube(
     -------
     Trend
     """
-    check_option("path", path, _PATHS)
+    check_option("path", path, PATHS)
     check_option("gaps", gaps, ["apart", "bridge"])
     if sum((path != "chained", lag is not None, against is not None)) > 1:
         raise OptionError("path, lag, against: each says what is compared with what; give one.")
@@ -252,13 +252,13 @@ def trend_cube(
     _check_measured(cube, kpi)
     if isinstance(kpi, Quantile):
         findings.append(_of_quantiles(pooled is not None and cube.clusters is None))
-    places, name, more = _compared(cube, calendar, path, lag, against)
+    places, name, more = compared(cube, calendar, path, lag, against)
     findings += more
     joint = Joint.of(cube, kpi, single, pooled)
     overlapping = pooled is not None and cube.clusters is None
     steps, linear = [], replace(asked, inference="analytic", bootstrap=None)
     for pair in places:
-        between = _missing_between(cube, missing, pair, name)
+        between = missing_between(cube, missing, pair, name)
         change = None
         if not between or gaps == "bridge":
             change = _explained(cube, kpi, linear, pair, joint if overlapping else None)
@@ -301,7 +301,7 @@ def _chosen(cube: Cube, periods: object) -> tuple[Cube, list[dict[str, Any]]]:
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name} ({k})" for name, k in lengths.items())
         findings.append(
-            _finding(
+            finding(
                 "unequal_periods",
                 "info",
                 f"The periods pool different numbers of periods: {shown}. A ratio can be compared; "
@@ -365,119 +365,6 @@ def _check_measured(cube: Cube, metric: Metric) -> None:
         )
 
 
-def _compared(
-    cube: Cube,
-    calendar: Calendar | None,
-    path: str,
-    lag: int | None,
-    against: Mapping[object, object] | None,
-) -> tuple[list[tuple[int, int]], str, list[dict[str, Any]]]:
-    """Which periods are compared: (baseline, current) places, the path's name, findings."""
-    P = len(cube.periods)
-    if against is not None:
-        pairs = [
-            (cube.period_index(old, "against"), cube.period_index(new, "against"))
-            for new, old in against.items()
-        ]
-        if not pairs:
-            raise PeriodError("against: an empty mapping. Map periods: {'2026-01': '2025-01'}.")
-        if same := [cube.periods[i] for i, j in pairs if i == j]:
-            raise PeriodError(f"against: {listing(same)} compared with itself.")
-        return sorted(pairs, key=lambda pair: pair[1]), "as mapped", []
-    if lag is not None:
-        if isinstance(lag, bool) or not isinstance(lag, int | np.integer) or not 1 <= lag < P:
-            raise OptionError(f"lag: {lag!r} is not a whole number from 1 to {P - 1} periods.")
-        if lag > 1:
-            return _earlier(cube, calendar, int(lag))
-    if path == "end-to-end":
-        return [(0, P - 1)], path, []
-    if path in ("year-over-year", "year-to-date"):
-        return _year_before(cube, calendar, path)
-    return [(t - 1, t) for t in range(1, P)], "chained", []
-
-
-def _earlier(cube: Cube, calendar: Calendar | None, lag: int):
-    """Each period against the one so many steps of the calendar, or of the list, before."""
-    labels, found, lacking = cube.periods, [], []
-    step = 1 if calendar is None else calendar.step([calendar.position(x) or 0 for x in labels])
-    for t, label in enumerate(labels):
-        if calendar is None:
-            if t >= lag:
-                found.append((t - lag, t))
-            continue
-        earlier = calendar.label((calendar.position(label) or 0) - lag * step)
-        if earlier in labels:
-            found.append((labels.index(earlier), t))
-        elif (calendar.position(earlier) or 0) > (calendar.position(labels[0]) or 0):
-            lacking.append((label, earlier))
-    if not found:
-        raise PeriodError(f"lag: no period has one {lag} periods before it.")
-    return found, f"lag {lag}", _no_baseline(lacking)
-
-
-def _year_before(cube: Cube, calendar: Calendar | None, path: str):
-    """Each period, or those of the last year, against the same one of the year before."""
-    labels = cube.periods
-    if calendar is None or calendar.unit == "number":
-        raise OptionError(
-            f"path: {path!r} needs periods of a calendar (days, weeks, months, quarters), not "
-            f"{listing(labels, most=4)}. Name the pairs with against={{'this': 'that'}}."
-        )
-    year = calendar.year_of(labels[-1])
-    wanted = [x for x in labels if path == "year-over-year" or calendar.year_of(x) == year]
-    pairs = [(calendar.a_year_before(x), x) for x in wanted]
-    found = [(labels.index(old), labels.index(new)) for old, new in pairs if old in labels]
-    first = calendar.position(labels[0]) or 0
-    lacking = [
-        (new, old or "that period of the year before")
-        for old, new in pairs
-        if old not in labels
-        and (path == "year-to-date" or old is None or (calendar.position(old) or 0) > first)
-    ]
-    if not found:
-        raise PeriodError(f"path: no period of {listing(labels, most=6)} has one a year before it.")
-    if path == "year-to-date":
-        _check_year(labels, calendar, year, lacking, found)
-    return found, path, _no_baseline(lacking)
-
-
-def _check_year(labels, calendar: Calendar, year: str, lacking: list, found: list) -> None:
-    """A year to date with a period missing on either side compares unlike with unlike."""
-    absent = [old for _, old in lacking]
-    own = [labels[j] for _, j in found]
-    beginning = [x for x in labels if calendar.year_of(x) == year]
-    start = next(
-        t
-        for t in range(calendar.position(beginning[-1]) or 0, -1, -1)
-        if calendar.year_of(calendar.label(t)) != year
-    )
-    due = [calendar.label(t) for t in range(start + 1, (calendar.position(beginning[-1]) or 0) + 1)]
-    absent += [x for x in due if x not in beginning]
-    if absent:
-        raise PeriodError(
-            f"path: year-to-date lacks {listing(absent, most=6)}. The years are compared over the "
-            "same periods; leave the counterparts out and map what is left (against=...), or take "
-            f"path='year-over-year'. There: {listing(own, most=14)}."
-        )
-
-
-def _no_baseline(lacking: list[tuple[str, str]]) -> list[dict[str, Any]]:
-    if not lacking:
-        return []
-    shown = ", ".join(f"{new} (no {old})" for new, old in lacking[:6])
-    more = f" and {len(lacking) - 6} more" if len(lacking) > 6 else ""
-    message = f"Not compared, because what they are compared with is missing: {shown}{more}."
-    facts = {"periods": dict(lacking)}
-    return [_finding("missing_periods", "warning", message, **facts)]
-
-
-def _missing_between(cube: Cube, missing: Mapping, pair: tuple[int, int], name: str) -> tuple:
-    """What is missing between neighbors; comparisons over a year pass over periods anyway."""
-    if name != "chained":
-        return ()
-    return tuple(missing.get((cube.periods[pair[0]], cube.periods[pair[1]]), ()))
-
-
 def _explained(
     cube: Cube, metric: Metric, options: Options, pair: tuple[int, int], joint: Joint | None
 ):
@@ -525,7 +412,7 @@ def _gap_findings(steps: Sequence[Step], labels: Sequence[str], gaps: str) -> li
         )
         message = f"No data for {listing(step.missing, most=6)}. The change from {a} to {b} {done}."
         found.append(
-            _finding(
+            finding(
                 "missing_periods", "warning", message, periods=list(step.missing), between=[a, b]
             )
         )
@@ -572,12 +459,8 @@ def _of_quantiles(overlapping: bool) -> dict[str, Any]:
         f"{summed}; they can be a fifth too narrow at 3,000 rows a period. All levels and totals "
         "hold it."
     )
-    return _finding("quantile_sums", "info", message)
+    return finding("quantile_sums", "info", message)
 
 
 def _named(missing: Mapping[tuple[str, str], Sequence[str]]) -> str:
     return listing([x for gap in missing.values() for x in gap], most=6)
-
-
-def _finding(code: str, severity: str, message: str, **facts: Any) -> dict[str, Any]:
-    return {"code": code, "severity": severity, "message": message, "facts": facts}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attribution.decompose import Decomposed
+from attribution.finding import finding
 from attribution.formatting import tiny
 from attribution.metrics import Quantile
 from attribution.quality.cells import cells, counts, identification, missing_levels, unplanned
 from attribution.quality.coding import recoded, recodings
-from attribution.quality.finding import finding
 from attribution.quality.reading import quantile, signs, simpson
 from attribution.quality.units import clusters, periods
 

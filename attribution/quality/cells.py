@@ -9,8 +9,9 @@ import numpy as np
 from attribution.decompose import Decomposed
 from attribution.errors import listing
 from attribution.evidence import THIN_ROWS
+from attribution.finding import finding
 from attribution.labels import MISSING
-from attribution.quality.finding import displayed, finding
+from attribution.quality.displayed import displayed
 
 if TYPE_CHECKING:
     from attribution.cube import Cube

@@ -9,9 +9,9 @@ import numpy as np
 from scipy import sparse
 
 from attribution.decompose import Decomposed
+from attribution.finding import finding
 from attribution.labels import names_people
 from attribution.metrics import is_ratio
-from attribution.quality.finding import finding
 from attribution.recoding import recodings as proposals
 
 if TYPE_CHECKING:

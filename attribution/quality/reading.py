@@ -8,11 +8,12 @@ import numpy as np
 from scipy import sparse
 
 from attribution.decompose import Decomposition
+from attribution.finding import finding
 from attribution.formatting import Format
 from attribution.functions import FunctionOfSums, Total
 from attribution.metrics import Quantile
 from attribution.products import Product
-from attribution.quality.finding import displayed, finding
+from attribution.quality.displayed import displayed
 from attribution.quantiles import group_quantiles
 
 if TYPE_CHECKING:

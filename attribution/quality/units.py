@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from scipy import sparse
 
 from attribution.calendars import calendar_of
+from attribution.finding import finding
 from attribution.functions import Total
 from attribution.infer import FEWEST_UNITS
 from attribution.products import Composite
-from attribution.quality.finding import finding
 from attribution.quantiles import has_density
 from attribution.tables import too_few
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from attribution.decompose.allocation import allocate, allocate_detectable
 from attribution.errors import OptionError, listing
+from attribution.finding import finding
 from attribution.formatting import Format
 from attribution.infer.power import rows_needed
-from attribution.targets.segments import Asked, Segments, finding
+from attribution.targets.segments import Asked, Segments
 
 __all__ = ["divided"]
 

@@ -11,13 +11,14 @@ import numpy as np
 
 from attribution.cube import Cube
 from attribution.errors import DataContractError, OptionError, listing
+from attribution.finding import finding
 from attribution.goals import Labels, check_target, numbers_by_segment
 from attribution.infer.power import detectable_factor
 from attribution.metrics import Metric
 from attribution.targets.scan import labels_of
 from attribution.targets.variance import segment_variance
 
-__all__ = ["Asked", "Segments", "finding", "limits_of", "segments_of"]
+__all__ = ["Asked", "Segments", "limits_of", "segments_of"]
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,3 @@ def _per_segment(
         if x in found:
             values[i] = check_target(metric, found[x], repr(" × ".join(x)), parameter)
     return values
-
-
-def finding(code: str, severity: str, message: str, **facts: Any) -> dict[str, Any]:
-    return {"code": code, "severity": severity, "message": message, "facts": facts}

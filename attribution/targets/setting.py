@@ -9,12 +9,13 @@ import numpy as np
 
 from attribution.cube import several
 from attribution.errors import ColumnTypeError, OptionError, check_option, listing
+from attribution.finding import finding
 from attribution.goals import Labels, check_target, day
 from attribution.metrics import Metric
 from attribution.targets.dividing import divided
 from attribution.targets.plans import Targets, Version
 from attribution.targets.scan import scan
-from attribution.targets.segments import Asked, Segments, finding, limits_of, segments_of
+from attribution.targets.segments import Asked, Segments, limits_of, segments_of
 
 __all__ = ["cascade", "plan"]
 

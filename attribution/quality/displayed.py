@@ -1,20 +1,15 @@
-"""One finding, and the figures that findings quote from the bridge."""
+"""What the bars of the bridge show, for findings to quote."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attribution.tables import line_keys
 
 if TYPE_CHECKING:
     from attribution.result import Attribution
 
-__all__ = ["displayed", "finding"]
-
-
-def finding(code: str, severity: str, message: str, **facts: Any) -> dict[str, Any]:
-    """One finding: what is the case, how grave, and the figures its message quotes."""
-    return {"code": code, "severity": severity, "message": message, "facts": facts}
+__all__ = ["displayed"]
 
 
 def displayed(change: Attribution) -> dict[str, float]:
