@@ -48,7 +48,9 @@ class World:
     effects : ndarray
         Their log odds ratios.
     oracle : ndarray
-        Their z where everything else is known.
+        Their expected z where everything else is known.
+    shown : ndarray
+        That z in the rows that were drawn: the expected one and noise of standard deviation 1.
     parents : dict
         Child dimension -> parent dimension.
     truth : ndarray
@@ -64,6 +66,7 @@ class World:
     causes: list[dict[str, int]]
     effects: np.ndarray
     oracle: np.ndarray
+    shown: np.ndarray
     parents: dict[str, str]
     truth: np.ndarray
 
@@ -135,8 +138,9 @@ def make_world(
     eta = base, base + moved + (X @ effects)[cell]
     p = [1 / (1 + np.exp(-e)) for e in eta]
     k = np.stack([rng.binomial(n[t].astype(int), p[t]) for t in (0, 1)]).astype(float)
+    shown = _shown(X, effects, cell, unit, n, k, sd, cells)
     truth = _truth(X, effects, cell, n, p[0])
-    return World(names, codes, cell, unit, n, k, causes, effects, oracle, parents, truth)
+    return World(names, codes, cell, unit, n, k, causes, effects, oracle, shown, parents, truth)
 
 
 def _allocation(rng, mix: float):
@@ -217,6 +221,44 @@ def _planted(rng, names, codes, cell, unit, n, base, sd, cells, strength, parent
         oracle.append(z)
     X = np.column_stack(columns) if columns else np.zeros((len(codes), 0))
     return causes, X, np.array(effects), np.array(oracle)
+
+
+def _shown(X, effects, cell, unit, n, k, sd, cells) -> np.ndarray:
+    """The efficient score of each cause in rows with given margins, the other effects known.
+
+    The mean of a row's table is Cornfield's; what people, cells and all drift is integrated out.
+    """
+    m, (n0, n1) = k.sum(axis=0), n
+    z = []
+    for j in range(X.shape[1]):
+        others = np.delete(np.arange(X.shape[1]), j)
+        ratio = np.exp((X[:, others] @ effects[others])[cell])
+        # a (n0 - m + a) = ratio (m - a) (n1 - a)
+        b = n0 - m + ratio * (m + n1)
+        root = np.sqrt(np.maximum(b**2 + 4 * (1 - ratio) * ratio * m * n1, 0))
+        mean = 2 * ratio * m * n1 / np.maximum(b + root, 1e-12)
+        counts = np.stack([mean, m - mean, n1 - mean, n0 - m + mean])
+        inside = (counts > 1e-9).all(axis=0)
+        v = np.zeros(len(m))
+        rows = (n0 + n1)[inside]
+        v[inside] = rows / (rows - 1) / (1 / counts[:, inside]).sum(axis=0)
+        known = 1 / (1 + cells**2 * np.bincount(cell, v, len(X))[cell])
+        u, v = known * np.where(inside, k[1] - mean, 0.0), known * v
+        x, every = X[cell, j], np.ones(len(m))
+        g = sd**2 / (1 + sd**2 * np.bincount(unit, v, MODERATORS))
+
+        def product(a, b, v=v, g=g):
+            sums = (np.bincount(unit, y * v, MODERATORS) for y in (a, b))
+            return (a * b) @ v - (g * np.prod(list(sums), axis=0)).sum()
+
+        def score(a, u=u, v=v, g=g):
+            both = np.bincount(unit, a * v, MODERATORS) * np.bincount(unit, u, MODERATORS)
+            return a @ u - (g * both).sum()
+
+        slope = product(x, every) / product(every, every)
+        info = product(x, x) - slope * product(x, every)
+        z.append((score(x) - slope * score(every)) / np.sqrt(info))
+    return np.array(z)
 
 
 def _truth(X, effects, cell, n, p) -> np.ndarray:
