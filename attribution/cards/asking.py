@@ -164,6 +164,10 @@ def scorecard(
     }
     cube = scan(data, metric, entities, cells, request)
     past = None if history is None else scan(history, metric, entities, cells, request)
+    if past is not None and (shared := [p for p in past.periods if p in cube.periods]):
+        raise OptionError(
+            f"history: {listing(shared)} {'is' if len(shared) == 1 else 'are'} in the data as well."
+        )
     return card_of(
         cube,
         metric,
@@ -215,8 +219,12 @@ def card_of(
     overdispersion: str | None,
     min_n: int,
     conf_level: float,
+    parameter: str = "target",
 ) -> Scorecard:
-    """Score one metric of a cube whose first dimensions tell the entities; see `scorecard`."""
+    """Score one metric of a cube whose first dimensions tell the entities; see `scorecard`.
+
+    Errors about the target call it by the name of `parameter`.
+    """
     now = _chosen(cube, current, "current", cube.periods[-1:])
     first = min(cube.periods.index(p) for p in now)
     before = _chosen(cube, baseline, "baseline", cube.periods[max(first - 1, 0) : first])
@@ -238,14 +246,14 @@ def card_of(
         overdispersion=overdispersion,
     )
     if not (scores.found.volume > 0).any():
-        names = listing(scores.names, most=6)
-        cells = listing(cube.dimensions[len(entities) :]) or "no cells"
+        names, cells = listing(scores.names, most=6), listing(cube.dimensions[len(entities) :])
+        alone = f"none has another in the same cell of {cells}" if cells else "there is no other"
         raise IdentificationError(
-            f"entity: {names}: none has another in the same cell of {cells}, so there is nothing "
-            "to compare with. Adjust for fewer columns, merge levels (mapping=...), "
-            "or judge the KPI itself with at.targets.completion."
+            f"entity: {names}: {alone}, so there is nothing to compare with. Adjust for fewer "
+            "columns, merge levels (mapping=...), or judge the KPI itself with "
+            "at.targets.completion."
         )
-    goals = None if target is None else read_goals(target, entities, metric)
+    goals = None if target is None else read_goals(target, entities, metric, parameter)
     return Scorecard(
         cube=cube,
         metric=metric,
@@ -293,8 +301,6 @@ def over_time(card: Scorecard) -> pd.DataFrame:
         if cube is None:
             continue
         for period in cube.periods:
-            if any(period == label for label, _ in frames):
-                raise OptionError(f"history: period {period!r} is in the data as well.")
             try:
                 scored = card_of(
                     cube,

@@ -144,7 +144,7 @@ def composite_scorecard(
     }
     cube = scan(data, chosen, entities, cells, request)
 
-    def card(metric: Metric, target: object) -> Scorecard:
+    def card(metric: Metric, target: object, parameter: str) -> Scorecard:
         return card_of(
             cube,
             metric,
@@ -156,12 +156,13 @@ def composite_scorecard(
             overdispersion=overdispersion,
             min_n=min_n,
             conf_level=conf_level,
+            parameter=f"{parameter}: {metric.label!r}",
         )
 
     return CompositeScorecard(
         entity=entities,
-        cards={m.label: card(m, goals.get(m.label)) for m in chosen},
-        gates={m.label: card(m, limits[m.label]) for m in chosen if m.label in limits},
+        cards={m.label: card(m, goals.get(m.label), "targets") for m in chosen},
+        gates={m.label: card(m, limits[m.label], "gates") for m in chosen if m.label in limits},
         weights={name: float(w) for name, w in shares.items()},
         cap=float(cap),
     )

@@ -79,7 +79,7 @@ def divided(
         "baseline": base,
         "std_error": np.sqrt(segments.variance / segments.n_history),
         "target": sign * target,
-        "change": sign * change,
+        "change": sign * np.where(still, 0.0, change),
         "floor": floor,
         "bound": bound,
         "detectable": detectable,

@@ -95,6 +95,9 @@ class Targets(Filed):
             names = {d: [x[i] for x in labels] for i, d in enumerate(self.by)}
             frame = pd.DataFrame({"segment": [" × ".join(x) for x in labels]} | names)
             frame = pd.concat([frame, pd.DataFrame(version.columns)], axis=1)
+            # Where nothing bounds a KPI there is no bound, and no infinite one.
+            ends = frame[["floor", "bound"]]
+            frame[["floor", "bound"]] = ends.where(np.isfinite(ends))
             frame["note"] = list(version.notes)
             frame["version"] = version.number
             frame["effective_from"] = pd.Series([version.effective] * len(frame), dtype=object)
@@ -107,8 +110,9 @@ class Targets(Filed):
 
         Columns: segment, one per column of `by`, volume and share (of the plan), n (rows of a plan
         period, from history), baseline and its std_error, target, change (target - baseline),
-        floor, bound, detectable (the smallest change that n can show), n_needed (rows per period
-        that would show `change`; 0 where none is asked for), note, version, effective_from.
+        floor and bound (null where there is none), detectable (the smallest change that n can
+        show), n_needed (rows per period that would show `change`; 0 where none is asked for), note,
+        version, effective_from.
         """
         return self._frame.copy()
 

@@ -131,3 +131,13 @@ def test_it_pickles_and_compares():
     card = composite()
     assert pickle.loads(pickle.dumps(card)) == card
     assert len(repr(card)) < 200
+
+
+def test_a_gate_out_of_range_is_called_a_gate():
+    month = pd.DataFrame({"site": ["A", "B"], "n": [900] * 2, "ok": [800] * 2, "fast": [700] * 2})
+    kpis = [at.Rate("ok", "n", name="Accuracy"), at.Rate("fast", "n", name="SLA")]
+    wanted = {"Accuracy": 0.9, "SLA": 0.9}
+    with pytest.raises(OptionError, match=r"^gates: 'Accuracy': 90 for all is above 100 %"):
+        at.composite_scorecard(month, kpis, "site", targets=wanted, gates={"Accuracy": 90})
+    with pytest.raises(OptionError, match=r"^targets: 'SLA': 95 for all is above 100 %"):
+        at.composite_scorecard(month, kpis, "site", targets=wanted | {"SLA": 95})

@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 
@@ -596,3 +597,44 @@ def test_what_is_withheld_is_said_once():
         text = card.summary(privacy=privacy)
         assert text.count("Withheld: ") == 1
         assert not any(f"m{i}" in text.split() for i in range(8))
+
+
+def test_a_card_of_which_nobody_can_be_judged_is_written_whole(tmp_path):
+    rows = pd.DataFrame({"site": ["A", "B", "C"], "n": [5, 6, 7], "ok": [4, 5, 7]})
+    card = at.scorecard(rows, "ok / n", "site", target=0.9)
+    assert set(card.frame["status"]) == {"too few"}
+    for write, name in (
+        (card.to_html, "c.html"),
+        (card.to_pptx, "c.pptx"),
+        (card.to_excel, "c.xlsx"),
+    ):
+        write(tmp_path / name)
+        assert (tmp_path / name).stat().st_size > 0
+
+
+def test_too_few_is_a_finding_without_a_target_too():
+    rows = pd.DataFrame({"site": ["A", "B", "C"], "n": [5, 600, 700], "ok": [4, 500, 600]})
+    found = at.scorecard(rows, "ok / n", "site").check().set_index("code")
+    assert found.loc["too_few", "facts"] == {"entities": ["A"]}
+
+
+def test_a_period_in_history_and_in_the_data_is_refused():
+    rows = pd.DataFrame({"site": ["A", "B"] * 2, "t": [1, 1, 2, 2], "n": 90, "ok": 80})
+    with pytest.raises(OptionError, match=r"history: '2' is in the data as well\."):
+        at.scorecard(rows, "ok / n", "site", period="t", history=rows[rows.t == 2])
+
+
+def test_who_is_alone_is_told_so():
+    rows = pd.DataFrame({"site": ["A"], "n": [90], "ok": [80]})
+    with pytest.raises(IdentificationError, match="'A': there is no other, so there is nothing"):
+        at.scorecard(rows, "ok / n", "site")
+
+
+def test_headers_of_two_lines_have_room_in_the_workbook(tmp_path):
+    rows = pd.DataFrame({"site": ["A", "B", "C"], "n": [50, 60, 70], "ok": [44, 55, 66]})
+    at.scorecard(rows, "ok / n", "site").to_excel(tmp_path / "card.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "card.xlsx")
+    sheet = book["Scorecard"]
+    assert "observed / expected" in [c.value for c in sheet[6]]
+    assert sheet.row_dimensions[6].height >= 30
+    book.close()

@@ -491,3 +491,16 @@ def test_a_small_segment_cannot_be_worked_out_from_words(by_person):
     assert "mix, no target and no data: " in text
     rest = done.effects.set_index("effect")["estimate"].drop("performance").sum()
     assert done.format.change(rest) in text
+
+
+def test_a_plan_of_what_is_asks_nobody_and_no_bound_is_infinite():
+    same = at.targets.plan(HISTORY, "ok / n", "queue", overall=TODAY, period="month")
+    assert "0 ask for a change" in same.message
+    assert (same.frame["change"] == 0).all()
+    seconds = HISTORY.assign(seconds=HISTORY.n * 30.0 + HISTORY.ok)
+    mean = seconds["seconds"].mean()
+    kpi = at.Mean("seconds", better="lower")
+    slower = at.targets.plan(seconds, kpi, "queue", overall=mean * 1.01, period="month")
+    ends = slower.frame[["floor", "bound"]].to_numpy()
+    assert not np.isinf(ends).any()
+    assert np.isnan(ends).any()

@@ -248,7 +248,8 @@ def funnel_chart(slide: Slide, area: Area, shown: Funnel, alternative: str) -> N
     order = np.argsort(shown.n, kind="stable")
     order = order[~np.isnan(shown.impact[order])]
     # A line needs no more points than a screen has room for.
-    order = order[np.unique(np.linspace(0, len(order) - 1, _LINE_POINTS).astype(int))]
+    if len(order) > _LINE_POINTS:
+        order = order[np.unique(np.linspace(0, len(order) - 1, _LINE_POINTS).astype(int))]
     lines = (("95 % limits", 0), ("95 % upper", 1), ("99.8 % limits", 2), ("99.8 % upper", 3))
     for name, row in lines if len(order) else ():
         series = data.add_series(name)
