@@ -23,7 +23,7 @@ from attribution.reports.workbook.cells import why_values, write_cells
 from attribution.reports.workbook.chart import CHART, write_chart
 from attribution.reports.workbook.composed import FACTORS, factor_books, write_factors
 from attribution.reports.workbook.levels import alpha_ranges, write_levels
-from attribution.reports.workbook.lines import line_formula
+from attribution.reports.workbook.lines import end_formula, line_formula
 from attribution.reports.workbook.rates import rates_of, write_rates
 from attribution.reports.workbook.sheets import (
     AS_TEXT,
@@ -136,7 +136,7 @@ def _write_sheets(book: Book) -> None:
         cells = write_cells(book, alpha_ranges(book))
         if fitted:
             write_rates(book, cells)
-        worked = _Worked(lambda t: cells.number(f"R_{t}"), partial(line_formula, book, cells))
+        worked = _Worked(partial(end_formula, cells), partial(line_formula, book, cells))
     for dimension in book.level_sheets:
         write_levels(book, dimension, cells, composed)
     _bridge(book, worked)

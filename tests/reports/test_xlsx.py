@@ -108,6 +108,27 @@ def test_provenance_travels_with_it(book, change):
     assert held["effects in this workbook"] == "live formulas over the cells"
 
 
+def against_target(table, **asked):
+    """One number as the plan: the bridge leads from it over the stretch."""
+    by = ["queue", "market"]
+    return at.compare_to_plan(table, 0.95, "correct / reviewed", by=by, **ASK, **asked)
+
+
+def test_of_a_single_target_the_stretch_is_a_formula_and_the_target_an_input(table, tmp_path):
+    path = against_target(table).to_excel(tmp_path / "a.xlsx")
+    formulas, values = (load_workbook(path, data_only=x)["Bridge"] for x in (False, True))
+    (row,) = [i for i, c in enumerate(column(formulas, "effect", 8), 9) if c.value == "stretch"]
+    observed = table[table["month"] == ASK["baseline"]]
+    R_0 = observed["correct"].sum() / observed["reviewed"].sum()
+    assert values.cell(row, 4).value == pytest.approx(R_0 - 0.95, abs=1e-12)
+    assert str(formulas.cell(row, 4).value).startswith("='Cells'!")
+    assert values.cell(9, 4).value == pytest.approx(0.95)
+    assert formulas.cell(9, 4).value.startswith("='Cells'!")
+    target = load_workbook(path)["Cells"][formulas.cell(9, 4).value.split("!")[1].replace("$", "")]
+    assert target.value == pytest.approx(0.95)
+    assert found_row(values, "Reconciliation: what the bars leave over")[4].value == "adds up"
+
+
 def variants(table):
     """Every form of decomposition that has formulas of its own."""
     thin, by = moderation(rows=(2, 9), seed=3), ["queue", "market"]
@@ -137,6 +158,7 @@ def test_libreoffice_works_out_the_same_values(table, change, office, tmp_path):
     by_shapley = at.explain(table, "correct / reviewed", by=by, mix="shapley", **ASK)
     books = [change.to_excel(tmp_path / "default.xlsx")]
     books += [by_shapley.to_excel(tmp_path / "shapley.xlsx")]
+    books += [against_target(table).to_excel(tmp_path / "target.xlsx")]
     assert_worked_out(books, recalculated(office, books, tmp_path))
 
 

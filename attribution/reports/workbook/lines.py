@@ -5,7 +5,22 @@ from __future__ import annotations
 from attribution.reports.workbook.levels import effect_total
 from attribution.reports.workbook.sheets import Book, CellSheet
 
-__all__ = ["line_formula"]
+__all__ = ["end_formula", "line_formula"]
+
+
+def end_formula(cells: CellSheet, t: int) -> str:
+    """Return the first or last level of a bridge as a formula: the KPI, or the target it is of.
+
+    Parameters
+    ----------
+    cells : CellSheet
+    t : {0, 1}
+
+    Returns
+    -------
+    str
+    """
+    return cells.number("target" if t == 0 and "target" in cells.numbers else f"R_{t}")
 
 
 def line_formula(book: Book, cells: CellSheet, i: int) -> str:
@@ -34,6 +49,8 @@ def line_formula(book: Book, cells: CellSheet, i: int) -> str:
     if line.effect == "sampling":
         of_counts = f"{cells.number('RS1')}-{cells.number('RS0')}+SUM({cells.whole('outside')})"
         return f"{cells.number('R_1')}-{cells.number('R_0')}-({of_counts})"
+    if line.effect == "stretch":
+        return f"{cells.number('R_0')}-{cells.number('target')}"
     if line.effect in ("entry", "exit"):
         number = i - first_of_turnover + 1
         return f"SUMIFS({cells.whole('outside')},{cells.whole('line')},{number})"

@@ -25,6 +25,7 @@ def _number_rows(change: Attribution) -> list[tuple[str, tuple[str, ...]]]:
     known = change._ratio_parts.volume is not None
     counts = [("full counts V, all segments", ("V_0", "V_1")), ("within S", ("VS0", "VS1"))]
     within = [] if known else [("denominators within S (levels in both periods)", ("DS0", "DS1"))]
+    goal = [] if change._ratio_parts.target is None else [("target", ("target",))]
     return [
         ("denominators D, all segments", ("D_0", "D_1")),
         ("numerators N, all segments", ("N_0", "N_1")),
@@ -34,6 +35,7 @@ def _number_rows(change: Attribution) -> list[tuple[str, tuple[str, ...]]]:
         (f"method {change.options.method}: shares that weigh rate changes", ("w0", "w1")),
         (f"method {change.options.method}: rates that value share changes", ("v0", "v1")),
         ("mean rate so valued; KPI it is compared with; difference", ("mu", "ref", "constant")),
+        *goal,
     ]
 
 
@@ -121,6 +123,7 @@ def _values(change: Attribution) -> dict[str, float]:
     }
     if parts.volume is not None:
         sums["V"] = parts.volume
+    goal = {} if parts.target is None else {"target": parts.target}
     found = {f"{name}_{t}": x[t].sum() for name, x in sums.items() for t in (0, 1)}
     V = "D" if parts.volume is None else "V"
     for t in (0, 1):
@@ -132,5 +135,5 @@ def _values(change: Attribution) -> dict[str, float]:
     found["ref"] = v[0] * found["RS0"] + v[1] * found["RS1"]
     found["constant"] = found["mu"] - found["ref"]
     w = parts._weights
-    found |= {"w0": w.w[0], "w1": w.w[1], "v0": w.v[0], "v1": w.v[1]}
+    found |= {"w0": w.w[0], "w1": w.w[1], "v0": w.v[0], "v1": w.v[1], **goal}
     return {name: float(x) for name, x in found.items()}
