@@ -110,8 +110,10 @@ def locate(counts: np.ndarray, low: np.ndarray, high: np.ndarray, q: float | np.
     >>> locate(np.array([[5.0, 4, 1], [5, 3, 2]]), y, y, 0.9).value
     array([2., 5.])
     """
-    F = np.cumsum(counts, axis=1)
-    F = np.maximum.accumulate(F / F[:, -1:], axis=1)
+    F = np.cumsum(counts, axis=1, dtype=float)
+    F /= F[:, -1:]
+    if counts.min() < 0:  # sums of what is not negative are in order, and the pass is a dear one
+        np.maximum.accumulate(F, axis=1, out=F)
     q = np.broadcast_to(np.asarray(q, dtype=float), len(F))
     bucket = np.argmax(q[:, None] - _TIE <= F, axis=1)
     row = np.arange(len(F))
