@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from attribution.config.drills import Drilldown, check_drills
 from attribution.config.environment import VARIABLE, holds_secret
 from attribution.config.located import LocatedError, about_a_key
 from attribution.errors import (
@@ -49,7 +50,6 @@ __all__ = [
 ]
 
 _COMPARISON = re.compile(r"previous|year|plan|rolling ([2-9]|[1-9][0-9])")
-_DRILL = re.compile(r"\s*(top [1-9][0-9]?|[^=\s][^=]*=.*\S.*)\s*")
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -233,8 +233,7 @@ class Kpi(_Section):
     @classmethod
     def _divisible(cls, given: list[str]) -> list[str]:
         for text in given:
-            if not _DRILL.fullmatch(text):
-                raise ValueError(f"{text!r} is none of 'market=BR', 'market=BR by policy', 'top 3'")
+            Drilldown.of(text)
         return given
 
     @field_validator("metric")
@@ -490,6 +489,12 @@ class ReviewConfig(_Section):
         used = dict.fromkeys(name for kpi in self.kpis for name in kpi.by)
         used |= dict.fromkeys(c for card in self.scorecards.values() for c in card.columns)
         self._check_dimensions(list(used))
+        above = {n: d.within for n, d in self.dimensions.items() if d.within is not None}
+        for i, kpi in enumerate(self.kpis):
+            try:
+                check_drills(kpi.drill, kpi.by, self.labels, above)
+            except LocatedError as error:
+                raise LocatedError(("kpis", i, *error.where), str(error)) from None
         return self
 
     def _check_dimensions(self, used: list[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attribution.calendars import calendar_of
-from attribution.config import Comparison, Kpi, resolved
+from attribution.config import Comparison, Drilldown, Kpi, resolved
 from attribution.cube import Cube
 from attribution.errors import OptionError, PeriodError, listing, nearest
 from attribution.metrics import Metric
@@ -170,9 +170,9 @@ def drill_names(place: int, drill: str) -> list[str]:
     >>> drill_names(0, "market=BR"), drill_names(1, "top 2")
     (['drill-1'], ['drill-2-1', 'drill-2-2'])
     """
-    kind, _, number = drill.strip().partition(" ")
-    if kind == "top" and number.isdigit():
-        return [f"drill-{place + 1}-{i + 1}" for i in range(int(number))]
+    top = Drilldown.of(drill).top
+    if top:
+        return [f"drill-{place + 1}-{i + 1}" for i in range(top)]
     return [f"drill-{place + 1}"]
 
 
@@ -196,21 +196,17 @@ def drilled(shown: Shown, drill: str, labels: Mapping[str, str]) -> list[tuple[s
     Raises
     ------
     OptionError, ColumnNotFoundError
-        It is none of these, names no dimension or level, or one that may not be shown.
+        It names no dimension or level, or one that may not be shown.
     PeriodError
         The part has no volume in one of the periods.
     """
-    kind, _, number = drill.strip().partition(" ")
-    if kind == "top" and number.isdigit():
-        return [(f"{d}: {level}", _part(shown, d, level)) for d, level in _largest(shown, number)]
-    part, _, by = (x.strip() for x in drill.partition(" by "))
-    dimension, equals, level = (x.strip() for x in part.partition("="))
-    if not equals:
-        raise OptionError(
-            f"drill: {drill!r} is none of 'market=BR', 'market=BR by policy', 'top 3'."
-        )
-    dimension, by = labels.get(dimension, dimension), labels.get(by, by)
-    return [(f"{dimension}: {level}" + f", by {by}" * bool(by), _part(shown, dimension, level, by))]
+    asked = Drilldown.of(drill)
+    if asked.top:
+        largest = _largest(shown, asked.top)
+        return [(f"{d}: {level}", _part(shown, d, level)) for d, level in largest]
+    dimension, by = labels.get(asked.dimension, asked.dimension), labels.get(asked.by, asked.by)
+    title = f"{dimension}: {asked.level}" + f", by {by}" * bool(by)
+    return [(title, _part(shown, dimension, asked.level, by))]
 
 
 def _part(shown: Shown, dimension: str, level: str, by: str = "") -> Shown:
@@ -233,7 +229,7 @@ def _part(shown: Shown, dimension: str, level: str, by: str = "") -> Shown:
     return shown.part(inside, (dimension, level))
 
 
-def _largest(shown: Shown, number: str) -> list[tuple[str, str]]:
+def _largest(shown: Shown, number: int) -> list[tuple[str, str]]:
     """The levels with the largest significant totals that exist in both periods."""
     found = []
     alpha = 1 - shown.change.options.conf_level
@@ -241,4 +237,4 @@ def _largest(shown: Shown, number: str) -> list[tuple[str, str]]:
         sure = frame[(frame["total_p_adjusted"] < alpha) & frame["mix"].notna()]
         named = zip(sure["total"].abs(), sure["segment"], strict=True)
         found += [(-size, dimension, segment) for size, segment in named]
-    return [(dimension, level) for _, dimension, level in sorted(found)[: int(number)]]
+    return [(dimension, level) for _, dimension, level in sorted(found)[:number]]

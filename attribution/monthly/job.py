@@ -62,10 +62,11 @@ class Reviewed:
     cards: tuple[CardReview, ...] = ()
 
     def __repr__(self) -> str:
-        states = [k.status for k in self.kpis]
+        breached = sum(bool(k.breaches) for k in self.kpis)
+        failed = sum(k.main is None for k in self.kpis)
         return (
-            f"<Reviewed {self.config.review.title} {self.period}: {len(states)} KPIs, "
-            f"{states.count('breach')} breached, {states.count('failed')} failed>"
+            f"<Reviewed {self.config.review.title} {self.period}: {len(self.kpis)} KPIs, "
+            f"{breached} breached, {failed} failed>"
         )
 
     def __str__(self) -> str:
@@ -106,7 +107,10 @@ class Reviewed:
         return as_dict(self)
 
     def exit_code(self, fail_on: str | None = None) -> int:
-        """Return the exit code of the command: 0, 1 (asked for), 3 (data) or 4 (internal).
+        """Return the exit code of the command: 0, 1 (asked for), 3 (no answer) or 4 (internal).
+
+        It is 3 if anything that was asked for has no answer: a KPI, one of its comparisons or
+        drill-downs, a scorecard. 4 and 3 go before 1: who fixes the data is told first.
 
         Parameters
         ----------
@@ -120,11 +124,9 @@ class Reviewed:
         if fail_on is not None:
             check_option("fail_on", fail_on, FAIL_ON)
         failures = [f for k in self.kpis for f in k.failures]
-        of_cards = [card.failure for card in self.cards if card.failure is not None]
-        if any(f.internal for f in (*failures, *of_cards)):
-            return 4
-        if of_cards or any(k.failure is not None for k in self.kpis):
-            return 3
+        failures += [card.failure for card in self.cards if card.failure is not None]
+        if failures:
+            return 4 if any(f.internal for f in failures) else 3
         breached = any(k.breaches for k in self.kpis)
         doubtful = any(f["severity"] == "warning" for k in self.kpis for f in k.findings)
         asked = {"breach": breached, "quality": doubtful, "any": breached or doubtful}

@@ -29,15 +29,25 @@ _MARKS = {"failed": "\N{WARNING SIGN} ", "breach": "\N{LARGE RED CIRCLE} "}
 
 
 def counts(done: Reviewed) -> str:
-    """Return ``"6 KPIs: 1 breached, 1 without an answer."``."""
-    states = [k.status for k in done.kpis]
-    parts = [
-        f"{states.count(state)} {words}"
-        for state, words in (("breach", "breached"), ("failed", "without an answer"))
-        if state in states
-    ]
-    number = f"{len(states)} KPI{'s' * (len(states) != 1)}"
-    return f"{number}: {', '.join(parts)}." if parts else f"{number}, no threshold breached."
+    """Return ``"6 KPIs: 1 breached, 1 without an answer, 2 comparisons without an answer."``."""
+    breached = sum(bool(k.breaches) for k in done.kpis)
+    failed = sum(k.main is None for k in done.kpis)
+    answered = [k for k in done.kpis if k.main is not None]
+    # The parts of what is there that are not.
+    lacking = {
+        "comparison": sum(c.failure is not None for k in answered for c in k.compared),
+        "drill-down": sum(
+            d.failure is not None for k in answered for c in k.compared for d in c.drills
+        ),
+        "scorecard": sum(card.failure is not None for card in done.cards),
+    }
+    parts = [f"{breached} breached"] if breached else []
+    parts += [f"{failed} without an answer"] if failed else []
+    parts = parts or ["no threshold breached"]
+    beside = [f"{n} {what}{'s' * (n != 1)} without an answer" for what, n in lacking.items() if n]
+    number = f"{len(done.kpis)} KPI{'s' * (len(done.kpis) != 1)}"
+    said = ", ".join([*parts, *beside])
+    return f"{number}: {said}." if breached or failed or beside else f"{number}, {said}."
 
 
 def tone(answer: Compared) -> str:
@@ -106,9 +116,11 @@ def remarks(review: KpiReview) -> list[str]:
     if review.repeated:
         found.append(f"Again: {'; '.join(r.words for r in review.repeated[:3])}.")
     for answer in review.compared:
+        against = f" against the {answer.comparison.words}" * (len(review.compared) > 1)
         for drill in answer.drills:
             if drill.failure is not None:
-                found.append(f"Drill-down {drill.title}: no answer. {drill.failure.message}")
+                said = f"Drill-down {drill.title}{against}: no answer."
+                found.append(f"{said} {drill.failure.message}")
     return found
 
 

@@ -216,17 +216,20 @@ class KpiReview:
 
     @property
     def failures(self) -> list[Failure]:
-        """All that went wrong, of the KPI or of a comparison."""
+        """All that went wrong, of the KPI, a comparison or a drill-down."""
         own = [] if self.failure is None else [self.failure]
         own += [c.failure for c in self.compared if c.failure is not None]
         return own + [d.failure for c in self.compared for d in c.drills if d.failure is not None]
 
     @property
     def status(self) -> str:
-        """ "failed", "breach" or "ok"."""
-        if self.failure is not None:
-            return "failed"
-        return "breach" if self.breaches else "ok"
+        """ "failed" (no comparison has an answer), "breach" or "ok".
+
+        A level that breaks its threshold is a breach with or without a comparison.
+        """
+        if self.breaches:
+            return "breach"
+        return "failed" if self.main is None else "ok"
 
     @property
     def past(self) -> Past:

@@ -25,8 +25,14 @@ def command(config, as_toml, tmp_path):
     return run
 
 
+def _of_this_year(text):
+    """Without the comparison with last year, of which there are no rows."""
+    assert '"year"' in text
+    return text.replace(', "year"', "")
+
+
 def test_a_review_prints_its_summary_and_says_where_it_is(command, tmp_path):
-    code, out, err = command("--period", "2026-06")
+    code, out, err = command("--period", "2026-06", change=_of_this_year)
     assert code == 0
     assert out.startswith("Quality, 2026-06. 2 KPIs: 1 breached.")
     assert f"Wrote {tmp_path / 'out' / '2026-06'}/" in err
@@ -34,16 +40,21 @@ def test_a_review_prints_its_summary_and_says_where_it_is(command, tmp_path):
 
 
 def test_exit_codes_say_what_was_asked_for(command):
-    assert command("--period", "2026-06", "--fail-on", "breach")[0] == 1
-    assert command("--period", "2026-05", "--fail-on", "any")[0] == 0
+    short = {"change": _of_this_year}
+    assert command("--period", "2026-06", "--fail-on", "breach", **short)[0] == 1
+    assert command("--period", "2026-05", "--fail-on", "any", **short)[0] == 0
     assert command("--period", "2026-09")[0] == 3
+    # The rows begin in this year: the comparison with the last has no answer.
+    code, out, _ = command("--period", "2026-06", "--fail-on", "breach")
+    assert (code, "1 breached, 1 comparison without an answer." in out) == (3, True)
     code, _, err = command("--period", "2026-06", "--fail-on", "breech")
     assert code == 2
     assert "Did you mean 'breach'?" in err
 
 
 def test_several_periods_are_filled_in_and_come_out_as_json(command):
-    code, out, _ = command("--period", "2026-05", "--period", "2026-06", "--json")
+    months = ("--period", "2026-05", "--period", "2026-06")
+    code, out, _ = command(*months, "--json", change=_of_this_year)
     assert code == 0
     assert [one["period"] for one in json.loads(out)] == ["2026-05", "2026-06"]
 
@@ -78,6 +89,29 @@ def test_a_wrong_configuration_names_its_line(command):
     assert code == 2
     assert "Did you mean 'cluster'?" in err
     assert ", line " in err
+
+
+@pytest.mark.parametrize(
+    ("drill", "said"),
+    [
+        ("region=BR by queue", "no dimension 'region' here. Dimensions: 'queue', 'market'."),
+        ("markt=BR", "no dimension 'markt' here. Did you mean 'market'?"),
+        ("queue=Live by quue", "no dimension 'quue' here. Dimensions: 'market'."),
+        ("queue=Live by markt", "no dimension 'markt' here. Did you mean 'market'?"),
+        ("queue=Live by queue", "no dimension 'queue' here. Dimensions: 'market'."),
+    ],
+)
+def test_a_drill_down_into_what_is_no_dimension_names_its_line(command, tmp_path, drill, said):
+    def change(text):
+        name = 'name = "Accuracy"\n'
+        return text.replace(name, f'{name}drill = ["top 1",\n  "{drill}"]\n')
+
+    code, out, err = command("--period", "2026-06", change=change)
+    line = (tmp_path / "review.toml").read_text().splitlines().index(f'  "{drill}"]') + 1
+    assert (code, out) == (2, "")
+    assert f"review.toml, line {line}: kpis[0].drill[1]: {said}" in err
+    assert err.count("no dimension") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_init_and_schema_print_to_stdout(command):

@@ -65,6 +65,7 @@ def test_a_change_equals_that_of_explain(config, table):
 
 
 def test_a_breach_needs_the_level_or_a_real_change_for_the_worse(config):
+    config["kpis"][1]["compare"] = ["previous"]
     quiet, fallen = run(config, "2026-05"), run(config, "2026-06")
     assert quiet.kpis[0].status == "ok"
     below, worse = fallen.kpis[0].breaches
@@ -123,6 +124,46 @@ def test_a_month_before_the_history_has_no_comparison_and_says_so(config):
     assert done.kpis[0].value > 0.9
     assert "no rows of '2025-12'" in done.kpis[0].compared[0].failure.message
     assert done.kpis[0].failure is None
+    assert [k.status for k in done.kpis] == ["failed", "failed"]
+    assert str(done).startswith("Quality, 2026-01. 2 KPIs: 2 without an answer.")
+    assert done.exit_code() == 3
+
+
+def test_a_level_below_its_threshold_is_a_breach_without_a_comparison(config):
+    config["kpis"][0]["breach"] = {"below": 0.99}
+    done = run(config, "2026-01")
+    assert done.kpis[0].status == "breach"
+    assert "2 KPIs: 1 breached, 2 without an answer." in str(done)
+    assert done.exit_code("breach") == 3
+
+
+@pytest.mark.parametrize(
+    ("compare", "said", "code"),
+    [
+        (["previous"], "no threshold breached", 0),
+        (["previous", "year"], "no threshold breached, 1 comparison without an answer", 3),
+        (["year"], "1 without an answer", 3),
+        (["previous", "plan"], "no threshold breached, 1 comparison without an answer", 3),
+        (["plan"], "1 without an answer", 3),
+    ],
+)
+def test_what_was_asked_for_and_has_no_answer_is_counted(config, tmp_path, compare, said, code):
+    asked = changed(config, compare=compare, plan=str(tmp_path / "none.csv"), breach={})
+    del asked["kpis"][1]
+    done = run(asked)
+    headline = str(done).splitlines()[0]
+    assert headline.endswith(f"{said}.")
+    assert said in done.markdown().splitlines()[0]
+    assert said in (done.folder / "index.html").read_text()
+    assert done.exit_code() == code
+
+
+def test_an_empty_plan_is_no_answer(config, tmp_path):
+    (tmp_path / "plan.csv").write_text("queue,planned_share,target\n")
+    asked = changed(config, compare=["plan"], plan=str(tmp_path / "plan.csv"), breach={})
+    done = run(asked)
+    assert done.kpis[0].status == "failed"
+    assert done.exit_code() == 3
 
 
 def test_later_months_do_not_change_an_earlier_review(config, table, tmp_path):
@@ -270,7 +311,9 @@ def test_a_kpi_that_fails_stops_no_other(config, kpi, words):
     assert words in " ".join(f.message for f in failed.failures)
     assert other.main is not None
     assert words.split("'")[0] in (done.folder / "index.html").read_text()
-    assert done.exit_code() in (0, 3)
+    assert failed.status == "failed"
+    assert done.exit_code("breach") == 3
+    assert "2 KPIs: 1 without an answer" in str(done)
 
 
 def test_a_source_that_is_gone_is_said_in_each_place(config, tmp_path):
@@ -293,6 +336,7 @@ def test_a_half_loaded_month_is_a_finding_or_an_error(config, table, tmp_path, s
         tmp_path / "reviews.parquet"
     )
     config["quality"] = {"half_loaded": "error" if strict else "finding"}
+    config["kpis"][1]["compare"] = ["previous"]
     done = run(config)
     first = done.kpis[0]
     if strict:
@@ -407,6 +451,7 @@ def test_a_drill_down_that_is_not_there_stops_nothing(config):
     assert [d.title for d in first.drills] == ["queue=Gone", "queue: Live"]
     assert "no level 'Gone'" in first.drills[0].failure.message
     assert "Drill-down queue=Gone: no answer" in str(done)
+    assert "1 drill-down without an answer" in str(done).splitlines()[0]
 
 
 def test_the_past_comes_from_the_history_where_the_source_has_forgotten(config, table, tmp_path):

@@ -86,6 +86,7 @@ def test_a_scorecard_that_fails_stops_nothing_else(scored):
     assert "Did you mean 'site'" in done.cards[0].message
     assert done.cards[1].failure is None
     assert done.exit_code() == 3
+    assert "1 scorecard without an answer" in str(done).splitlines()[0]
 
 
 @pytest.mark.parametrize(
