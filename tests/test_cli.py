@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from pptx import Presentation
 
 import attribution as at
 from attribution.cli import main
@@ -198,6 +199,9 @@ def test_demo_writes_its_files_and_finds_the_new_hires(tmp_path, monkeypatch):
     assert (largest["effect"], largest["dimension"]) == ("mix", "tenure")
     for name in ("summary.txt", "effects.json", "waterfall.png", "waterfall.svg"):
         assert (folder / name).stat().st_size > 500
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    for slide in Presentation(str(folder / "deck.pptx")).slides:
+        assert f"- {slide.shapes.title.text}\n" in readme  # it quotes the titles
     again = run("explain", str(folder / "reviews.parquet"), "--metric", "correct / reviewed",
                 "--by", "queue,policy,market,tenure", "--period", "month", "--baseline", "2025-03",
                 "--current", "2025-04", "--cluster", "moderator_id", "--weight", "weight",
