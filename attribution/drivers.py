@@ -85,9 +85,9 @@ def factors(
     Raises
     ------
     OptionError
-        Names or shapes differ between the two sides, a value is not finite, the function does not
-        return one finite number at a mixture of baseline and current values, or there are more
-        than 10 factors for "shapley".
+        Names or shapes differ between the two sides, a value is not finite, the function fails or
+        does not return one finite number at a mixture of baseline and current values, or there are
+        more than 10 factors for "shapley".
     ExpressionError
         The formula is not in the grammar.
     ColumnTypeError

@@ -429,10 +429,36 @@ def test_arrays_that_cannot_be_combined_are_named_with_their_shapes(function):
         factors(function, side, side)
 
 
-def test_an_error_of_the_function_says_where_it_was_raised():
-    with pytest.raises(ZeroDivisionError) as caught:
-        factors(lambda a, b: 1 // 0, {"a": 1, "b": 2}, {"a": 2, "b": 3})
-    assert caught.value.__notes__ == ["function: raised at a = 1, b = 2."]
+@pytest.mark.parametrize(
+    ("function", "raised", "message"),
+    [
+        (lambda a, b: 1 // 0, ZeroDivisionError, "a = 1, b = 2: "),
+        (lambda a, b: math.sqrt(a - b + 1.0), ValueError, r"a = 1, b = 3: .* \(ValueError\)"),
+        (
+            lambda a, b: brentq(lambda x: x * x + a + b, -9, 9),
+            ValueError,
+            r"a = 1, b = 2: f\(a\) and f\(b\) must have different signs \(ValueError\)",
+        ),
+        (lambda a, b: np.ones(2) + np.ones(3), ValueError, "broadcast together"),
+        (lambda a, b: {}["x"], KeyError, r"a = 1, b = 2: 'x' \(KeyError\)"),
+    ],
+)
+def test_where_the_function_fails_is_said_with_its_own_words(function, raised, message):
+    with pytest.raises(OptionError, match=f"^function: it fails at .*{message}") as caught:
+        factors(function, {"a": 1, "b": 2}, {"a": 2, "b": 3})
+    assert isinstance(caught.value.__cause__, raised)
+
+
+def test_a_function_that_takes_one_mapping_fails_in_words():
+    with pytest.raises(OptionError, match=r"it fails at a = 3: .*\(IndexError\)") as caught:
+        factors(lambda d: d["a"], {"a": 3.0}, {"a": -1.0})
+    assert isinstance(caught.value.__cause__, IndexError)
+
+
+def test_the_same_holds_of_many_populations():
+    sides = {"A": {"a": 1.0}, "B": {"a": -1.0}}
+    with pytest.raises(OptionError, match="function: it fails at a = -1: "):
+        at.standardize_factors(lambda a: math.sqrt(a), sides)
 
 
 def test_shapley_over_more_than_ten_factors_is_refused():

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from attribution.decompose.coalitions import shapley_weights
-from attribution.errors import OptionError, listing, nearest
+from attribution.errors import AttributionError, OptionError, listing, nearest
 
 __all__ = [
     "MOST_PLAYERS",
@@ -190,8 +190,8 @@ def factor_effects(
     Raises
     ------
     OptionError
-        The function does not return one finite number somewhere between baseline and current, or
-        there are too many players for Shapley.
+        The function fails, or does not return one finite number, somewhere between baseline and
+        current, or there are too many players for Shapley.
 
     Examples
     --------
@@ -208,9 +208,15 @@ def factor_effects(
             # What is not finite is refused below, in words.
             with np.errstate(all="ignore"):
                 found = value(point)
-        except Exception as error:
-            error.add_note(f"{name}: raised at {_shown(inputs.names, point)}.")
+        except AttributionError:
             raise
+        except Exception as error:
+            said = str(error).strip().rstrip(".")
+            raise OptionError(
+                f"{name}: it fails at {_shown(inputs.names, point)}: "
+                f"{f'{said} ' if said else ''}({type(error).__name__}). It must give one finite "
+                "number wherever its factors lie between baseline and current, each on its own."
+            ) from error
         return _number(name, found, inputs.names, point)
 
     solve = {"shapley": shapley, "integral": line_integral}[method]

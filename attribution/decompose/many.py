@@ -64,8 +64,8 @@ def standardize_function(
     Raises
     ------
     OptionError
-        The function gives no finite number for some mixture of two populations, or there are more
-        than 10 factors.
+        The function fails or gives no finite number for some mixture of two populations, or there
+        are more than 10 factors.
 
     Examples
     --------

@@ -23,9 +23,9 @@
     individuals a KPI over time in its natural limits
     drivers     a KPI tree
 
-A new picture is one new file and a method of `Plots`. It takes ``theme=None``, which is
-``Theme.in_use()``, makes its artists in ``theme.context()``, writes by a `Pen`, and hands its title
-lines and small print to `Words`.
+A new picture is one new file and a method of `Plots`. It takes ``theme=None``, which `look` turns
+into ``Theme.in_use()``, makes its artists in ``theme.context()``, writes by a `Pen`, and hands its
+title lines and small print to `Words`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from attribution.plots.page import save
-from attribution.plots.theme import Theme
+from attribution.plots.theme import Theme, look
 from attribution.privacy import protect, protect_trend
 
 if TYPE_CHECKING:
@@ -221,5 +221,5 @@ class FactorPlots:
 
 
 def _look(theme: Theme | None, style: str | None) -> Theme:
-    theme = theme or Theme.in_use()
+    theme = look(None, theme)
     return theme if style is None else replace(theme, style=style)

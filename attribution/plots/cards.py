@@ -16,7 +16,7 @@ from attribution.plots.funnel import Funnel, funnel
 from attribution.plots.grid import Cell, Grid, draw_grid, plan_grid
 from attribution.plots.page import POINTS_PER_INCH, Key, Words, place_size
 from attribution.plots.text import MISSING_NOTE, Pen
-from attribution.plots.theme import Theme
+from attribution.plots.theme import Theme, look
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +80,7 @@ class CardPlots:
 
         Cells hold the adjusted KPI. Without targets, colors say which funnel limits are crossed.
         """
-        theme = theme or Theme.in_use()
+        theme = look(ax, theme)
         pen, card, shown = Pen.of(theme), self.card, self._shown
         frame, form = shown.over_time(), _format(_compared(shown.frame), card)
         targeted = card.goals is not None

@@ -20,7 +20,7 @@ from attribution.plots.page import (
     set_margins,
 )
 from attribution.plots.text import MISSING_NOTE, Pen
-from attribution.plots.theme import Theme
+from attribution.plots.theme import Theme, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,7 +92,7 @@ def caterpillar(shown: Caterpillar, ax: Axes | None = None, *, theme: Theme | No
     K = len(shown.labels)
     if not K:
         raise OptionError("entities: none can be compared, so there is nothing to draw.")
-    theme = theme or Theme.in_use()
+    theme = look(ax, theme)
     pen = Pen.of(theme)
     with theme.context():
         width, height = (WIDTH, 0.0) if ax is None else place_size(ax)

@@ -9,7 +9,7 @@ from attribution.plots.floating import Stage
 from attribution.plots.layout import Row, plan, value_axis
 from attribution.plots.page import Key, Words, new_axes, place_size, set_margins
 from attribution.plots.text import Pen
-from attribution.plots.theme import THEME, Theme
+from attribution.plots.theme import Theme, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,19 +22,20 @@ __all__ = ["causes_plot"]
 _LEAST_UNITS = 20
 
 
-def causes_plot(causes: Causes, ax: Axes | None = None, *, theme: Theme = THEME) -> Axes:
+def causes_plot(causes: Causes, ax: Axes | None = None, *, theme: Theme | None = None) -> Axes:
     """Draw what each cause adds to the change.
 
     Parameters
     ----------
     causes : Causes
     ax : Axes, optional
-    theme : Theme
+    theme : Theme, optional
 
     Returns
     -------
     Axes
     """
+    theme = look(ax, theme)
     pen = Pen.of(theme)
     rows = _rows(causes, theme)
     words = _words(causes, rows, theme)

@@ -11,7 +11,7 @@ from attribution.plots.canvas import Canvas, body, open_canvas, too_small
 from attribution.plots.layout import GAP, LINE
 from attribution.plots.page import PAD, Key, Words, place_size
 from attribution.plots.text import MISSING_NOTE, Pen
-from attribution.plots.theme import Theme
+from attribution.plots.theme import Theme, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +50,7 @@ def driver_tree(change: TreeChange, ax: Axes | None = None, *, theme: Theme | No
     The strip of a box is blue if the node was good news for the root and orange if bad. Displayed
     effects of children add up to that of their parent.
     """
-    theme = theme or Theme.in_use()
+    theme = look(ax, theme)
     pen = Pen.of(theme)
     with theme.context():
         words = _words(change, pen)

@@ -11,7 +11,7 @@ from attribution.errors import OptionError
 from attribution.formatting import Format
 from attribution.plots.page import PAD, Key, Margins, Words, new_axes, place_size, set_margins
 from attribution.plots.text import MISSING_NOTE, Pen
-from attribution.plots.theme import Theme
+from attribution.plots.theme import Theme, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,7 +108,7 @@ def funnel(shown: Funnel, ax: Axes | None = None, *, theme: Theme | None = None)
     """
     if not len(shown.n):
         raise OptionError("entities: none can be compared, so there is nothing to draw.")
-    theme = theme or Theme.in_use()
+    theme = look(ax, theme)
     pen = Pen.of(theme)
     with theme.context():
         width = WIDTH if ax is None else place_size(ax)[0]

@@ -11,7 +11,7 @@ from attribution.plots.canvas import too_small
 from attribution.plots.grid import Cell, Grid, draw_grid, plan_grid
 from attribution.plots.page import Key, Words, place_size
 from attribution.plots.text import MISSING_NOTE, Pen
-from attribution.plots.theme import Theme
+from attribution.plots.theme import Theme, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +68,7 @@ def heatmap(
         raise OptionError(
             f"max_levels: {max_levels} is below 2, the least that leaves a comparison."
         )
-    theme = theme or Theme.in_use()
+    theme = look(ax, theme)
     pen = Pen.of(theme)
     place = None if ax is None else place_size(ax)
     down, across = (min(max_levels, len(x)) for x in (crossing.rows, crossing.columns))

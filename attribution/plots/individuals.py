@@ -12,7 +12,7 @@ from attribution.plots.layout import GAP, LINE
 from attribution.plots.page import PAD, Key, Words, place_size
 from attribution.plots.scaled import Scale, scale, spread, widest, y_axis
 from attribution.plots.text import MISSING_NOTE, Pen
-from attribution.plots.theme import Theme
+from attribution.plots.theme import Theme, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,7 @@ def individuals(context: Context, ax: Axes | None = None, *, theme: Theme | None
     ----------
     Wheeler, D. J. (2000). Understanding Variation, 2nd ed. SPC Press.
     """
-    theme = theme or Theme.in_use()
+    theme = look(ax, theme)
     pen = Pen.of(theme)
     with theme.context():
         words = _words(context, pen)

@@ -14,7 +14,7 @@ from attribution.plots.layout import GAP, LINE
 from attribution.plots.page import PAD, Key, Words, place_size
 from attribution.plots.scale import Need, fitted
 from attribution.plots.text import MISSING_NOTE, Pen
-from attribution.plots.theme import Theme
+from attribution.plots.theme import Theme, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +78,7 @@ def levels(
     check_option("sort", sort, ["size", "given"])
     if not breakdown.levels:
         raise OptionError("dimension: it has no level with volume, so there is nothing to draw.")
-    theme = theme or Theme.in_use()
+    theme = look(ax, theme)
     pen = Pen.of(theme)
     place = None if ax is None else place_size(ax)
     with theme.context():

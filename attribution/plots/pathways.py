@@ -11,7 +11,7 @@ from attribution.plots.canvas import too_small
 from attribution.plots.grid import Cell, Grid, draw_grid, plan_grid
 from attribution.plots.page import Key, Words, place_size
 from attribution.plots.text import MISSING_NOTE, Pen
-from attribution.plots.theme import Theme
+from attribution.plots.theme import Theme, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ def pathway_grid(
     Displayed cells add up to the displayed sums, those of the columns to the lines of the bridge
     (where it divides the mix by "adjusted"), all to the mix effect.
     """
-    theme = theme or Theme.in_use()
+    theme = look(ax, theme)
     pen = Pen.of(theme)
     with theme.context():
         place = None if ax is None else place_size(ax)

@@ -13,7 +13,7 @@ from attribution.plots.page import PAD, Key, Words, place_size
 from attribution.plots.scale import Need, fitted
 from attribution.plots.scaled import place_labels, scale, widest, x_axis, y_axis
 from attribution.plots.text import MISSING_NOTE, Pen
-from attribution.plots.theme import Theme
+from attribution.plots.theme import Theme, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +60,7 @@ def scatter(
     One scale across and another upward, both from 0 in changes of the KPI; the area of a bubble
     is the mean share of volume. Levels that are new or gone have neither part and are named below.
     """
-    theme = theme or Theme.in_use()
+    theme = look(ax, theme)
     pen = Pen.of(theme)
     shown = breakdown.condensed(max_levels).by_size()
     if lacking := {"mix", "rate"} - set(shown.parts):

@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
-from attribution.errors import OptionError, check_option
+from attribution.errors import ColumnTypeError, OptionError, check_option
 
-__all__ = ["THEME", "Theme"]
+__all__ = ["THEME", "Theme", "look"]
 
 STYLES = ["ibcs", "plain"]
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
@@ -219,6 +219,50 @@ def _add_newer_fonts(families: tuple[str, ...]) -> None:
             # A broken font file is as good as none.
             with suppress(OSError, RuntimeError):
                 font_manager.fontManager.addfont(path)
+
+
+def look(ax: object, theme: object) -> Theme:
+    """Return the theme of a picture, and refuse what is no theme or no axes.
+
+    Parameters
+    ----------
+    ax : Axes or None
+        None: the picture makes its own.
+    theme : Theme or None
+        None: the one in use.
+
+    Returns
+    -------
+    Theme
+
+    Raises
+    ------
+    ColumnTypeError
+        Something else is given.
+
+    Examples
+    --------
+    >>> look(None, None) == Theme.in_use()
+    True
+    >>> look(None, "dark")
+    Traceback (most recent call last):
+    ...
+    attribution.errors.ColumnTypeError: theme: 'dark' is not an at.Theme. Pass one, as in \
+at.Theme().dark() or at.Theme(style="plain"), or None for the one in use.
+    """
+    from matplotlib.axes import Axes
+
+    if not (theme is None or isinstance(theme, Theme)):
+        raise ColumnTypeError(
+            f"theme: {theme!r:.80} is not an at.Theme. Pass one, as in at.Theme().dark() or "
+            'at.Theme(style="plain"), or None for the one in use.'
+        )
+    if not (ax is None or isinstance(ax, Axes)):
+        raise ColumnTypeError(
+            f"ax: {type(ax).__name__} is not matplotlib axes. Pass one, as in "
+            "figure, ax = plt.subplots(), or None for a picture of its own."
+        )
+    return Theme.in_use() if theme is None else theme
 
 
 def contrast(color: str, ground: str) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from attribution.plots.page import Key, Words
 from attribution.plots.scale import Need, fitted
 from attribution.plots.text import MISSING_NOTE, Pen
-from attribution.plots.theme import Theme
+from attribution.plots.theme import Theme, look
 from attribution.plots.time_axis import GAP, LINE, Columns, begin, over, reach_of, widest
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def trend_bars(trend: Trend, ax: Axes | None = None, *, theme: Theme | None = No
     What raises the KPI is stacked upward from 0, what lowers it downward; the point is their sum,
     with its interval. Levels that entered are one kind, those that left another.
     """
-    theme = theme or Theme.in_use()
+    theme = look(ax, theme)
     pen, f = Pen.of(theme), trend.format
     kinds, labels, table, total = _contributions(trend)
     up, down = (np.where(sign * table > 0, table, 0.0).sum(axis=0) for sign in (1, -1))

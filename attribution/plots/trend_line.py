@@ -9,7 +9,7 @@ import numpy as np
 from attribution.plots.page import Key, Words
 from attribution.plots.scale import Need, fitted
 from attribution.plots.text import MISSING_NOTE, Pen
-from attribution.plots.theme import Theme
+from attribution.plots.theme import Theme, look
 from attribution.plots.time_axis import GAP, LINE, Columns, begin, over, reach_of, widest
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def trend_line(trend: Trend, ax: Axes | None = None, *, theme: Theme | None = No
     A filled point is a period whose change is more than noise. The line does not cross periods
     that are missing. The axis does not start at 0, and says so: what is shown are points, not bars.
     """
-    theme = theme or Theme.in_use()
+    theme = look(ax, theme)
     pen = Pen.of(theme)
     frame, f = trend.frame, trend.format
     value = frame["value"].to_numpy(float)

@@ -11,7 +11,7 @@ from attribution.plots.floating import draw
 from attribution.plots.layout import Layout, Row, plan, set_apart, value_axis
 from attribution.plots.page import POINTS_PER_INCH, Key, Words, new_axes, place_size, set_margins
 from attribution.plots.text import MISSING_NOTE, Pen
-from attribution.plots.theme import Theme
+from attribution.plots.theme import Theme, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,7 @@ def waterfall(
     check_option("totals", totals, ["zoom", "zero", "tier", "none"])
     check_option("sort", sort, ["size", "given"])
     _check_drawable(bridge)
-    theme = theme or Theme.in_use()
+    theme = look(ax, theme)
     pen, horizontal = Pen.of(theme), orientation == "horizontal"
     place = None if ax is None else place_size(ax)
     with theme.context():

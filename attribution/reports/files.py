@@ -7,7 +7,7 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,10 @@ from attribution.errors import OptionError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CREATED", "as_csv_text", "repeatable", "write_file"]
+__all__ = ["CREATED", "DECK", "PAGE", "WORKBOOK", "as_csv_text", "repeatable", "write_file"]
+
+# What names of files of a kind end in.
+DECK, PAGE, WORKBOOK = (".pptx",), (".html", ".htm"), (".xlsx",)
 
 # Office files carry a date. That of the run would make every file differ from the last one.
 CREATED = datetime(2000, 1, 1)
@@ -26,7 +29,12 @@ _STAMP = (1980, 1, 1, 0, 0, 0)
 _DATES = re.compile(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*(</dcterms:)")
 
 
-def write_file(path: str | Path, write: Callable[[Path], None], parameter: str = "path") -> Path:
+def write_file(
+    path: str | Path,
+    write: Callable[[Path], None],
+    parameter: str = "path",
+    suffixes: Sequence[str] = (),
+) -> Path:
     """Let `write` fill a temporary sibling, then put it in the place of `path`.
 
     A failure leaves the previous file as it was.
@@ -39,6 +47,9 @@ def write_file(path: str | Path, write: Callable[[Path], None], parameter: str =
         Gets the temporary file.
     parameter : str
         Named in the error.
+    suffixes : sequence of str
+        What the name may end in, the usual one first; it may end in none, too. By default in
+        anything.
 
     Returns
     -------
@@ -47,9 +58,15 @@ def write_file(path: str | Path, write: Callable[[Path], None], parameter: str =
     Raises
     ------
     OptionError
-        The file cannot be written.
+        The file cannot be written, or its name ends like that of another kind of file.
     """
     target = Path(path)
+    ending = target.suffix.lower()
+    if suffixes and ending and ending not in suffixes:
+        raise OptionError(
+            f"{parameter}: {str(target)!r} ends in {target.suffix!r}; this file is "
+            f"{' or '.join(suffixes)}. Did you mean {target.with_suffix(suffixes[0]).name!r}?"
+        )
     try:
         if target.is_dir():
             raise IsADirectoryError(21, "it is a folder")

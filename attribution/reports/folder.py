@@ -28,7 +28,9 @@ __all__ = ["clear_leftovers", "replace_folder", "write_results"]
 _DIGITS, _PREVIOUS = "%.12g", "-previous"
 
 
-def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
+def replace_folder(
+    folder: str | Path, write: Callable[[Path], None], parameter: str = "out"
+) -> Path:
     """Let `write` fill a temporary sibling, then put it in the place of `folder`.
 
     A failure leaves the previous folder as it was, and so does the death of the process: the two
@@ -41,6 +43,8 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
         Made or replaced as a whole.
     write : callable
         Gets the temporary folder.
+    parameter : str
+        Named in the error.
 
     Returns
     -------
@@ -49,21 +53,27 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
     Raises
     ------
     OptionError
-        The folder cannot be written, or holds files that are no earlier output.
+        The folder cannot be written, is a file, or holds files that are no earlier output.
     """
     target = Path(folder)
+    if target.exists() and not target.is_dir():
+        raise OptionError(
+            f"{parameter}: {str(target)!r} is a file, not a folder; name an empty or new folder."
+        )
     _put_back(target)
     marker = ".kpi-attribution"
     if target.exists() and not (target / marker).exists() and any(target.iterdir()):
         raise OptionError(
-            f"out: {str(target)!r} holds files that this command did not write; name an empty or "
-            "new folder."
+            f"{parameter}: {str(target)!r} holds files that this command did not write; "
+            "name an empty or new folder."
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     except OSError as error:
-        raise OptionError(f"out: {str(target)!r} cannot be written ({error.strerror}).") from error
+        raise OptionError(
+            f"{parameter}: {str(target)!r} cannot be written ({error.strerror})."
+        ) from error
     try:
         write(fresh)
         (fresh / marker).write_text("An output folder: it is replaced as a whole.\n")
@@ -73,7 +83,9 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
         elif not swapped(fresh, target):
             _replace(target, fresh)
     except OSError as error:
-        raise OptionError(f"out: {str(target)!r} cannot be written ({error.strerror}).") from error
+        raise OptionError(
+            f"{parameter}: {str(target)!r} cannot be written ({error.strerror})."
+        ) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return target

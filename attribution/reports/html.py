@@ -19,7 +19,7 @@ from attribution.isolated import isolated
 from attribution.plots.theme import Theme
 from attribution.privacy import Privacy, Shown, protect
 from attribution.reports.columns import stacked
-from attribution.reports.files import write_file
+from attribution.reports.files import PAGE, write_file
 from attribution.reports.narrative import sections
 from attribution.reports.past import Past
 from attribution.reports.svg import waterfall_svg
@@ -105,7 +105,7 @@ def html_file(shown: Shown, path: str | Path, beside: Beside | None = None) -> P
     def write(fresh: Path) -> None:
         fresh.write_text(text, encoding="utf-8", newline="\n")
 
-    return write_file(path, write)
+    return write_file(path, write, suffixes=PAGE)
 
 
 def _page(shown: Shown, beside: Beside) -> str:

@@ -15,7 +15,7 @@ from attribution.reports.deck.slides import (
     mix_slides,
     trend_slide,
 )
-from attribution.reports.files import repeatable, write_file
+from attribution.reports.files import DECK, repeatable, write_file
 
 if TYPE_CHECKING:
     from attribution.result import Attribution
@@ -124,7 +124,7 @@ def save_deck(deck: Deck, path: str | Path) -> Path:
     OptionError
         The file cannot be written.
     """
-    return write_file(path, lambda fresh: _save(deck, fresh))
+    return write_file(path, lambda fresh: _save(deck, fresh), suffixes=DECK)
 
 
 def _add(deck: Deck, shown: Shown, trend: Any) -> None:

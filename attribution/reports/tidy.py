@@ -64,7 +64,7 @@ def tidy_folder(shown: Shown, folder: str | Path) -> Path:
         write_tables(tables, fresh, "parquet")
         write_tables({name: as_csv_text(table) for name, table in tables.items()}, fresh, "csv")
 
-    return replace_folder(folder, write)
+    return replace_folder(folder, write, "folder")
 
 
 def tidy_tables(change: Attribution, *, privacy: Privacy | None = None) -> dict[str, pd.DataFrame]:

@@ -12,7 +12,7 @@ from attribution.bridge import Bar
 from attribution.functions import FunctionOfSums
 from attribution.isolated import marked
 from attribution.privacy import Privacy, Shown, protect
-from attribution.reports.files import CREATED, write_file
+from attribution.reports.files import CREATED, WORKBOOK, write_file
 from attribution.reports.workbook.about import (
     FINDINGS,
     PROVENANCE,
@@ -98,7 +98,7 @@ def write_excel(change: Attribution, path: str | Path, *, privacy: Privacy | Non
 
 def excel_file(shown: Shown, path: str | Path) -> Path:
     """Write the workbook of what may be shown; see `write_excel`."""
-    return write_file(path, lambda fresh: _write(shown, fresh))
+    return write_file(path, lambda fresh: _write(shown, fresh), suffixes=WORKBOOK)
 
 
 def _write(shown: Shown, path: Path) -> None:

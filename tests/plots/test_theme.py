@@ -4,9 +4,11 @@ import pickle
 from threading import Thread
 
 import matplotlib as mpl
+import pandas as pd
 import pytest
 
-from attribution.errors import OptionError
+import attribution as at
+from attribution.errors import ColumnTypeError, OptionError
 from attribution.plots.theme import THEME, Theme, contrast
 
 
@@ -84,3 +86,47 @@ def test_a_theme_is_a_value():
 def test_what_is_wrong_is_said(given, words):
     with pytest.raises(OptionError, match=words):
         Theme(**given)
+
+
+def _pictures():
+    """Every picture there is a method for."""
+    rows = [
+        (month, g, queue, tenure, 40, 36 - (month == 2) * (g % 3) - (queue == "A"))
+        for month in (1, 2)
+        for g in range(12)
+        for queue in "AB"
+        for tenure in "xy"
+    ]
+    names = ["month", "site", "queue", "tenure", "reviewed", "correct"]
+    table, kpi = pd.DataFrame(rows, columns=names), "correct / reviewed"
+    by = ["queue", "tenure"]
+    change = at.explain(table, kpi, by, period="month", baseline=1, current=2)
+    past = at.Cube.from_data(table, kpi, by, period="month")
+    trend = at.trend(table, kpi, by, period="month")
+    card = at.scorecard(table, kpi, "site", adjust_for="queue")
+    factors = at.factors("a * b", {"a": 1, "b": 2}, {"a": 2, "b": 3})
+    tree = at.Tree("c = a * b").explain({"a": 1, "b": 2}, {"a": 2, "b": 3})
+    return {
+        "waterfall": change.plot.waterfall,
+        "levels": lambda **x: change.plot.levels("queue", **x),
+        "heatmap": lambda **x: change.plot.heatmap("queue", "tenure", **x),
+        "scatter": lambda **x: change.plot.scatter("queue", **x),
+        "pathways": change.plot.pathways,
+        "individuals": lambda **x: change.plot.individuals(past, **x),
+        "bars": trend.plot.bars,
+        "line": trend.plot.line,
+        "trend": trend.plot.waterfall,
+        "funnel": card.plot.funnel,
+        "caterpillar": card.plot.caterpillar,
+        "factors": factors.plot.waterfall,
+        "tree": tree.plot,
+    }
+
+
+def test_every_picture_says_what_a_theme_and_axes_are():
+    for name, draw in _pictures().items():
+        with pytest.raises(ColumnTypeError, match=r"theme: 'dark' is not an at\.Theme.*dark\(\)"):
+            draw(theme="dark")
+        with pytest.raises(ColumnTypeError, match="ax: int is not matplotlib axes"):
+            draw(ax=3)
+        assert draw(theme=Theme().dark()).figure, name

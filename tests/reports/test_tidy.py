@@ -79,6 +79,13 @@ def test_same_input_gives_the_same_bytes(change, folder, tmp_path):
         assert file.read_bytes() == (again / file.name).read_bytes(), file.name
 
 
+def test_a_file_in_the_place_of_the_folder_stays(change, tmp_path):
+    (tmp_path / "c.html").write_text("a page")
+    with pytest.raises(OptionError, match=r"folder: .*c\.html' is a file, not a folder"):
+        change.to_tidy(tmp_path / "c.html")
+    assert (tmp_path / "c.html").read_text() == "a page"
+
+
 def test_a_folder_with_other_files_is_not_replaced(change, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(OptionError, match="holds files"):

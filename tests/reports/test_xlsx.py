@@ -263,6 +263,25 @@ def test_an_unwritable_path_is_an_error_that_names_it(change, tmp_path):
         change.to_excel(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("method", "name", "meant"),
+    [
+        ("to_excel", "c.xls", "c.xlsx"),
+        ("to_html", "c.txt", "c.html"),
+        ("to_pptx", "c.ppt", "c.pptx"),
+    ],
+)
+def test_a_name_of_another_kind_of_file_is_refused(change, tmp_path, method, name, meant):
+    with pytest.raises(OptionError, match=f"path: .*{name}' ends in .* Did you mean '{meant}'"):
+        getattr(change, method)(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_may_end_in_nothing(change, tmp_path):
+    assert change.to_excel(tmp_path / "audit").is_file()
+    assert change.to_html(tmp_path / "PAGE.HTM").is_file()
+
+
 def test_a_failure_leaves_the_previous_file(change, tmp_path, monkeypatch):
     path = change.to_excel(tmp_path / "a.xlsx")
     before = path.read_bytes()

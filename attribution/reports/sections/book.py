@@ -14,7 +14,7 @@ from attribution.formatting import Format
 from attribution.plots.funnel import Funnel
 from attribution.plots.theme import Theme
 from attribution.reports.columns import stacked
-from attribution.reports.files import CREATED, write_file
+from attribution.reports.files import CREATED, WORKBOOK, write_file
 from attribution.reports.sections.section import (
     Column,
     Section,
@@ -56,7 +56,8 @@ _MOST_ROWS, _MOST_DRAWN = 20_000, 25
 
 def write_book(sections: Sequence[Section], path: str | Path, title: str | None) -> Path:
     """Write the workbook; see `attribution.reports.sections.write_excel`."""
-    return write_file(path, lambda fresh: _write(sections, fresh, title or sections[0].message))
+    named = title or sections[0].message
+    return write_file(path, lambda fresh: _write(sections, fresh, named), suffixes=WORKBOOK)
 
 
 def _write(sections: Sequence[Section], path: Path, title: str) -> None:

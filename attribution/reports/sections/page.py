@@ -13,7 +13,7 @@ from attribution.bridge import Bridge
 from attribution.isolated import isolated
 from attribution.plots.page import save
 from attribution.plots.theme import Theme
-from attribution.reports.files import write_file
+from attribution.reports.files import PAGE, write_file
 from attribution.reports.html import colors_of, shortened_label, written_value
 from attribution.reports.sections.section import Picture, Section, Table, written
 from attribution.reports.svg import waterfall_svg
@@ -30,7 +30,7 @@ def write_page(sections: Sequence[Section], path: str | Path, title: str | None)
     def write(fresh: Path) -> None:
         fresh.write_text(text, encoding="utf-8", newline="\n")
 
-    return write_file(path, write)
+    return write_file(path, write, suffixes=PAGE)
 
 
 def _page(sections: Sequence[Section], title: str) -> str:
