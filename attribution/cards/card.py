@@ -13,7 +13,7 @@ from attribution.cards.findings import findings
 from attribution.cards.parts import as_periods
 from attribution.cards.scoring import Scores
 from attribution.cards.shown import ShownCard
-from attribution.cards.table import CHANGE_COLUMNS, card_table, change_row
+from attribution.cards.table import CHANGE_COLUMNS, card_table, change_row, without_denominator
 from attribution.cards.words import display_rows, message, notes, summary, summary_html
 from attribution.cube import Cube
 from attribution.errors import OptionError, listing, nearest
@@ -97,6 +97,22 @@ class Scorecard(Filed):
         return self.metric.better == "higher"
 
     @cached_property
+    def empty(self) -> list[Labels]:
+        """Entities of the data without a KPI in the period scored: their denominator is 0.
+
+        Those with one in another period only count where that is the baseline: who left long ago
+        is not missed.
+        """
+        return without_denominator(self)
+
+    @property
+    def absent(self) -> list[Labels]:
+        """All entities with "no data": `empty`, then those that have a target and no row."""
+        there = {*self.scores.labels, *self.empty}
+        wanted = self.goals if isinstance(self.goals, dict) else {}
+        return [*self.empty, *(x for x in wanted if x not in there)]
+
+    @cached_property
     def table(self) -> pd.DataFrame:
         """`frame`, made once; not to be changed."""
         return card_table(self)
@@ -114,9 +130,9 @@ class Scorecard(Filed):
         volume in cells with others), z (before widening), signal (which limits are crossed, and to
         which side).
 
-        Statuses: met, missed, not distinguishable, too few; "no target", "no data" (a target
-        whose entity did nothing) and "no reference" (no other in any of its cells), whose numbers
-        are null.
+        Statuses: met, missed, not distinguishable, too few (whose ranks are null); "no target",
+        "no data" (a denominator of 0, or a target whose entity has no row) and "no reference" (no
+        other in any of its cells), whose numbers are null.
         """
         return self.table.copy()
 

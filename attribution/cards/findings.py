@@ -30,7 +30,6 @@ _STATUS_FINDINGS = (
         "fewer than {n} rows (or one cluster); not judged, not ranked.",
     ),
     ("no_reference", "no reference", "warning", "no other entity in any of their cells."),
-    ("target_without_data", "no data", "warning", "a target, but no data in the period scored."),
     ("data_without_target", "no target", "warning", "data, but no target."),
 )
 
@@ -56,6 +55,17 @@ def findings(card: Scorecard) -> Iterator[dict[str, Any]]:
         if named and (wanted != "no target" or card.goals is not None):
             message = f"{listing(named, most=8)}: {words.format(n=card.min_n)}"
             yield _finding(code, severity, message, entities=named)
+    empty = [" × ".join(x) for x in card.empty]
+    if empty:
+        what = card.metric.denominator or "rows"
+        message = (
+            f"{listing(empty, most=8)}: no {what} in the period scored (a denominator of 0), so no "
+            "KPI; not judged, not ranked."
+        )
+        yield _finding("no_data", "warning", message, entities=empty)
+    if missing := [" × ".join(x) for x in card.absent[len(empty) :]]:
+        message = f"{listing(missing, most=8)}: a target, but no data in the period scored."
+        yield _finding("target_without_data", "warning", message, entities=missing)
     partly = (s.compared < 1 - 1e-9) & (found.volume > 0)
     if partly.any():
         # Rounded down: part of the work is never all of it.

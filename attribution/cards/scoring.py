@@ -105,15 +105,15 @@ class Scores:
         return list(zip(low, high, strict=True))
 
     def ranks(self, conf_level: float, higher: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rank intervals, 1 the best; those who are too few may have any rank."""
-        low, high = np.ones(len(self.n), dtype=int), np.full(len(self.n), self.enough.sum())
+        """Return the rank intervals among those with enough rows, 1 the best; 0 for the others."""
+        low, high = np.zeros(len(self.n), dtype=int), np.zeros(len(self.n), dtype=int)
         some = self.enough
         half = joint_half_width(
             np.sqrt(self.noise.observed[some]), self.noise.degrees_of_freedom[some], conf_level
         )
         value = self.found.difference[some] * (1 if higher else -1)
         low[some], high[some] = rank_intervals(value - half, value + half)
-        return low, np.maximum(high, 1)
+        return low, high
 
 
 def score(

@@ -43,21 +43,15 @@ class ShownCard:
 
     @cached_property
     def kept(self) -> Protected:
-        """Entities of the period scored, then targets whose entity has no data."""
+        """Entities of the period scored, then those without data."""
         card = self.card
-        labels = [*card.scores.labels, *self.absent]
-        now = np.concatenate([card.scores.n, np.zeros(len(self.absent))])
+        labels = [*card.scores.labels, *card.absent]
+        now = np.concatenate([card.scores.n, np.zeros(len(card.absent))])
         counts = [now]
         if card.baseline:
             before = self._rows_of(card.baseline)
             counts.append(np.array([before.get(x, 0.0) for x in labels]))
         return protected(self.privacy, card.entity, labels, np.stack(counts))
-
-    @property
-    def absent(self) -> list[tuple[str, ...]]:
-        """Entities with a target and no data."""
-        goals, there = self.card.goals, set(self.card.scores.labels)
-        return [x for x in goals if x not in there] if isinstance(goals, dict) else []
 
     def _rows_of(self, periods: tuple[str, ...]) -> dict[tuple[str, ...], float]:
         """Rows of each entity in some periods."""
@@ -93,7 +87,7 @@ class ShownCard:
         import pandas as pd
 
         card, frames = self.card, []
-        every = zip([*card.scores.labels, *self.absent], self.kept.mask, strict=True)
+        every = zip([*card.scores.labels, *card.absent], self.kept.mask, strict=True)
         gone = {labels for labels, mask in every if mask}
         keys = list(card.entity) if len(card.entity) > 1 else ["entity"]
         for _, part in card.over_time().groupby("period", sort=False):
@@ -166,8 +160,7 @@ class ShownComposite:
         card, kpis = self.card, self.card.kpis
         labels: dict[str, tuple[str, ...]] = {}
         for one in card.cards.values():
-            goals = one.goals if isinstance(one.goals, dict) else {}
-            labels |= {" × ".join(x): x for x in (*one.scores.labels, *goals)}
+            labels |= {" × ".join(x): x for x in (*one.scores.labels, *one.absent)}
         entities = self.whole["entity"]
         counts = [
             kpis[kpis["kpi"] == name].set_index("entity")["n"].reindex(entities).to_numpy()

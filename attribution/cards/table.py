@@ -9,13 +9,14 @@ import numpy as np
 
 from attribution.errors import AttributionError
 from attribution.goals import Labels, completion, status
+from attribution.numbering import numbered
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from attribution.cards.card import Scorecard
 
-__all__ = ["CHANGE_COLUMNS", "card_table", "change_row"]
+__all__ = ["CHANGE_COLUMNS", "card_table", "change_row", "without_denominator"]
 
 _PARTS = {
     "mix": ("mix", "joint"),
@@ -87,7 +88,9 @@ def card_table(card: Scorecard) -> pd.DataFrame:
     if len(card.entity) > 1:
         for i, name in enumerate(card.entity):
             frame[name] = [x[i] for x in s.labels]
-    absent = _without_data(card)
+    # Who is not judged has no rank, and the ranks count only those who are.
+    frame.loc[~s.enough, ["rank_low", "rank_high"]] = None
+    absent = card.absent
     if absent:
         rows = pd.DataFrame(
             {
@@ -118,12 +121,25 @@ def _targets(card: Scorecard, labels: Sequence[Labels]) -> np.ndarray:
     return np.array([goals.get(x, np.nan) for x in labels], dtype=float)
 
 
-def _without_data(card: Scorecard) -> list[Labels]:
-    """Entities with a target and no row in the period scored."""
-    if not isinstance(card.goals, dict):
-        return []
-    there = set(card.scores.labels)
-    return [x for x in card.goals if x not in there]
+def without_denominator(card: Scorecard) -> list[Labels]:
+    """Return the entities of a card's data whose denominator is 0; see `Scorecard.empty`."""
+    cube, depth = card.cube, len(card.entity)
+    D = cube.metric_sums(card.metric, "denominator")
+    now, before = (
+        D[[cube.periods.index(p) for p in periods]].sum(axis=0)
+        for periods in (card.current, card.baseline)
+    )
+    sizes = [len(levels) for levels in cube.levels[:depth]]
+    first, entity = numbered(list(cube.codes.T[:depth]), sizes)
+    scored, before, ever = (
+        np.bincount(entity, x, len(first)) > 0 for x in (now, before, D.sum(axis=0))
+    )
+    # A row of zeros is all that an entity without a denominator in any period can have.
+    there = first[~scored & (before | ~ever)]
+    return [
+        tuple(levels[c] for levels, c in zip(cube.levels, row, strict=False))
+        for row in cube.codes[there, :depth].tolist()
+    ]
 
 
 def _signals(

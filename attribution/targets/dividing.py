@@ -85,7 +85,7 @@ def divided(
         "detectable": detectable,
         "n_needed": needed,
     }
-    findings = []
+    findings = _less_than_today(asked, float(overall), float(share @ base), form, of)
     if held.any():
         some = np.flatnonzero(held)
         smallest = allocate(B, share, gain, low, high, T) - B
@@ -110,6 +110,25 @@ def divided(
         message = f"{listing(named, most=8)}: the floor asks for less than the volume can show."
         findings.append(finding("floor_below_detectable", "warning", message, segments=named))
     return columns, notes, findings
+
+
+def _less_than_today(
+    asked: Asked, overall: float, today: float, form: Format, of: str
+) -> list[dict[str, Any]]:
+    """A target that today's level already betters: a slip of `better` or of the number."""
+    metric = asked.metric
+    higher = metric.better == "higher"
+    if not (overall < today - ROUNDING if higher else overall > today + ROUNDING):
+        return []
+    which = "The overall target" if of == "overall" else f"The target of {of!r}"
+    other = "lower" if higher else "higher"
+    message = (
+        f"{which}, {form.level(overall)}, asks for less than today's level, {form.level(today)} at "
+        f"the planned mix, since {metric.better} is better: the targets let the KPI get worse by "
+        f"{form.change(abs(overall - today)).lstrip('+')}. If that is not meant, change the number "
+        f"or give the metric better={other!r}."
+    )
+    return [finding("target_below_today", "warning", message, of=of, target=overall, today=today)]
 
 
 def _rows_for(change: float, variance: float, asked: Asked) -> str:

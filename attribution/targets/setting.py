@@ -48,7 +48,8 @@ def plan(
     ``sum_c w_c T_c = overall`` with w the planned shares of volume, every T between its floor and
     what can be achieved, and no improvement asked for that the segment's volume could not show: a
     segment whose share of the work would be smaller than its minimum detectable change is held at
-    its baseline, and the others take its part over.
+    its baseline, and the others take its part over. An overall target that today's level betters
+    already is divided as asked, with the warning "target_below_today".
 
     Parameters
     ----------

@@ -175,11 +175,61 @@ def test_few_rows_are_neither_judged_nor_ranked():
     frame = at.scorecard(data, "ok / n", "site", adjust_for="queue", target=0.5).frame
     tiny = frame.set_index("entity").loc["tiny"]
     assert tiny["status"] == tiny["signal"] == "too few"
-    assert (tiny["rank_low"], tiny["rank_high"]) == (1, 8)
+    assert frame.set_index("entity").loc[["tiny"], ["rank_low", "rank_high"]].isna().all(axis=None)
+    # The ranks of the others count only those who are ranked.
+    assert frame["rank_high"].max() <= 8
+    assert frame["rank_low"].notna().sum() == 8
     assert np.isfinite([tiny[c] for c in ("adjusted", "std_error", "shrunk")]).all()
     assert tiny["std_error"] > 0
     lenient = at.scorecard(data, "ok / n", "site", adjust_for="queue", target=0.5, min_n=20).frame
     assert lenient.set_index("entity").loc["tiny", "status"] == "met"
+
+
+@pytest.mark.parametrize("target", [None, 0.9, {"S1": 0.9}])
+@pytest.mark.parametrize("cells", [[], ["queue"]])
+def test_an_entity_with_a_denominator_of_zero_is_a_row_without_data(target, cells, tmp_path):
+    data = reviews()
+    data.loc[data.site == "S0", ["n", "ok"]] = 0
+    card = at.scorecard(data, "ok / n", "site", adjust_for=cells, target=target)
+    row = card.frame.set_index("entity").loc["S0"]
+    assert (row["status"], row["signal"], row["n"]) == ("no data", "n/a", 0)
+    assert row[[c for c in NUMBERS if c != "n"]].isna().all()
+    without = at.scorecard(
+        data[data.site != "S0"], "ok / n", "site", adjust_for=cells, target=target
+    )
+    rest = card.frame.query("entity != 'S0'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(rest, without.frame, check_dtype=False)
+    found = card.check().set_index("code")
+    assert found.loc["no_data", "facts"] == {"entities": ["S0"]}
+    assert "target_without_data" not in found.index
+    assert "S0" in card.summary()
+    assert "S0" in card._repr_html_()
+    assert "S0" in card.to_html(tmp_path / "card.html").read_text(encoding="utf-8")
+    card.to_excel(tmp_path / "card.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "card.xlsx")
+    try:
+        cells_of = {c.value for sheet in book for line in sheet.iter_rows() for c in line}
+    finally:
+        book.close()
+    assert {"S0", "no data"} <= cells_of if target is not None else "S0" in cells_of
+
+
+def test_who_did_nothing_this_month_is_there_and_who_left_long_ago_is_not():
+    data = reviews(months=("2026-07", "2026-08", "2026-09"))
+    gone = data[~((data.site == "S0") & (data.month > "2026-08"))]
+    gone = gone[~((gone.site == "S1") & (gone.month > "2026-07"))]
+    card = at.scorecard(gone, "ok / n", "site", period="month")
+    status = card.frame.set_index("entity")["status"]
+    assert status["S0"] == "no data"
+    assert "S1" not in status
+    # A composite card tells of an entity that has none of its KPIs.
+    data.loc[data.site == "S0", ["n", "ok"]] = 0
+    two = [at.Rate("ok", "n", name="good"), at.Rate("n - ok", "n", name="bad", better="lower")]
+    both = at.composite_scorecard(data, two, "site", targets={"good": 0.9, "bad": 0.1})
+    row = both.frame.set_index("entity").loc["S0"]
+    assert row["missing"] == 2
+    assert np.isnan(row["score"])
+    assert "S0" in both.summary()
 
 
 def test_one_moderator_is_no_site():

@@ -69,6 +69,29 @@ def test_held_segments_are_said_with_the_rows_it_would_take():
     assert (quarter.frame.detectable < targets.frame.detectable).all()
 
 
+def test_a_target_that_today_betters_already_is_warned_of():
+    data = HISTORY.assign(bad=HISTORY.n - HISTORY.ok, seconds=30.0 + 5 * (HISTORY.queue == "ads"))
+    mean = float((data.seconds).mean())
+    for metric, overall, of_today in (
+        ("ok / n", 0.5, TODAY),
+        (at.Rate("bad", "n", better="lower"), 0.4, 1 - TODAY),
+        ("mean(seconds)", mean / 2, mean),
+    ):
+        lax = at.targets.plan(data, metric, "site", overall=overall, period="month")
+        found = lax.check().set_index("code").loc["target_below_today"]
+        assert found["severity"] == "warning"
+        assert found["facts"]["today"] == pytest.approx(of_today)
+        assert found["message"] in lax.summary()
+    for metric, overall in (
+        ("ok / n", TODAY + 0.012),
+        ("ok / n", TODAY),
+        (at.Rate("bad", "n", better="lower"), 0.98 - TODAY),
+        (at.Mean("seconds", better="lower"), mean),
+    ):
+        some = at.targets.plan(data, metric, "site", overall=overall, period="month")
+        assert "target_below_today" not in set(some.check()["code"])
+
+
 def test_detectable_is_minimum_detectable_change():
     frame = at.targets.plan(HISTORY, "ok / n", "site", overall=TODAY, period="month").frame
     row = frame.set_index("segment").loc["M"]
