@@ -13,6 +13,12 @@ from attribution.source.secrets import redacted
 
 __all__ = ["ConfigError", "LocatedError", "about_a_key", "finding"]
 
+# The keys that a parameter may come from, beside the one of its own name.
+_WRITTEN_AS: dict[tuple[str | int, ...], tuple[tuple[str, ...], ...]] = {
+    ("metric",): (("factors",), ("types",)),
+    ("data",): (("query",), ("database",), ("warehouse",)),
+    ("plan",): (("target",),),
+}
 _BRANCH = re.compile(r"[\[(]|^(str|list|float|dict)$")
 
 
@@ -70,8 +76,7 @@ def about_a_key(
     message: str,
     file: str,
     lines: Mapping[tuple[Any, ...], int],
-    kpi: tuple[Any, ...],
-    source: tuple[Any, ...],
+    *tables: tuple[Any, ...],
 ) -> str:
     """Return the message of an error with file, line and key, where it is about one.
 
@@ -85,8 +90,9 @@ def about_a_key(
     file : str
     lines : mapping
         See `attribution.config.positions.lines_of`.
-    kpi, source : tuple
-        The places of the tables whose keys are asked for, the KPI's before its source's.
+    *tables : tuple
+        The places of the tables whose keys the error may be about, the first of them first: a
+        KPI's before its source's.
 
     Returns
     -------
@@ -99,9 +105,11 @@ def about_a_key(
     "r.toml, line 7: kpis[0].metric: no column 'x'."
     """
     key, _, said = message.partition(": ")
-    own = {"metric": ("metric", "factors", "types")}.get(key, (key,))
-    read = {"data": ("data", "query", "database", "warehouse")}.get(key, (key,))
-    places = [*((*kpi, x) for x in own), *((*source, x) for x in read)]
+    # An element of a list, "entity[1]", and a key with its table, "privacy.key".
+    at = tuple(int(x) if x.isdecimal() else x for x in re.split(r"[.\[]", key.rstrip("]")))
+    places = [(*table, *x) for table in tables for x in (at, *_WRITTEN_AS.get(at, ()))]
+    places += [(*table, *at[:-1]) for table in tables if len(at) > 1]
+    places.append(at)
     place = next((x for x in places if x in lines), None)
     return message if place is None else f"{file}, line {lines[place]}: {_path(place)}: {said}"
 

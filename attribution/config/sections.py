@@ -316,6 +316,25 @@ class Scorecard(_Section):
         """All columns that it groups by."""
         return [*self.entities, *self.adjust_for]
 
+    def asked_for(self, message: str) -> str:
+        """Return an error about the columns that are grouped by, under the key that has them.
+
+        Examples
+        --------
+        >>> card = Scorecard(kpi="Accuracy", entity="site", adjust_for=["queue", "tenur"])
+        >>> card.asked_for("by: no column 'tenur'.")
+        "adjust_for[1]: no column 'tenur'."
+        """
+        key, _, said = message.partition(": ")
+        if key != "by":
+            return message
+        listed = "entity" if isinstance(self.entity, str) else "entity[{}]"
+        places = {c: listed.format(i) for i, c in enumerate(self.entities)}
+        places |= {c: f"adjust_for[{i}]" for i, c in enumerate(self.adjust_for)}
+        # What is wrong is named before what is allowed.
+        named = {said.find(repr(c)): place for c, place in places.items() if repr(c) in said}
+        return f"{named[min(named)] if named else 'entity'}: {said}"
+
     @model_validator(mode="after")
     def _apart(self) -> Scorecard:
         if not self.entities:
@@ -449,12 +468,30 @@ class ReviewConfig(_Section):
         # From which file it was read is no part of what it says.
         return isinstance(other, ReviewConfig) and self.model_dump() == other.model_dump()
 
-    def located(self, message: str, kpi: Kpi | None) -> str:
-        """Return the message of an error of a KPI with file, line and key; see `about_a_key`."""
-        if kpi is None or not self._lines:
-            return message
-        at = (("kpis", self.kpis.index(kpi)), ("sources", self.source_of(kpi)))
-        return about_a_key(message, self._file, self._lines, *at)
+    def located(self, message: str, kpi: Kpi | None = None, card: str | None = None) -> str:
+        """Return the message of an error with file, line and key; see `about_a_key`.
+
+        Parameters
+        ----------
+        message : str
+        kpi : Kpi, optional
+            Whose keys, and those of its source, it may be about.
+        card : str, optional
+            The name of the scorecard whose keys it may be about.
+
+        Returns
+        -------
+        str
+        """
+        tables: list[tuple[Any, ...]] = []
+        if card is not None:
+            message = self.scorecards[card].asked_for(message)
+            tables.append(("scorecards", card))
+        if kpi is not None:
+            tables += [("kpis", self.kpis.index(kpi)), ("sources", self.source_of(kpi))]
+        if not tables:  # nothing has been read yet
+            tables = [("privacy",), ("output",)]
+        return about_a_key(message, self._file, self._lines, *tables)
 
     @model_validator(mode="after")
     def _consistent(self) -> ReviewConfig:

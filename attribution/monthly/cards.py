@@ -115,6 +115,7 @@ def card_scans(config: ReviewConfig, only: tuple[str, ...] = ()) -> dict[str, Sc
             names,
             None,
             config.columns,
+            name,
         )
     return found
 
@@ -153,7 +154,8 @@ def review_cards(
             tables = _tables(ShownCard(scored, privacy), name, kpi.name, period)
             found.append(CardReview(name, kpi.name, section, tables))
         except Exception as error:
-            found.append(CardReview(name, kpi.name, failure=Failure.of(error, config)))
+            failure = Failure.of(error, config, kpi, name)
+            found.append(CardReview(name, kpi.name, failure=failure))
         note(f"scorecard {name}, {period}: {found[-1].message}")
     return tuple(found)
 

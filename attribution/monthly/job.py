@@ -231,10 +231,14 @@ def reviews(
         raise OptionError(f"jobs: {jobs} is below 1.")
     folder = Path(out if out is not None else config.review.folder)
     # What can be known to fail is said before anything is read.
-    privacy_of(config)
-    if config.output.pptx and config.output.template is not None:
-        new_deck("", config.output.template)
-    actions = [] if config.actions is None else read_actions(config.actions)
+    try:
+        privacy_of(config)
+        if config.output.pptx and config.output.template is not None:
+            new_deck("", config.output.template)
+        actions = [] if config.actions is None else read_actions(config.actions)
+    except AttributionError as error:
+        error.args = (config.located(str(error)), *error.args[1:])
+        raise
     read, per_period = len(scans(config, only)), _parts(config, only)
     with (
         History(folder / _HISTORY) as history,
@@ -369,7 +373,7 @@ def _problem(error: AttributionError, scan: Scan, config: ReviewConfig) -> str:
             except AttributionError as own:
                 error = own
                 break
-    return Failure.of(error, config, kpi).message
+    return Failure.of(error, config, kpi, scan.card).message
 
 
 @contextmanager

@@ -62,7 +62,13 @@ class Failure:
     internal: bool = False
 
     @classmethod
-    def of(cls, error: Exception, config: ReviewConfig, kpi: Kpi | None = None) -> Failure:
+    def of(
+        cls,
+        error: Exception,
+        config: ReviewConfig,
+        kpi: Kpi | None = None,
+        card: str | None = None,
+    ) -> Failure:
         """Say what went wrong, without what the environment holds.
 
         Parameters
@@ -71,13 +77,15 @@ class Failure:
         config : ReviewConfig
         kpi : Kpi, optional
             Whose keys the error may be about.
+        card : str, optional
+            The scorecard whose keys it may be about.
 
         Returns
         -------
         Failure
         """
         if isinstance(error, AttributionError):
-            return cls(concealed(config.located(str(error), kpi), config))
+            return cls(concealed(config.located(str(error), kpi, card), config))
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
         said = concealed(f"{type(error).__name__}: {error}", config)
@@ -323,7 +331,7 @@ def _answer(cube: Cube, metric: Metric, kpi: Kpi, text: str, config: ReviewConfi
         named = concealed(change.cube.provenance, config)
         change = replace(change, cube=replace(change.cube, provenance=named))
         shown = _shown(change, kpi, config)
-        drills = [d for i, drill in enumerate(kpi.drill) for d in _drilled(shown, i, drill, config)]
+        drills = [d for i in range(len(kpi.drill)) for d in _drilled(shown, kpi, i, config)]
         # Worked out here, where KPIs run side by side, and kept for every file.
         _ = shown.effects, shown.levels, shown.causes, shown.findings
     except Exception as error:
@@ -331,13 +339,14 @@ def _answer(cube: Cube, metric: Metric, kpi: Kpi, text: str, config: ReviewConfi
     return Compared(comparison, change, None, None, shown, tuple(drills))
 
 
-def _drilled(shown: Shown, place: int, drill: str, config: ReviewConfig) -> list[Drill]:
+def _drilled(shown: Shown, kpi: Kpi, place: int, config: ReviewConfig) -> list[Drill]:
     """The parts that a drill-down asks for; one that is not there this month stops nothing else."""
+    drill = kpi.drill[place]
     names = drill_names(place, drill)
     try:
         parts = drilled(shown, drill, config.labels)
     except Exception as error:
-        return [Drill(drill, names[0], failure=Failure.of(error, config))]
+        return [Drill(drill, names[0], failure=Failure.of(error, config, kpi))]
     return [Drill(title, name, part) for (title, part), name in zip(parts, names, strict=False)]
 
 

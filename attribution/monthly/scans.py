@@ -46,6 +46,8 @@ class Scan:
     volume : str or None
     columns : mapping of str to str
         What the source calls the columns of the KPI dictionary.
+    card : str or None
+        The scorecard that it serves, if it is one's.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Scan:
     cluster: tuple[str, ...]
     volume: str | None
     columns: Mapping[str, str]
+    card: str | None = None
 
     @property
     def metrics(self) -> list[Metric]:
@@ -220,8 +223,10 @@ def _key(scan: Scan, asked: Mapping[str, Any]) -> str | None:
     Where no time stamp tells that a source has changed (SQL, a warehouse), it depends on the day.
     """
     source = scan.source
-    place = source.data if source.data is not None else source.database
-    files = files_of(resolved(place, "source")) if place is not None else None
+    place, called = source.data, "data"
+    if place is None:
+        place, called = source.database, "database"
+    files = files_of(resolved(place, called)) if place is not None else None
     stamped = files is not None
     wanted = source.cache if source.cache is not None else stamped and source.database is None
     if not wanted or files == []:

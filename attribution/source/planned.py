@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 import duckdb
 import numpy as np
 
-from attribution.errors import ColumnNotFoundError, OptionError, SourceError, listing, nearest
+from attribution.errors import (
+    AttributionError,
+    ColumnNotFoundError,
+    OptionError,
+    SourceError,
+    listing,
+    nearest,
+)
 from attribution.labels import label_of
 from attribution.source.dates import period_column
 from attribution.source.delimited import Reading
@@ -109,6 +116,9 @@ def read_plan(
         table = open_table(plan, choose)
     except duckdb.Error as error:
         raise SourceError(f"plan: {reading_problem(error)}") from error
+    except AttributionError as error:
+        error.args = (f"plan: {str(error).removeprefix('data: ').removeprefix('plan: ')}",)
+        raise
     amount = next(role for role in ("volume", "share") if role in columns)
     for name in (columns[amount], columns["target"]):
         if not is_number(table.types[name]):

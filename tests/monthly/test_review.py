@@ -742,3 +742,107 @@ def test_what_only_the_source_can_tell_is_said_with_file_line_and_key(config, tm
     path.write_text(path.read_text().replace(source, source + ".gone"))
     gone = at.review(path, period="2026-06", out=tmp_path / "out").kpis[0].failure.message
     assert gone.startswith("review.toml, line 2: sources.reviews.data: ")
+
+
+PLACES = """actions = "{actions}"
+[sources.reviews]
+data = "{data}"
+period = "month"
+
+[[kpis]]
+name = "Accuracy"
+metric = "correct / reviewed"
+by = ["queue"]
+compare = ["previous", "plan"]
+plan = "{plan}"
+drill = ["queue=Gone"]
+
+[privacy]
+people = "{people}"
+key = "${{REVIEW_KEY_1}}"
+
+[scorecards.Sites]
+kpi = "Accuracy"
+entity = "market"
+adjust_for = ["queue", {adjust}]
+target = "{target}"
+
+[scorecards.Others]
+kpi = "Accuracy"
+entity = ["queue", "{entity}"]
+"""
+
+
+@pytest.fixture
+def placed(config, tmp_path, monkeypatch):
+    """Review what `PLACES` is with some of it wrong; returns all that is said."""
+    monkeypatch.setenv("REVIEW_KEY_1", "correct-horse-battery")
+    plan = "queue,planned_share,target\nAds,0.3,0.95\nFeed,0.4,0.95\nLive,0.3,0.9\n"
+    (tmp_path / "plan.csv").write_text(plan)
+    (tmp_path / "targets.csv").write_text("market,target\nBR,0.9\nID,0.9\n")
+    (tmp_path / "actions.csv").write_text("cause,owner,priority,due,status\n")
+    right = {
+        "data": config["sources"]["qa"]["data"],
+        "plan": str(tmp_path / "plan.csv"),
+        "target": str(tmp_path / "targets.csv"),
+        "actions": str(tmp_path / "actions.csv"),
+        "people": "pseudonyms",
+        "adjust": "",
+        "entity": "market",
+    }
+
+    def review(**wrong):
+        path = tmp_path / "review.toml"
+        path.write_text(PLACES.format_map(right | wrong))
+        return at.review(path, period="2026-06", out=tmp_path / "out")
+
+    return review
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({}, "review.toml, line 12: kpis[0].drill: no level 'Gone'"),
+        ({"plan": "none.csv"}, "review.toml, line 11: kpis[0].plan: no file matches 'none.csv'"),
+        ({"plan": "${NOT_SET_1}"}, "review.toml, line 11: kpis[0].plan: the environment variable"),
+        ({"data": "${NOT_SET_1}"}, "review.toml, line 3: sources.reviews.data: the environment"),
+        ({"target": "no.csv"}, "review.toml, line 22: scorecards.Sites.target: no file matches"),
+        ({"target": "${NOT_SET_1}"}, "review.toml, line 22: scorecards.Sites.target: the env"),
+        (
+            {"adjust": '"marked"'},
+            "review.toml, line 21: scorecards.Sites.adjust_for[1]: no column 'marked'. Did you",
+        ),
+        (
+            {"entity": "marked"},
+            "review.toml, line 26: scorecards.Others.entity[1]: no column 'marked'. Did you",
+        ),
+    ],
+)
+def test_what_fails_is_said_at_the_line_of_its_own_key(placed, wrong, said):
+    done = placed(**wrong)
+    assert said in str(done)
+    if wrong:
+        # A KPI and two scorecards read the source.
+        assert str(done).count(said) == (3 if "data" in wrong else 1)
+    assert done.exit_code() == 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "secret", "said"),
+    [
+        ({}, None, "review.toml, line 16: privacy.key: the environment variable 'REVIEW_KEY_1'"),
+        ({}, "short", "review.toml, line 16: privacy.key: pseudonyms need a secret of at least"),
+        ({"actions": "gone.csv"}, "correct-horse", "review.toml, line 1: actions: no file"),
+    ],
+)
+def test_what_fails_before_anything_is_read_has_its_line(
+    placed, monkeypatch, tmp_path, wrong, secret, said
+):
+    if secret is None:
+        monkeypatch.delenv("REVIEW_KEY_1")
+    else:
+        monkeypatch.setenv("REVIEW_KEY_1", secret)
+    with pytest.raises(at.errors.AttributionError) as raised:
+        placed(**wrong)
+    assert str(raised.value).startswith(said)
+    assert not list(tmp_path.glob("out/2026*"))
