@@ -124,7 +124,8 @@ class Scorecard(Filed):
         Columns: entity, n (rows or trials), observed and expected (sums of the numerator, over
         the cells in which others work too), ratio (O / E), adjusted, std_error, conf_low,
         conf_high, limit_low_95, limit_high_95, limit_low_998, limit_high_998 (funnel limits around
-        R_ref for an entity of this size), shrunk (drawn in by its own noise), rank_low, rank_high
+        R_ref for an entity of this size; bounds of a rate lie in [0, 1], or beyond only as far as
+        an adjusted rate itself does), shrunk (drawn in by its own noise), rank_low, rank_high
         (1 is best; all rank intervals hold together), target, completion (A / T; T / A where lower
         is better), status, crude (the KPI as it is), reference (R_ref), compared (the part of the
         volume in cells with others), z (before widening), signal (which limits are crossed, and to

@@ -160,7 +160,7 @@ def score(
     found = indirect_standardization(entity, cell, D[kept], N[kept], K)
     noise = _noise(cube, metric, found, seen)
     trials = metric.of_trials
-    low, high = difference_interval(found, noise, conf_level, trials and cube.clusters is None)
+    low, high = difference_interval(found, noise, conf_level, trials)
 
     n = np.bincount(entity, count[kept], K)
     some = found.volume > 0

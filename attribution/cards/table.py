@@ -47,7 +47,9 @@ def card_table(card: Scorecard) -> pd.DataFrame:
     rank_low, rank_high = s.ranks(card.conf_level, card.higher)
     adjusted = R + found.difference
     target = _targets(card, s.labels)
-    low, high = R + s.conf_low, R + s.conf_high
+    low, high = _within(s.trials, adjusted, R + s.conf_low, R + s.conf_high)
+    wide = _within(s.trials, adjusted, R + low95, R + high95)
+    widest = _within(s.trials, adjusted, R + low998, R + high998)
     judged = status(low, high, target, card.higher, s.enough)
     judged[~some] = "no reference"
     ratio = np.divide(
@@ -63,10 +65,10 @@ def card_table(card: Scorecard) -> pd.DataFrame:
         "std_error": np.sqrt(s.noise.observed),
         "conf_low": low,
         "conf_high": high,
-        "limit_low_95": R + low95,
-        "limit_high_95": R + high95,
-        "limit_low_998": R + low998,
-        "limit_high_998": R + high998,
+        "limit_low_95": wide[0],
+        "limit_high_95": wide[1],
+        "limit_low_998": widest[0],
+        "limit_high_998": widest[1],
         "shrunk": R + s.shrunk,
         "rank_low": pd.array(rank_low, dtype="Int64"),
         "rank_high": pd.array(rank_high, dtype="Int64"),
@@ -110,6 +112,18 @@ def card_table(card: Scorecard) -> pd.DataFrame:
         rows = rows.astype({c: frame.dtypes[c] for c in frame.columns})
         frame = pd.concat([frame, rows], ignore_index=True)
     return frame
+
+
+def _within(
+    trials: bool, adjusted: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keep bounds of a rate in [0, 1]; beyond only as far as the adjusted rate itself is.
+
+    An adjusted rate that lies within its bounds, or outside them, still does.
+    """
+    if not trials:
+        return low, high
+    return np.maximum(low, np.minimum(adjusted, 0.0)), np.minimum(high, np.maximum(adjusted, 1.0))
 
 
 def _targets(card: Scorecard, labels: Sequence[Labels]) -> np.ndarray:

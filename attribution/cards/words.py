@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "display_rows",
-    "inside",
     "least_expected_first",
     "message",
     "notes",
@@ -118,17 +117,13 @@ def display_rows(shown: ShownCard, most: int) -> list[tuple[str, ...]]:
         header = (*header, "target", "completion", "status")
     rows: list[tuple[str, ...]] = [header]
     for row in frame.head(most).to_dict(orient="records"):
-        interval = row["conf_low"], row["conf_high"]
-        if not card.adjust_for:
-            # The KPI as it is; an adjusted rate may lie beyond 100 %.
-            interval = inside(card, *interval)
         texts: tuple[str, ...] = (
             str(row["entity"]),
             f"{row['n']:,}",
             _level(form, row["crude"]),
             _level(form, row["adjusted"]),
-            _between(form, *interval),
-            _between(form, *inside(card, row["limit_low_95"], row["limit_high_95"])),
+            _between(form, row["conf_low"], row["conf_high"]),
+            _between(form, row["limit_low_95"], row["limit_high_95"]),
             _level(form, row["shrunk"]),
             _rank(row) if row["signal"] not in ("too few", "n/a") else "n/a",
             str(row["signal"]),
@@ -148,11 +143,6 @@ def least_expected_first(frame: pd.DataFrame) -> pd.DataFrame:
     far = -frame["z"].abs()
     keys = frame.assign(_last=last, _far=far).sort_values(["_last", "_far"], kind="stable")
     return frame.reindex(keys.index)
-
-
-def inside(card: Scorecard, low: float, high: float) -> tuple[float, float]:
-    """Limits as they are shown: no rate is below 0 or above 100 %."""
-    return (max(low, 0.0), min(high, 1.0)) if card.metric.of_trials else (low, high)
 
 
 def notes(card: Scorecard) -> list[str]:

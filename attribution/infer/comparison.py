@@ -35,18 +35,22 @@ class Noise:
         Of the entity's part if it were like the others: smooth where `own` is 0 or rough.
     binomial : ndarray
         Of the entity's part if it were like the others and all rows independent.
+    rate : ndarray
+        What the others' rates make of its work; of trials with half a success and half a failure
+        more in each cell, as in `null` and `binomial`, so that it is never 0 or 1.
     units : ndarray
         Clusters, or rows, of the entity.
     degrees_of_freedom : ndarray
         Of own + reference; infinite for trials.
     borrowed : ndarray of bool
-        Whether `own` is that of `null`, since the entity's own units cannot show their noise.
+        Whether `null` stands in for the entity's own units, which cannot show their noise.
     """
 
     own: np.ndarray
     reference: np.ndarray
     null: np.ndarray
     binomial: np.ndarray
+    rate: np.ndarray
     units: np.ndarray
     degrees_of_freedom: np.ndarray
     borrowed: np.ndarray
@@ -93,10 +97,14 @@ def row_noise(
     n = found.sum_entities(count)
     if trials:
         never = np.zeros(len(V), dtype=bool)
-        known = Noise(null, reference, null, null, n, np.full(len(V), np.inf), never)
+        usual = (
+            found.sum_entities(_smooth(found.reference, found.rest_of_cell(count)) * found.D) / V
+        )
+        known = Noise(null, reference, null, null, usual, n, np.full(len(V), np.inf), never)
         # Few trials, none of them wrong, are no measure of their own noise: as Wilson has it.
-        low, high = _wilson(found, known, 0.95)
-        return replace(known, own=((high - low) / (2 * _normal(0.95))) ** 2)
+        z = _normal(0.95)
+        low, high = _wilson(_rate(found), effective_trials(found, known)[0], z)
+        return replace(known, own=((high - low) / (2 * z)) ** 2)
     rate = found.reference + found.difference[found.entity]
     residual = NN - 2 * rate * DN + rate**2 * DD
     own = found.sum_entities(residual) / V**2 * n / np.maximum(n - 1, 1)
@@ -104,7 +112,7 @@ def row_noise(
     borrowed = (n < 2) | ~(own > rounding)
     own = np.where(borrowed, null, own)
     dof = _satterthwaite(own, reference, n - 1, n.sum() - n - 1)
-    return Noise(own, reference, null, null, n, dof, borrowed)
+    return Noise(own, reference, null, null, found.expected / V, n, dof, borrowed)
 
 
 def cluster_noise(
@@ -155,6 +163,7 @@ def cluster_noise(
         reference=joined("reference"),
         null=joined("null"),
         binomial=both.binomial,
+        rate=both.rate,
         units=np.minimum(first.units, second.units),
         degrees_of_freedom=np.where(fewer, first.degrees_of_freedom, second.degrees_of_freedom),
         borrowed=first.borrowed | second.borrowed,
@@ -166,8 +175,11 @@ def difference_interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return an interval of (O - E) / volume.
 
-    For trials that are independent, the score interval of O combined with the noise of E
-    (Newcombe), which does not collapse at 0 or 100 %; else ``t SE`` on either side.
+    For trials, the score interval of O combined with the noise of E (Newcombe), which does not
+    collapse at 0 or 100 %; else ``t SE`` on either side. Trials in clusters count as
+    ``r (1 - r) / own`` independent ones (Kish's design effect), with t for the normal quantile;
+    where all are right or all are wrong, their own clusters show no noise, and they count as
+    those of an entity like the others.
 
     Parameters
     ----------
@@ -175,7 +187,7 @@ def difference_interval(
     noise : Noise
     conf_level : float
     trials : bool
-        Whether rows are independent trials.
+        Whether rows are successes out of trials.
 
     Returns
     -------
@@ -185,15 +197,27 @@ def difference_interval(
     ----------
     Newcombe, R. G. (1998). Interval estimation for the difference between independent
     proportions. Statistics in Medicine 17:873-890 (method 10).
+    Kish, L. (1965). Survey Sampling, ch. 8. Wiley. Dean, N. and Pagano, M. (2015). Evaluating
+    confidence interval methods for binomial proportions in clustered surveys. Journal of Survey
+    Statistics and Methodology 3:484-503 (the score interval with the effective sample size).
     """
     difference = found.difference
+    independent = np.isinf(noise.degrees_of_freedom)
+    dof = np.where(independent, 1.0, np.maximum(noise.degrees_of_freedom, 1))
+    t = special.stdtrit(dof, (1 + conf_level) / 2)
+    t = np.where(independent, _normal(conf_level), t)
     if not trials:
-        dof = np.maximum(noise.degrees_of_freedom, 1)
-        half = special.stdtrit(dof, (1 + conf_level) / 2) * np.sqrt(noise.observed)
+        half = t * np.sqrt(noise.observed)
         return difference - half, difference + half
-    rate, z = _rate(found), _normal(conf_level)
-    low, high = _wilson(found, noise, conf_level)
-    other = z**2 * noise.reference
+    rate = _rate(found)
+    usual = noise.rate * (1 - noise.rate)
+    n = np.divide(usual, noise.null, out=np.ones_like(usual), where=noise.null > 0)
+    shown = ~independent & ~noise.borrowed & (rate > 0) & (rate < 1) & (noise.own > 0)
+    n = np.divide(rate * (1 - rate), noise.own, out=n, where=shown)
+    low, high = _wilson(rate, n, t)
+    # What the entity's own clusters do among the others is noise of the expectation, too.
+    crossing = np.where(shown | independent, 0.0, np.maximum(noise.own - noise.null, 0.0))
+    other = t**2 * (noise.reference + crossing)
     return (
         difference - np.sqrt((rate - low) ** 2 + other),
         difference + np.sqrt((high - rate) ** 2 + other),
@@ -214,15 +238,14 @@ def effective_trials(found: Indirect, noise: Noise) -> tuple[np.ndarray, np.ndar
     others: n is below the trials where they are weighted, above where its cells differ in rate.
     """
     V = np.where(found.volume > 0, found.volume, 1.0)
-    p = found.expected / V
-    p = np.where((p > 0) & (p < 1), p, (found.expected + 0.5) / (V + 1))
-    n = np.divide(p * (1 - p), noise.binomial, out=np.ones_like(p), where=noise.binomial > 0)
-    return n, p
+    # Without others there is no p, and nothing is made of it.
+    p, usual = found.expected / V, np.where(found.volume > 0, noise.rate, 0.5)
+    p = np.where((p > 0) & (p < 1), p, usual)
+    variance, of_all = usual * (1 - usual), noise.binomial
+    return np.divide(variance, of_all, out=np.ones_like(p), where=of_all > 0), p
 
 
-def _wilson(found: Indirect, noise: Noise, conf_level: float) -> tuple[np.ndarray, np.ndarray]:
-    n, _ = effective_trials(found, noise)
-    r, z = _rate(found), _normal(conf_level)
+def _wilson(r: np.ndarray, n: np.ndarray, z: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
     center = (r + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(r * (1 - r) / n + z**2 / (4 * n**2))
     return center - half, center + half
@@ -257,11 +280,16 @@ def _reference_noise(
 
 
 def _trial_variance(p: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """p (1 - p) with half a success and half a failure more, so that it is never 0."""
+    smooth = _smooth(p, n)
+    return smooth * (1 - smooth)
+
+
+def _smooth(p: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """A rate with half a success and half a failure more, so that it is never 0 or 1."""
     smooth = p * n
     smooth += 0.5
     smooth /= n + 1
-    return smooth * (1 - smooth)
+    return smooth
 
 
 def _of_reference(found: Indirect, variance: np.ndarray) -> np.ndarray:
@@ -312,14 +340,17 @@ def _one_way(
     reference = np.maximum(total - np.bincount(of, among**2, K), 0.0) * G / max(G - 1, 1)
     observed = np.maximum(more * squares + crossing, 0.0)
 
-    within = _trial_variance(p, found.rest_of_cell(found.D)[entry]) * D
+    usual = _smooth(p, found.rest_of_cell(found.D)[entry])
+    within = usual * (1 - usual) * D
     v = np.bincount(pair, within, len(pairs))
     null, plain = _null(of, size, own, v, units, K, binomial)
     borrowed = (units < 2) | ~(squares > 1e-12 * np.maximum(null, 1e-300))
-    observed = np.where(borrowed, null, observed) / V**2
+    # Clusters that work for others as well move the expectation, whatever their own part is.
+    observed = np.where(borrowed, null + np.maximum(crossing, 0.0), observed) / V**2
     reference = reference / V**2
     dof = _satterthwaite(observed, reference, units - 1, G - units - 1)
-    return Noise(observed, reference, null / V**2, plain / V**2, units, dof, borrowed)
+    rate = np.bincount(entity, usual * D, K) / V
+    return Noise(observed, reference, null / V**2, plain / V**2, rate, units, dof, borrowed)
 
 
 def _reference_rows(

@@ -232,6 +232,65 @@ def test_who_did_nothing_this_month_is_there_and_who_left_long_ago_is_not():
     assert "S0" in both.summary()
 
 
+@pytest.mark.parametrize("cells", [[], ["queue"]])
+@pytest.mark.parametrize("cluster", [None, "moderator_id"])
+@pytest.mark.parametrize("overdispersion", ["multiplicative", "additive"])
+@pytest.mark.parametrize("p", [0.0, 0.0005, 0.5, 0.998, 1.0])
+def test_bounds_of_a_rate_are_rates(p, cells, cluster, overdispersion):
+    rng, data = np.random.default_rng(1), reviews(n=100)
+    data["ok"] = rng.binomial(data.n, p)
+    small = data[data.site == "S1"].head(9).assign(site="small", n=5, ok=5 * round(p))
+    data = pd.concat([data, small])
+    card = at.scorecard(
+        data, "ok / n", "site", adjust_for=cells, cluster=cluster, overdispersion=overdispersion
+    )
+    frame = card.frame
+    bounds = [c for c in frame.columns if c.startswith(("conf_", "limit_"))]
+    least, most = np.minimum(frame["adjusted"], 0), np.maximum(frame["adjusted"], 1)
+    for name in bounds:
+        assert frame[name].between(least - 1e-12, most + 1e-12).all(), name
+    assert (frame["conf_low"] <= frame["adjusted"]).all()
+    assert (frame["conf_high"] >= frame["adjusted"]).all()
+    assert frame["ratio"].isna().tolist() == (frame["expected"] == 0).tolist()
+    if p in (0, 1):
+        # None of n: at least what Clopper and Pearson's one-sided rule of three says.
+        width = (frame["conf_high"] - frame["conf_low"]).to_numpy()
+        assert (width >= 1 - 0.05 ** (1 / frame["n"].to_numpy())).all()
+        assert (width <= 8 / frame["n"].to_numpy()).all() or cluster
+
+
+@pytest.mark.parametrize("p", [0.9, 0.99])
+def test_intervals_of_clustered_rates_cover(p):
+    """Sites of few moderators who differ: t intervals of a rate this high cover too seldom."""
+    rng, found, collapsed = np.random.default_rng(3), [], 0
+    for _ in range(60):
+        moderators = pd.DataFrame({"site": np.repeat([f"S{i}" for i in range(20)], 8)})
+        moderators["m"] = np.arange(len(moderators))
+        own = rng.beta(p * 60, (1 - p) * 60, len(moderators))
+        moderators["n"] = 25
+        moderators["ok"] = rng.binomial(25, own)
+        frame = at.scorecard(moderators, "ok / n", "site", cluster="m").frame
+        found.append(((frame["conf_low"] <= p) & (p <= frame["conf_high"])).mean())
+        collapsed += int((frame["conf_low"] == frame["conf_high"]).sum())
+    assert collapsed == 0
+    assert np.mean(found) > 0.94
+
+
+def test_clusters_on_both_sides_keep_the_noise_of_the_expectation():
+    """An entity without errors, whose moderators all work for the others as well."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"m": np.tile(np.arange(40), 6), "site": np.repeat(list("ABCDEF"), 40)})
+    data["n"], data["bad"] = 50, rng.binomial(50, 0.05, len(data))
+    data.loc[data.site == "A", "bad"] = 0
+    error = at.Rate("bad", "n", better="lower")
+    rows = at.scorecard(data, error, "site").frame.iloc[0]
+    shared = at.scorecard(data, error, "site", cluster="m").frame.iloc[0]
+    apart = data.assign(m=data.site + data.m.astype(str))
+    others = at.scorecard(apart, error, "site", cluster="m").frame.iloc[0]
+    for frame in (rows, others):
+        assert shared["conf_high"] == pytest.approx(frame["conf_high"], rel=0.25)
+
+
 def test_one_moderator_is_no_site():
     data = reviews()
     data.loc[data.site == "S0", "moderator_id"] = "only"

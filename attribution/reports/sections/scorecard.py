@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attribution.cards.shown import ShownCard
-from attribution.cards.words import inside, least_expected_first, message
+from attribution.cards.words import least_expected_first, message
 from attribution.errors import DataQualityWarning
 from attribution.formatting import Format
 from attribution.plots.cards import SUPPRESSED, caterpillar_of, funnel_of, subtitle
@@ -248,10 +248,8 @@ class _Parts:
     def _row(self, i: int, row: pd.Series, volume: dict[int, float]) -> dict[str, Any]:
         found: dict[str, Any] = {k: v for k, v in row.items() if isinstance(k, str)}
         judged = row["signal"] not in ("too few", "n/a")
-        limits = inside(self.card, row["limit_low_95"], row["limit_high_95"])
+        limits = row["limit_low_95"], row["limit_high_95"]
         interval = row["conf_low"], row["conf_high"]
-        if not self.card.adjust_for:
-            interval = inside(self.card, *interval)
         found |= {"interval": interval, "limits": limits, "volume": volume[i]}
         found["rank"] = (row["rank_low"], row["rank_high"]) if judged else None
         if not judged:
