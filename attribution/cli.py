@@ -71,7 +71,22 @@ Better = Annotated[
 ]
 Unit = Annotated[str | None, typer.Option(help="The KPI's unit; a rate is shown in %.")]
 Method = Annotated[str, typer.Option(help="midpoint, threefold, baseline or current.")]
+Mix = Annotated[
+    str, typer.Option(help="How mix is divided: adjusted, shapley, das_gupta or ordered.")
+]
+Order = Annotated[
+    str | None,
+    typer.Option(help="For --mix ordered: all dimensions, the one decided first in front."),
+]
 Rates = Annotated[str, typer.Option(help="auto, saturated, additive or pairs.")]
+Pairs = Annotated[
+    str | None,
+    typer.Option(help='For --rates pairs: "queue:market,queue:tenure"; else the significant ones.'),
+]
+Mapping = Annotated[
+    list[str] | None,
+    typer.Option("--mapping", help='Levels that are one, "policy: old = new"; may be repeated.'),
+]
 Volume = Annotated[
     str | None, typer.Option(help="A file of full counts by period and dimensions: a known mix.")
 ]
@@ -127,11 +142,15 @@ def explain(
     weight: Weight = None,
     volume: Volume = None,
     where: Where = None,
+    mapping: Mapping = None,
     name: Name = None,
     better: Better = None,
     unit: Unit = None,
     method: Method = "midpoint",
+    mix: Mix = "adjusted",
+    order: Order = None,
     rates: Rates = "auto",
+    pairs: Pairs = None,
     inference: InferenceKind = "analytic",
     conf_level: ConfLevel = 0.95,
     adjust: Adjust = "max-t",
@@ -160,8 +179,12 @@ def explain(
         weight=weight,
         volume=volume,
         where=where,
+        mapping=_merged(mapping),
         method=method,
+        mix=mix,
+        order=_listed(order) if order else None,
         rates=rates,
+        pairs=_pairs(pairs),
         inference=inference,
         conf_level=conf_level,
         adjust=None if adjust == "none" else adjust,
@@ -193,7 +216,9 @@ def check(
     weight: Weight = None,
     volume: Volume = None,
     where: Where = None,
+    mapping: Mapping = None,
     rates: Rates = "auto",
+    pairs: Pairs = None,
     on_invalid: OnInvalid = "raise",
     timeout: Timeout = None,
     min_n: MinN = 0,
@@ -213,7 +238,9 @@ def check(
         weight=weight,
         volume=volume,
         where=where,
+        mapping=_merged(mapping),
         rates=rates,
+        pairs=_pairs(pairs),
         on_invalid=on_invalid,
         timeout=timeout,
     )
@@ -392,6 +419,39 @@ def _dimensions(text: str) -> list[Any]:
 
 def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _pairs(text: str | None) -> list[tuple[str, str]] | None:
+    """The pairs of ``"queue:market,queue:tenure"``."""
+    if not text:
+        return None
+    found = []
+    for part in _listed(text):
+        one, _, other = (x.strip() for x in part.partition(":"))
+        if not one or not other:
+            raise errors.OptionError(
+                f"pairs: {part!r} is not a pair of dimensions, as in --pairs queue:policy."
+            )
+        found.append((one, other))
+    return found
+
+
+def _merged(texts: list[str] | None) -> dict[str, dict[str, str]] | None:
+    """The levels that are one, by their dimensions: ``"policy: old name = new name"``."""
+    found: dict[str, dict[str, str]] = {}
+    for text in texts or ():
+        dimension, _, levels = (x.strip() for x in text.partition(":"))
+        old, _, new = (x.strip() for x in levels.partition("="))
+        if not (dimension and old and new):
+            raise errors.OptionError(
+                f"mapping: {text!r} does not merge levels, as in "
+                '--mapping "policy: old name = new name".'
+            )
+        if found.setdefault(dimension, {}).setdefault(old, new) != new:
+            raise errors.OptionError(
+                f"mapping: {dimension} {old!r} becomes {found[dimension][old]!r} and {new!r}."
+            )
+    return found or None
 
 
 def _say(text: str) -> None:

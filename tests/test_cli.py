@@ -84,6 +84,44 @@ def test_json_is_all_there_is_on_stdout_and_equals_python(reviews):
     assert parsed["effects"] == change.to_dict()["effects"]
 
 
+@pytest.mark.parametrize(
+    ("flags", "asked"),
+    [
+        (["--mix", "shapley"], {"mix": "shapley"}),
+        (["--mix", "das_gupta"], {"mix": "das_gupta"}),
+        (
+            ["--mix", "ordered", "--order", "market, queue"],
+            {"mix": "ordered", "order": ["market", "queue"]},
+        ),
+        (
+            ["--rates", "pairs", "--pairs", "queue : market"],
+            {"rates": "pairs", "pairs": [("queue", "market")]},
+        ),
+        (["--mapping", "market: BR = ID"], {"mapping": {"market": {"BR": "ID"}}}),
+        (["--method", "threefold"], {"method": "threefold"}),
+    ],
+)
+def test_what_the_command_asks_is_what_python_asks(reviews, flags, asked):
+    done = run("explain", str(reviews), *ASK, *flags, "--json")
+    assert done.returncode == 0, done.stderr
+    given = {"by": ["queue", "market"], "period": "month"}
+    given |= {"baseline": "2026-08", "current": "2026-09"}
+    plain = at.explain(str(reviews), "correct / reviewed", **given)
+    change = at.explain(str(reviews), "correct / reviewed", **given, **asked)
+    assert json.loads(done.stdout)["effects"] == change.to_dict()["effects"]
+    if "rates" not in asked:  # four cells: the one pair is all that there is
+        assert change.to_dict()["effects"] != plain.to_dict()["effects"]
+
+
+def test_levels_are_merged_one_option_each_and_into_one(reviews):
+    two = ["--mapping", "market: BR = all", "--mapping", "market: ID = all"]
+    done = run("explain", str(reviews), *ASK, *two, "--json")
+    assert {x["segment"] for x in json.loads(done.stdout)["levels"]["market"]} == {"all"}
+    done = run("explain", str(reviews), *ASK, *two, "--mapping", "market: BR = other")
+    assert done.returncode == 2
+    assert "mapping: market 'BR' becomes 'all' and 'other'" in done.stderr
+
+
 def test_the_orientation_is_the_metrics_own(reviews, tmp_path):
     path = tmp_path / "seconds.csv"
     pd.read_csv(reviews).rename(columns={"correct": "handle_seconds"}).to_csv(path, index=False)
@@ -139,6 +177,12 @@ def test_check_prints_findings_only(reviews):
         (["--metric", "correct"], "is not a ratio"),
         (["--where", "quue == 1"], "Did you mean 'queue'"),
         (["--better", "up"], "better: 'up' is not one of 'higher', 'lower'"),
+        (["--mix", "shaply"], "Did you mean 'shapley'"),
+        (["--mix", "ordered"], "order: None is not a list of all dimensions"),
+        (["--order", "queue,market"], "order: it is used with mix='ordered' only"),
+        (["--pairs", "queue"], "pairs: 'queue' is not a pair of dimensions, as in --pairs"),
+        (["--pairs", "queue:market"], "pairs: they are used with rates='pairs' only"),
+        (["--mapping", "market=BR"], "mapping: 'market=BR' does not merge levels, as in"),
     ],
 )
 def test_usage_errors_exit_with_2_and_say_what_is_allowed(reviews, change, words):

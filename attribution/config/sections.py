@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from attribution.analysis import asked_options
 from attribution.config.drills import Drilldown, check_drills
 from attribution.config.environment import VARIABLE, holds_secret
 from attribution.config.located import LocatedError, about_a_key
@@ -211,7 +212,19 @@ class Kpi(_Section):
     )
     drill: list[Text] = Field(default=[], description='"market=BR by policy", "top 3".')
     material: Positive | None = Field(default=None, description="The smallest change that matters.")
+    method: Literal["midpoint", "threefold", "baseline", "current"] = Field(
+        default="midpoint",
+        description="Of all comparisons but those with a plan, as are `mix`, "
+        "`order`, `rates` and `inference`; see `attribution.explain`.",
+    )
+    mix: Literal["adjusted", "shapley", "das_gupta", "ordered"] = Field(
+        default="adjusted", description="How the mix effect is divided among the dimensions."
+    )
+    order: list[Text] | None = Field(
+        default=None, description='For mix = "ordered": all of `by`, first what is decided first.'
+    )
     rates: Literal["auto", "saturated", "additive", "pairs"] = "auto"
+    inference: Literal["analytic", "bootstrap"] = "analytic"
     causes: bool = Field(default=True, description="Search for named causes of the rate effect.")
     breach: Breach = Breach()
 
@@ -281,6 +294,27 @@ class Kpi(_Section):
             return as_metric(self.metric, columns)
         kind, parts = (Product, self.factors) if self.factors else (ErrorTypes, self.types)
         return kind({name: as_metric(text, columns) for name, text in parts.items()})
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """How a change is divided and judged: the options of `attribution.explain`."""
+        names = ("method", "mix", "order", "rates", "inference")
+        return {name: getattr(self, name) for name in names}
+
+    @model_validator(mode="after")
+    def _explainable(self) -> Kpi:
+        try:
+            asked = asked_options(**self.options)
+        except OptionError as error:
+            key, _, said = str(error).partition(": ")
+            raise LocatedError((key,), said) from None
+        if asked.order is not None and sorted(asked.order) != sorted(self.by):
+            slips = [d for d in asked.order if d not in self.by]
+            hint = nearest(slips[0], self.by) if slips else ""
+            raise LocatedError(
+                ("order",), f"{list(asked.order)!r} does not name each of {self.by!r} once.{hint}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _planned(self) -> Kpi:

@@ -145,7 +145,7 @@ def compared(
     asked: dict[str, Any] = {"current": current, "material": kpi.material, **options}
     if comparison.kind != "plan":
         before = baselines(comparison, cube.periods)
-        return cube.explain(metric, baseline=before, rates=kpi.rates, **asked)
+        return cube.explain(metric, baseline=before, **kpi.options, **asked)
     if kpi.plan is not None:
         return cube.compare_to_plan(resolved(kpi.plan, "plan"), metric, **asked)
     before = baselines(Comparison.of("previous"), cube.periods)
@@ -222,6 +222,8 @@ def _part(shown: Shown, dimension: str, level: str, by: str = "") -> Shown:
             inside.metric,
             baseline=inside.cube.periods[0],
             current=inside.cube.periods[1],
+            method=asked.method,
+            inference=asked.bootstrap or asked.inference,
             conf_level=asked.conf_level,
             material=asked.material,
             rng=asked.seed,

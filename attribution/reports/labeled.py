@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from attribution.cube import Cube
 from attribution.privacy import Shown
+from attribution.result import Attribution
 
 __all__ = ["labeled"]
 
@@ -34,10 +35,21 @@ def labeled(shown: Shown, labels: Mapping[str, str]) -> Shown:
 
     return replace(
         shown,
-        change=replace(shown.change, cube=_renamed(shown.change.cube, labels)),
+        change=_asked_for(replace(shown.change, cube=_renamed(shown.change.cube, labels)), labels),
         dimensions=tuple(map(named, shown.dimensions)),
         masks={tuple(map(named, key)): mask for key, mask in shown.masks.items()},
     )
+
+
+def _asked_for(change: Attribution, labels: Mapping[str, str]) -> Attribution:
+    """The change with the new names in what was asked of dimensions: parts are asked the same."""
+    options = change.options
+    if options.order is None and options.pairs is None:
+        return change  # with all that has been worked out
+    order = options.order and tuple(labels.get(d, d) for d in options.order)
+    pairs = options.pairs and tuple((labels.get(a, a), labels.get(b, b)) for a, b in options.pairs)
+    options = replace(options, order=order, pairs=pairs)
+    return replace(change, _evidence=replace(change._evidence, options=options))
 
 
 def _renamed(cube: Cube, labels: Mapping[str, str]) -> Cube:

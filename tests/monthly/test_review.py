@@ -64,6 +64,40 @@ def test_a_change_equals_that_of_explain(config, table):
     )
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "threefold"},
+        {"mix": "shapley"},
+        {"mix": "ordered", "order": ["market", "queue"]},
+        {"inference": "bootstrap"},
+    ],
+)
+def test_a_kpi_is_divided_and_judged_as_its_keys_say(config, table, options):
+    """And so are its drill-downs, whatever its dimensions are called."""
+    config["dimensions"] = {"queue": {"label": "Work queue"}}
+    asked = changed(config, drill=["queue=Live", "queue=Live by market"], **options)
+    del asked["kpis"][1]
+    done = run(asked)
+    assert [f.message for f in done.kpis[0].failures] == []
+    change = at.explain(
+        table, "correct / reviewed", ["queue", "market"], cluster="moderator_id", rng=0,
+        period="month", baseline="2026-05", current="2026-06", **options,
+    )  # fmt: skip
+    found = done.kpis[0].main.effects
+    for column in ("estimate", "std_error"):
+        assert found[column].tolist() == pytest.approx(change.effects[column].tolist(), rel=1e-9)
+    plain = changed(config, drill=[])
+    del plain["kpis"][1]
+    assert not found.equals(run(plain).kpis[0].main.effects)
+    whole, over = (d.shown.change for d in done.kpis[0].compared[0].drills)
+    for part in (whole, over):
+        assert part.cube.dimensions == ("market",)
+        assert part.options.method == options.get("method", "midpoint")
+        assert part.options.inference == options.get("inference", "analytic")
+    assert whole.options.order == (("market",) if "order" in options else None)
+
+
 def test_a_breach_needs_the_level_or_a_real_change_for_the_worse(config):
     config["kpis"][1]["compare"] = ["previous"]
     quiet, fallen = run(config, "2026-05"), run(config, "2026-06")
