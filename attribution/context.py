@@ -255,10 +255,10 @@ def _series(history: object, metric: Metric) -> tuple[list[str], np.ndarray]:
     if isinstance(history, Cube):
         return list(history.periods), period_values(history, history.metric_named(metric))
     items: Any = getattr(history, "items", None)
-    if not callable(items):
+    if not callable(items) or hasattr(history, "columns"):
         raise ColumnTypeError(
             f"history: an object of type {type(history).__name__} is not a Cube, a Series or a "
-            "mapping of period label -> KPI value."
+            "mapping of period label -> KPI value. Of a table of rows, pass at.Cube.from_data(...)."
         )
     pairs = [(label_of(period), value) for period, value in items()]  # pyright: ignore[reportGeneralTypeIssues]
     labels = [label for label, _ in pairs]
@@ -271,7 +271,7 @@ def _number(label: str, value: object) -> float:
     if is_null(value):
         return float("nan")
     if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
-        raise ColumnTypeError(f"history: {value!r} in {label} is not a number.")
+        raise ColumnTypeError(f"history: {value!r:.80} in {label} is not a number.")
     return float(value)
 
 

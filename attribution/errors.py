@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 __all__ = [
@@ -23,9 +24,15 @@ __all__ = [
     "StatementTimeoutError",
     "check_level",
     "check_option",
+    "given_instead",
     "listing",
+    "naming",
     "nearest",
 ]
+
+
+# Of one name in a message, in characters.
+_LONGEST = 80
 
 
 class AttributionError(Exception):
@@ -124,11 +131,61 @@ def nearest(name: object, allowed: Iterable[object]) -> str:
     """
     by_folded = {str(a).casefold(): a for a in allowed}
     close = difflib.get_close_matches(str(name).casefold(), list(by_folded), n=1, cutoff=0.6)
-    return f" Did you mean {by_folded[close[0]]!r}?" if close else ""
+    return f" Did you mean {_brief(by_folded[close[0]])}?" if close else ""
+
+
+def given_instead(needed: object, given: Iterable[object]) -> str:
+    """Return which name was given in the place of one that is needed, or "" if none is close.
+
+    Parameters
+    ----------
+    needed : object
+        What has to be given.
+    given : iterable
+        Names that were given and mean nothing.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> given_instead("queue", ["quue", "market"])
+    " 'quue' was given: did you mean 'queue'?"
+    """
+    by_folded = {str(g).casefold(): g for g in given}
+    close = difflib.get_close_matches(str(needed).casefold(), list(by_folded), n=1, cutoff=0.6)
+    if not close:
+        return ""
+    return f" {_brief(by_folded[close[0]])} was given: did you mean {_brief(needed)}?"
+
+
+@contextmanager
+def naming(parameter: str) -> Iterator[None]:
+    """Let errors about `data` name the parameter that the table came by.
+
+    Parameters
+    ----------
+    parameter : str
+
+    Examples
+    --------
+    >>> with naming("history"):
+    ...     raise SourceError("data: the table has no rows.")
+    Traceback (most recent call last):
+    ...
+    attribution.errors.SourceError: history: the table has no rows.
+    """
+    try:
+        yield
+    except AttributionError as error:
+        if str(error).startswith("data: "):
+            error.args = (str(error).replace("data:", f"{parameter}:", 1), *error.args[1:])
+        raise
 
 
 def listing(values: Iterable[object], most: int = 12) -> str:
-    """Write values as a readable list, cut after `most`.
+    """Write values as a readable list, cut after `most`, the middle of long ones left out.
 
     Parameters
     ----------
@@ -143,11 +200,21 @@ def listing(values: Iterable[object], most: int = 12) -> str:
     --------
     >>> listing(["a", "b", "c"], most=2)
     "'a', 'b' and 1 more"
+    >>> listing([])
+    'none'
     """
-    shown = [repr(v) for v in values]
-    if len(shown) <= most:
-        return ", ".join(shown)
-    return ", ".join(shown[:most]) + f" and {len(shown) - most} more"
+    held = list(values)
+    shown = ", ".join(_brief(v) for v in held[:most]) or "none"
+    return shown if len(held) <= most else f"{shown} and {len(held) - most} more"
+
+
+def _brief(value: object) -> str:
+    """The repr, of at most `_LONGEST` characters: its end may be what tells it apart."""
+    shown = repr(value)
+    if len(shown) <= _LONGEST:
+        return shown
+    tail = _LONGEST // 3
+    return f"{shown[: _LONGEST - tail - 1]}…{shown[-tail:]}"
 
 
 def check_level(parameter: str, value: object) -> float:

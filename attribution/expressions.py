@@ -150,13 +150,20 @@ def parse(text: str, columns: Sequence[str], parameter: str = "expression") -> E
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(
             f"{parameter}: {_shown(text)} is neither a column nor an expression."
-            f"{nearest(text, columns)} {_GRAMMAR}"
+            f"{_assigned(text) or nearest(text, columns)} {_GRAMMAR}"
         ) from error
     if _levels(tree) > _MOST_LEVELS:
         raise ExpressionError(
             f"{parameter}: {_shown(text)} is nested more than {_MOST_LEVELS} levels deep."
         )
     return _Translator(text, columns, parameter, quoted).translate(tree)
+
+
+def _assigned(text: str) -> str:
+    """Say how to compare, where a single sign of equality stands outside quotes."""
+    bare = re.sub(r"'[^']*'|\"[^\"]*\"|`[^`]*`", "", text)
+    single = re.search(r"(?<![=!<>])=(?!=)", bare)
+    return " Write == to compare, as in \"market == 'ID'\"." if single else ""
 
 
 def _shown(text: str) -> str:

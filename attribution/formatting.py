@@ -9,6 +9,8 @@ from dataclasses import dataclass
 __all__ = ["Format", "aligned", "largest_remainder", "p_text", "significant", "tiny"]
 
 MINUS = "\N{MINUS SIGN}"
+# A number of doubles has no more digits than that; what is beyond it is written with its power.
+_HUGE = 1e15
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,17 @@ class Format:
         return "pp" if self.unit == "%" else self.unit
 
     def number(self, value: float, signed: bool = False) -> str:
-        """Write the number alone, with a true minus sign."""
+        """Write the number alone, with a true minus sign.
+
+        Examples
+        --------
+        >>> Format("", 0).number(-1234567.0), Format("", 0).number(2e300)
+        ('−1,234,567', '2e+300')
+        """
         if not math.isfinite(value):
             return "n/a"
-        text = f"{abs(value) * self.factor:,.{self.decimals}f}"
+        size = abs(value) * self.factor
+        text = f"{size:,.{self.decimals}f}" if size < _HUGE else f"{size:.6g}"
         if float(text.replace(",", "")) == 0:
             return text
         return (MINUS if value < 0 else "+" if signed else "") + text

@@ -16,6 +16,7 @@ from attribution.errors import (
     ColumnTypeError,
     DataContractError,
     OptionError,
+    SourceError,
     listing,
 )
 from attribution.functions import Total
@@ -229,7 +230,15 @@ def numbers_by_segment(
     if isinstance(given, Mapping):
         rows = [(_labels(key, columns, parameter), value) for key, value in given.items()]
     else:
-        read = read_records(given, columns, names, parameter=parameter, labels=columns)
+        try:
+            read = read_records(given, columns, names, parameter=parameter, labels=columns)
+        except SourceError as error:
+            if not isinstance(given, str):
+                raise
+            raise OptionError(
+                f"{error} It takes a mapping of segment to number or a table here: its columns "
+                f"{listing(columns)} and {' or '.join(map(repr, names))}."
+            ) from error
         held = [name for name in names if name in read]
         if not held:
             raise ColumnNotFoundError(

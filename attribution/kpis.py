@@ -12,12 +12,13 @@ its own. What is bound and added holds for the running program.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from attribution import metric_text
-from attribution.errors import ColumnTypeError, OptionError, listing, nearest
+from attribution.errors import ColumnTypeError, DataQualityWarning, OptionError, listing, nearest
 from attribution.functions import FunctionOfSums, Total, cohen_kappa
 from attribution.metrics import Mean, Metric, Quantile, Rate, Ratio
 
@@ -367,7 +368,7 @@ def check_columns(columns: Mapping[str, str]) -> None:
             raise ColumnTypeError(f"columns: {column!r} is bound to {own!r}, which is no text.")
 
 
-def add(name: str, kpi: Kpi | Metric) -> None:
+def add(name: str, kpi: Kpi | Metric, *, replace: bool = False) -> None:
     """Put a team's own KPI into the dictionary, or replace one.
 
     Parameters
@@ -376,6 +377,8 @@ def add(name: str, kpi: Kpi | Metric) -> None:
         What it is called where a metric is taken.
     kpi : Kpi or Metric
         With its definition, or the metric alone.
+    replace : bool
+        Whether a KPI that the dictionary comes with is meant to be replaced.
 
     Raises
     ------
@@ -383,6 +386,11 @@ def add(name: str, kpi: Kpi | Metric) -> None:
         The name could be read as a metric's text.
     ColumnTypeError
         Neither a KPI nor a metric.
+
+    Warns
+    -----
+    DataQualityWarning
+        The name is that of a KPI the dictionary comes with, and `replace` is not set.
 
     Examples
     --------
@@ -397,6 +405,13 @@ def add(name: str, kpi: Kpi | Metric) -> None:
         if isinstance(kpi, str) or not isinstance(kpi, Metric):
             raise ColumnTypeError(f"kpi: {kpi!r} is neither an at.kpis.Kpi nor a metric.")
         kpi = Kpi(kpi, "")
+    if _key(name) in _BUILT_IN and not replace:
+        warnings.warn(
+            f"name: {name!r} replaces a KPI that the dictionary comes with, from now on and "
+            "wherever it is named. Pass replace=True if that is meant, or another name.",
+            DataQualityWarning,
+            stacklevel=2,
+        )
     _added[_key(name)] = kpi
 
 

@@ -129,8 +129,12 @@ def plural(column: str) -> str:
     --------
     >>> plural("moderator_id"), plural("day"), plural("sites")
     ('moderators', 'days', 'sites')
+    >>> plural("c")
+    'c values'
     """
     noun = re.sub(r"(?i)[ _]?id$", "", column).replace("_", " ") or column
+    if len(noun) < 3:
+        return f"{noun} values"
     return noun if noun.endswith("s") else f"{noun}s"
 
 

@@ -180,7 +180,8 @@ def permutation_test(
     ------
     OptionError
         Rows are independent, or there are two cluster columns: no unit to permute. A quantile,
-        which is no function of what clusters add up to: `total.p_value` is its test.
+        which is no function of what clusters add up to, or a plan, which has no rows:
+        `total.p_value` is the test.
 
     Notes
     -----
@@ -191,6 +192,11 @@ def permutation_test(
         raise OptionError(
             "permutation_test: a quantile is no function of what each cluster adds up to, which is "
             "all that a cube holds; total.p_value is the test of its change."
+        )
+    if self.cube.provenance.get("plan") is not None:
+        raise OptionError(
+            "permutation_test: the change is one from a plan, which has no rows to permute; "
+            "total.p_value is its test. It is for the change between two periods."
         )
     units = self._units
     if not units.clustered or units.overlap is not None:

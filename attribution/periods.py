@@ -294,7 +294,7 @@ def _chosen(cube: Cube, periods: object) -> tuple[Cube, list[dict[str, Any]]]:
         for name, members in pools.items()
     }
     if len(named) < 2:
-        there = listing(list(named)) or "none"
+        there = listing(named)
         raise PeriodError(f"periods: a trend needs two of them at least; there is {there}.")
     lengths = {name: len(members) for name, members in named.items()}
     findings = []

@@ -318,9 +318,19 @@ def _of_table(data: Any, factors: Sequence[str], group: str, by: Sequence[str]) 
                     f"by: {label!r} and {next(iter(sides))!r} have not the same elements: "
                     f"{listing([' × '.join(x) for x in odd], most=6)}."
                 )
+        elif len(rows) != len(known := next(iter(at.values()))):
+            raise OptionError(
+                f"by: {label!r} has {_rows(rows)}, {next(iter(at))!r} {_rows(known)}; name the "
+                "columns that tell the elements of a population apart with by=, or keep one row "
+                "of each."
+            )
         values = {x: [read[x][row] for row in rows] for x in factors}
         sides[label] = {x: v[0] if len(v) == 1 else v for x, v in values.items()}
     return sides
+
+
+def _rows(rows: Sequence[int]) -> str:
+    return f"{len(rows)} row{'s' * (len(rows) > 1)}"
 
 
 def _check_number(sides: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from attribution.bridge import Bar, Bridge
     from attribution.result import Attribution
 
-__all__ = ["bracketed", "headline", "notes", "summary"]
+__all__ = ["bracketed", "headline", "notes", "smallest_seen", "summary"]
 
 
 def headline(change: Attribution, bridge: Bridge) -> str:
@@ -94,17 +94,24 @@ def verdict_text(change: Attribution) -> str:
     stated += f", {p_text(total.p_value)}" if p_text(total.p_value) else ""
     if change.verdict == "real":
         return f"Real: {stated}."
-    smallest = f.change(total.detectable).lstrip("+")
+    limit = smallest_seen(change)
+    unseen = f"; a change smaller than {limit} could not be seen" if limit else ""
     if change.verdict == "noise":
-        return (
-            f"Noise: {stated}. Not distinguishable from noise; a change smaller than {smallest} "
-            "could not be seen."
-        )
+        return f"Noise: {stated}. Not distinguishable from noise{unseen}."
     material = f.change(options.material or 0).lstrip("+")
     return (
         f"Inconclusive: {stated}. It may be 0 and it may be more than the {material} that "
-        f"matters; a change smaller than {smallest} could not be seen."
+        f"matters{unseen}."
     )
+
+
+def smallest_seen(change: Attribution) -> str:
+    """Return the smallest change that the data could show; "" where it is 0 as displayed.
+
+    A KPI that is the same in every row has no noise: nothing is too small to be seen.
+    """
+    f, detectable = change.format, change.total.detectable
+    return f.change(detectable).lstrip("+") if f.number(detectable).strip("0.") else ""
 
 
 def scope(change: Attribution) -> str:

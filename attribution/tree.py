@@ -15,7 +15,14 @@ from attribution.drivers import (
     check_labels,
     residual_shows,
 )
-from attribution.errors import ColumnTypeError, OptionError, check_option, listing, nearest
+from attribution.errors import (
+    ColumnTypeError,
+    OptionError,
+    check_option,
+    given_instead,
+    listing,
+    nearest,
+)
 from attribution.formulas import (
     Formula,
     mentioned,
@@ -258,7 +265,7 @@ class Tree:
             if missing:
                 raise OptionError(
                     f"{side}: no value for {listing(missing, most=30)}."
-                    f"{nearest(missing[0], values)}"
+                    f"{given_instead(missing[0], [x for x in values if x not in self.leaves])}"
                 )
             for name in values:
                 if name in self._of:

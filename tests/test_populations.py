@@ -110,7 +110,7 @@ def test_it_is_frozen_can_be_pickled_and_says_what_it_is():
             OptionError,
             "'2026-01' has several rows of 'easy'",
         ),
-        (table().iloc[1:], {"group": "month"}, OptionError, "has the shape"),
+        (table().iloc[1:], {"group": "month"}, OptionError, "by: .* has 2 rows, .* 1 row; name"),
     ],
 )
 def test_populations_that_do_not_fit_are_refused_by_name(populations, asked, error, message):

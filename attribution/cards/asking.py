@@ -19,6 +19,7 @@ from attribution.errors import (
     check_level,
     check_option,
     listing,
+    naming,
 )
 from attribution.goals import read_goals, require_ratio
 from attribution.metrics import Metric
@@ -163,7 +164,8 @@ def scorecard(
         "on_invalid": on_invalid,
     }
     cube = scan(data, metric, entities, cells, request)
-    past = None if history is None else scan(history, metric, entities, cells, request)
+    with naming("history"):
+        past = None if history is None else scan(history, metric, entities, cells, request)
     if past is not None and (shared := [p for p in past.periods if p in cube.periods]):
         raise OptionError(
             f"history: {listing(shared)} {'is' if len(shared) == 1 else 'are'} in the data as well."

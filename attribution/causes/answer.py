@@ -371,9 +371,11 @@ def _least(
 def _none(change: Attribution, least: tuple[float, float] | None, link: str) -> str:
     """Say that nothing stands out, and what would have."""
     if least is None:
+        planned = change.cube.provenance.get("path") == "against plan"
+        sides = "plan and actual" if planned else "the two periods"
         return (
-            "No segment can be judged: the two periods have too little in common, or their rates "
-            "do not vary."
+            f"No segment can be judged: {sides} have too little in common, or their rates do not "
+            "vary."
         )
     effect, share = least
     if link == "volume":

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from attribution.decompose.coalitions import shapley_weights
-from attribution.errors import AttributionError, OptionError, listing, nearest
+from attribution.errors import AttributionError, OptionError, given_instead, listing
 
 __all__ = [
     "MOST_PLAYERS",
@@ -121,7 +121,8 @@ Given: 'b'.
             if missing:
                 raise OptionError(
                     f"{side}: no value for {listing(missing)}, which the {other} has."
-                    f"{nearest(missing[0], named)} Given: {listing(named)}."
+                    f"{given_instead(missing[0], [x for x in named if x not in others])} "
+                    f"Given: {listing(named)}."
                 )
         for name, before in baseline.items():
             after = current[name]

@@ -25,7 +25,7 @@ from attribution.reports.sentences import (
     sentence,
     written,
 )
-from attribution.summary import headline, verdict_is_known, verdict_text
+from attribution.summary import headline, smallest_seen, verdict_is_known, verdict_text
 
 if TYPE_CHECKING:
     from attribution.privacy import Shown, ShownCauses
@@ -359,7 +359,7 @@ def _before_after(f: Format, i: int, row: Mapping[str, Any]) -> Words:
 
 def _not_said(facts: Facts) -> list[Sentence]:
     """What the numbers do not allow, the most important first."""
-    change, f = facts.change, facts.bridge.format
+    change = facts.change
     dimensions = ", ".join(change.cube.dimensions)
     told = [
         sentence(
@@ -371,8 +371,8 @@ def _not_said(facts: Facts) -> list[Sentence]:
     ]
     if not verdict_is_known(change):
         told.append(sentence("Nothing is known of the noise, so no line can be told from it."))
-    elif change.verdict != "real":
-        smallest = facts.total("detectable", f.change(change.total.detectable).lstrip("+"))
+    elif change.verdict != "real" and (limit := smallest_seen(change)):
+        smallest = facts.total("detectable", limit)
         told.append(
             sentence("A change smaller than ", smallest, " could not be seen in these data.")
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from attribution import expressions as ex
 from attribution.errors import (
     DataQualityWarning,
     OptionError,
@@ -17,6 +18,7 @@ from attribution.errors import (
 )
 from attribution.labels import natural_key
 from attribution.source.tables import Table
+from attribution.source.types import is_text
 
 if TYPE_CHECKING:
     from attribution.source.selection import Selection
@@ -79,6 +81,7 @@ def absent(selection: Selection, missing: Sequence[str], resolved: dict[str, str
     if hidden:
         return PeriodError(
             f"where: {selection.request.where!r} leaves no rows of period {listing(hidden)}."
+            f"{_unheld(selection)}"
             if selection.request.where is not None
             else f"data: no row of period {listing(hidden)} keeps the data contract."
         )
@@ -106,7 +109,39 @@ def nothing_found(selection: Selection, resolved: dict[str, str], dropped: int) 
         return absent(selection, list(resolved), resolved) if resolved else _empty(selection)
     if dropped:
         return SourceError(f"data: all {dropped:,} rows break the contract.")
-    return OptionError(f"where: {selection.request.where!r} leaves no rows.")
+    return OptionError(f"where: {selection.request.where!r} leaves no rows.{_unheld(selection)}")
+
+
+def _unheld(selection: Selection) -> str:
+    """Name the texts that a condition asks for and no row holds, where one is held that is near."""
+    said = []
+    condition = ex.parse(selection.request.where or "", list(selection.table.columns), "where")
+    for column, text in _asked_for(condition):
+        sql, kind = selection.translated(column, "where")
+        if not is_text(kind) or _count(selection.table, f"{sql} = {ex.quote_literal(text)}"):
+            continue
+        held = selection.table.query(
+            f"SELECT DISTINCT {sql} AS x FROM source WHERE {sql} IS NOT NULL LIMIT {_MANY_LEVELS}"
+        ).fetchall()
+        if near := nearest(text, [x[0] for x in held]):
+            said.append(f" {column!r} is never {text!r}.{near}")
+    return "".join(said)
+
+
+def _asked_for(condition: ex.Expression) -> Iterator[tuple[str, str]]:
+    """The texts that columns are compared with: (column, text)."""
+    match condition:
+        case ex.Compare(op="==", left=ex.Column(name=name), right=ex.Literal(value=str() as text)):
+            yield name, text
+        case ex.Compare(op="==", left=ex.Literal(value=str() as text), right=ex.Column(name=name)):
+            yield name, text
+        case ex.In(value=ex.Column(name=name), options=options, negated=False):
+            for option in options:
+                if isinstance(option.value, str):
+                    yield name, option.value
+        case ex.Logical(parts=parts):
+            for part in parts:
+                yield from _asked_for(part)
 
 
 def _count(table: Table, condition: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attribution.errors import AttributionError, ColumnNotFoundError, listing, nearest
+from attribution.errors import ColumnNotFoundError, listing, naming, nearest
 from attribution.source.delimited import Reading
 from attribution.source.tables import open_table
 from attribution.source.types import without_nan
@@ -58,11 +58,8 @@ def read_records(
         found.extend([*needed, *(c for c in optional if c in names and c not in needed)])
         return Reading(tuple(found), frozenset(labels) & frozenset(found))
 
-    try:
+    with naming(parameter):
         table = open_table(data, choose)
-    except AttributionError as error:
-        error.args = (str(error).replace("data:", f"{parameter}:", 1), *error.args[1:])
-        raise
     columns = [without_nan(table.columns[name], table.types[name]) for name in found]
     rows = table.query(f"SELECT {', '.join(columns)} FROM source").fetchall()
     return {name: [row[i] for row in rows] for i, name in enumerate(found)}

@@ -17,7 +17,15 @@ from attribution.source.engine import reading_problem
 from attribution.source.findings import absent
 from attribution.source.request import Request
 from attribution.source.tables import Table
-from attribution.source.types import FLOATS, NUMBERS, described, readings, typed, without_nan
+from attribution.source.types import (
+    FLOATS,
+    NUMBERS,
+    described,
+    is_text,
+    readings,
+    typed,
+    without_nan,
+)
 
 __all__ = ["WEIGHT", "Selection"]
 
@@ -125,7 +133,14 @@ class Selection:
         if kind not in NUMBERS:
             example = self.first_text(text) if kind == "VARCHAR" else ""
             name = text if text.isidentifier() else f"`{text}`"
-            hint = f" A text can be counted: \"{name} == 'yes'\"."
+            hint = f" A text can be counted: \"{name} == 'yes'\"." if is_text(kind) else ""
+            if self.is_label(text):
+                hint = " Two labels agree by at.cohen_kappa(first, second, categories=[...])."
+            elif kind == "INTERVAL":
+                hint = (
+                    f" Convert it to seconds: {name}.dt.total_seconds() of a frame, epoch({name}) "
+                    "in SQL."
+                )
             if example == _NUMBERS_AS_TEXT or parameter == "weight":
                 hint = ""
             elif example.startswith(_PERCENT):
@@ -150,6 +165,23 @@ class Selection:
         value, row = found[0]
         percent = _PERCENT if str(value).rstrip().endswith("%") else ""
         return f"{percent} First: {value!r} in row {row} (counted from 0)."
+
+    def is_label(self, text: str) -> bool:
+        """Whether a metric that sums a column compares it with another one, too."""
+        columns = list(self.table.columns)
+        read = [
+            ex.parse(other, columns, "metric")
+            for metric in self.request.metrics
+            if text in (found := factors_of(metric))
+            for other in found
+        ]
+        return any(
+            isinstance(x, ex.Compare)
+            and isinstance(x.left, ex.Column)
+            and isinstance(x.right, ex.Column)
+            and text in (x.left.name, x.right.name)
+            for x in read
+        )
 
     def translated(self, text: str, parameter: str) -> tuple[str, str]:
         """Write an expression in SQL; return it with its type."""

@@ -40,6 +40,7 @@ def described(kind: str) -> str:
     if is_number(kind):
         return "a number"
     words = {"BOOLEAN": "true or false", "DATE": "a date", "TIMESTAMP": "a time"}
+    words["INTERVAL"] = "a duration"
     return words.get(kind, kind)
 
 
@@ -121,7 +122,8 @@ def typed(expression: ex.Expression, types: Mapping[str, str], parameter: str) -
         kinds = {kind(left), kind(right)}
         if kinds == {"number", "quoted"}:
             text, number = (left, right) if kind(left) == "quoted" else (right, left)
-            named = listing(ex.columns_of(number)) or "that"
+            columns = ex.columns_of(number)
+            named = listing(columns) if columns else "that"
             shown = text.value if isinstance(text, ex.Literal) else text
             raise ExpressionError(
                 f"{parameter}: {named} is a number and {shown!r} a text; write the number without "

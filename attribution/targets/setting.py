@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from attribution.cube import several
-from attribution.errors import ColumnTypeError, OptionError, check_option, listing
+from attribution.errors import ColumnTypeError, OptionError, check_option, listing, naming
 from attribution.finding import finding
 from attribution.goals import Labels, check_target, day
 from attribution.metrics import Metric
@@ -125,7 +125,8 @@ def plan(
         "mapping": mapping,
         "on_invalid": on_invalid,
     }
-    cube = scan(history, metric, by, request)
+    with naming("history"):
+        cube = scan(history, metric, by, request)
     metric = cube.metrics[0]
     segments = segments_of(cube, metric, volumes, periods)
     asked = Asked(metric, method, alpha, power)
@@ -205,7 +206,8 @@ def cascade(
         "mapping": mapping,
         "on_invalid": on_invalid,
     }
-    cube = scan(history, targets.metric, [*targets.by, *below], request)
+    with naming("history"):
+        cube = scan(history, targets.metric, [*targets.by, *below], request)
     metric, depth = targets.metric, len(targets.by)
     whole = segments_of(cube, metric, None, periods)
     asked = Asked(metric, method, alpha, power)
