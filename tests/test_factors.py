@@ -449,6 +449,15 @@ def test_where_the_function_fails_is_said_with_its_own_words(function, raised, m
     assert isinstance(caught.value.__cause__, raised)
 
 
+@pytest.mark.parametrize("value", [[[1], [1, 2]], {}, None, "x" * 500, 1j])
+def test_what_is_no_number_is_refused_in_few_words(value):
+    with pytest.raises(
+        OptionError, match="function: it gives .*, not one number, at a = 1"
+    ) as caught:
+        factors(lambda a: value, {"a": 1.0}, {"a": 2.0})
+    assert len(str(caught.value)) < 300
+
+
 def test_a_function_that_takes_one_mapping_fails_in_words():
     with pytest.raises(OptionError, match=r"it fails at a = 3: .*\(IndexError\)") as caught:
         factors(lambda d: d["a"], {"a": 3.0}, {"a": -1.0})

@@ -248,8 +248,9 @@ def card_of(
         overdispersion=overdispersion,
     )
     if not (scores.found.volume > 0).any():
-        names, cells = listing(scores.names, most=6), listing(cube.dimensions[len(entities) :])
-        alone = f"none has another in the same cell of {cells}" if cells else "there is no other"
+        names, cells = listing(scores.names, most=6), cube.dimensions[len(entities) :]
+        same = f"none has another in the same cell of {listing(cells)}"
+        alone = same if cells else "there is no other"
         raise IdentificationError(
             f"entity: {names}: {alone}, so there is nothing to compare with. Adjust for fewer "
             "columns, merge levels (mapping=...), or judge the KPI itself with "

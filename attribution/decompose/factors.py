@@ -229,9 +229,12 @@ def factor_effects(
 
 
 def _number(name: str, value: object, names: Sequence[str], point: Sequence[Any]) -> float:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # a ragged list is no array
+        array = np.array(None)
     if array.size != 1 or array.dtype.kind not in "fiub":
-        what = f"an array of shape {array.shape}" if array.ndim else repr(value)
+        what = f"an array of shape {array.shape}" if array.ndim else f"{value!r:.80}"
         raise OptionError(
             f"{name}: it gives {what}, not one number, at {_shown(names, point)}. "
             "The result over the elements of arrays is often their sum(...)."
