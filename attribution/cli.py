@@ -294,6 +294,8 @@ def review(
     if dry_run:
         plans = [planned(config, period=one, out=out, only=only or ()) for one in period]
         print(_as_json(plans) if as_json else "\n\n".join(_plan_text(plan) for plan in plans))
+        if any(scan["problem"] is not None for plan in plans for scan in plan["scans"]):
+            raise typer.Exit(DATA_BROKEN)
         return
     log = _say if verbose else None
     work = reviews(config, period, out=out, only=only or (), jobs=jobs, log=log)

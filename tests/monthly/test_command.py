@@ -70,6 +70,15 @@ def test_a_dry_run_reads_and_writes_nothing(command, tmp_path):
     assert plan["files"] == sorted(plan["files"])
 
 
+def test_a_dry_run_that_finds_a_problem_exits_as_the_review_would(command):
+    def change(text):
+        return text.replace('by = ["queue", "market"]', 'by = ["queue", "marked"]')
+
+    code, out, _ = command("--period", "2026-06", "--dry-run", change=change)
+    assert "no answer: review.toml, line " in out
+    assert code == command("--period", "2026-06", change=change)[0] == 3
+
+
 def test_what_was_planned_is_what_is_written(command, tmp_path):
     plan = json.loads(command("--period", "2026-06", "--dry-run", "--json")[1])[0]
     command("--period", "2026-06")

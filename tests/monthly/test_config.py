@@ -242,3 +242,18 @@ def test_an_address_of_duckdb_in_the_environment_is_refused_too():
         open_warehouse("duckdb:///tmp/qa.duckdb", "reviews", None),
     ):
         pass
+
+
+def test_a_drill_down_by_what_a_level_lies_in_is_refused(written):
+    """Within a market there is one region: nothing to divide by. Labels are names, too."""
+    text = GOOD.replace('"market"]', '"market", "region"]\ndrill = ["{}"]')
+    text += '[dimensions.market]\nlabel = "Country"\nwithin = "region"\n'
+    for right in ("market=BR by queue", "Country=BR by queue", "region=LATAM by Country", "top 2"):
+        load_config(written(text.format(right)))
+    for wrong, said in {
+        "Country=BR by region": "no dimension 'region' here. Dimensions: 'queue'.",
+        "Contry=BR": "no dimension 'Contry' here. Did you mean 'Country'?",
+    }.items():
+        with pytest.raises(ConfigError) as raised:
+            load_config(written(text.format(wrong)))
+        assert f"line 13: kpis[0].drill[0]: {said}" in str(raised.value)
