@@ -31,6 +31,7 @@ from attribution.infer import (
     degrees_of_freedom,
     infer,
     lack_of_fit,
+    proportions,
     psi,
     resample,
     std_errors,
@@ -132,6 +133,28 @@ class Evidence:
         """What is counted, not estimated."""
         found = t_inference(estimate, np.zeros_like(estimate), 1, self.options.conf_level)
         return Known(found, None, self.units)
+
+    def of_proportions(
+        self,
+        estimate: np.ndarray,
+        gradient: Gradient,
+        support: Support,
+        n: np.ndarray | None = None,
+    ) -> Known:
+        """Infer shares, or rates of `n` trials, with intervals that lie in [0, 1].
+
+        Parameters
+        ----------
+        estimate : ndarray, shape (K,)
+        gradient : Gradient
+        support : Support
+            The units that they rest on, of one period.
+        n : ndarray, shape (K,), optional
+            See `infer.proportions`.
+        """
+        known = self.of(estimate, gradient, support)
+        found = proportions(known.found, self.options.conf_level, n, support.fewest)
+        return replace(known, found=found)
 
     def of_lines(
         self,

@@ -309,14 +309,20 @@ def _rows(
         here = support.in_period(t)
         value, in_share = margin_shares(volume, member, t, parts.blocks)
         estimated = cube.volume is None
-        share = evidence.of(value, in_share, here) if estimated else evidence.certain(value)
+        share = evidence.certain(value)
+        if estimated:
+            share = evidence.of_proportions(value, in_share, here)
         share = share.where(exists[:, t])
         if isinstance(metric, Quantile):
             rate = inferred_quantiles(cube, metric, evidence, member, t, here)
             rate = rate.where(exists[:, t])
         else:
             value, in_rate, known = parts.group_rates(member, t)
-            rate = evidence.of(value, in_rate, here).where(known)
+            if metric.of_trials:
+                rate = evidence.of_proportions(value, in_rate, here, n[:, t])
+            else:
+                rate = evidence.of(value, in_rate, here)
+            rate = rate.where(known)
         columns |= known_columns(f"share_{when}", share) | known_columns(f"rate_{when}", rate)
 
     total = apart[0] + sum(x for x, _ in estimates.values())

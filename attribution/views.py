@@ -75,6 +75,10 @@ def levels(self: Attribution, dimension: str) -> pd.DataFrame:
     Shares and rates are the observed ones of the whole population, while mix compares a level
     with comparable segments: mix cannot be recomputed from them, and with several dimensions
     the totals of one dimension need not add up to the change.
+
+    Intervals of shares, and of the rates of a `Rate`, lie in [0, 1]: t intervals of the logit, and
+    where a level has only successes or only failures Wilson's score interval with the design effect
+    of the other levels. Those of changes are symmetric.
     """
     d = self.cube.dimension_index(dimension)
     if dimension not in self._kept:

@@ -78,6 +78,35 @@ def test_levels_sum_to_the_rows_of_the_bridge(change, dimension):
     assert observed == pytest.approx(change.total.current)
 
 
+@pytest.mark.parametrize("cluster", [None, "moderator_id"])
+def test_intervals_of_shares_and_rates_are_shares_and_rates(reviews, cluster):
+    rng = np.random.default_rng(5)
+    rare = reviews.iloc[:60].assign(queue="Rare", correct=1)
+    often = reviews.iloc[60:110].assign(queue="Often", correct=(rng.random(50) < 0.97).astype(int))
+    often.iloc[0, often.columns.get_loc("correct")] = 0
+    data = pd.concat([reviews, rare, often]).assign(one=1, all="all")
+    asked = {"period": "month", "baseline": "2026-08", "current": "2026-09", "cluster": cluster}
+    levels = at.explain(data, "correct / one", "queue", **asked).levels("queue")
+    for name in ("share_baseline", "share_current", "rate_baseline", "rate_current"):
+        low, high = levels[f"{name}_conf_low"], levels[f"{name}_conf_high"]
+        assert low.between(0, levels[name]).all()
+        assert high.between(levels[name], 1).all()
+    row = levels.set_index("segment").loc["Rare"]
+    # All right, and no more certain than Wilson's interval of as many independent rows.
+    assert row["rate_baseline"] == row["rate_baseline_conf_high"] == 1
+    wilson = row["n_baseline"] / (row["n_baseline"] + 1.959964**2)
+    assert row["rate_baseline_conf_low"] <= wilson + 1e-6
+    assert row["rate_baseline_conf_low"] > wilson - 0.15
+    # Far from 0 and 1 it is the t interval.
+    live = levels.set_index("segment").loc["Live"]
+    assert live["rate_current_conf_high"] - live["rate_current_conf_low"] == pytest.approx(
+        2 * 1.96 * live["rate_current_std_error"], rel=0.03
+    )
+    # A level that is all there is has a share of 1 for certain.
+    whole = at.explain(data, "correct / one", "all", **asked).levels("all")
+    assert whole[["share_current_conf_low", "share_current_conf_high"]].eq(1).all(axis=None)
+
+
 def test_segments_sum_to_the_change_and_name_their_levels(change):
     segments = change.segments()
     assert segments["total"].sum() == pytest.approx(change.total.change, abs=1e-14)

@@ -20,6 +20,7 @@ from attribution.infer.permutation import (
     permutation_test_of,
 )
 from attribution.infer.populations import cluster_strata
+from attribution.infer.proportions import proportions
 from attribution.infer.simultaneous import (
     ADJUSTMENTS,
     adjusted_p_values,
@@ -59,6 +60,7 @@ __all__ = [
     "lack_of_fit",
     "permutation_test",
     "permutation_test_of",
+    "proportions",
     "psi",
     "resample",
     "row_sum_units",
