@@ -18,7 +18,7 @@ from attribution.formatting import Format, tiny
 from attribution.goals import Labels, status
 from attribution.goals import completion as ratio_reached
 from attribution.gradient import Gradient
-from attribution.infer import Inference, Units, infer, std_errors
+from attribution.infer import Inference, Units, infer, proportions, std_errors
 from attribution.labels import plural
 from attribution.metrics import Metric
 from attribution.privacy.rules import without_names
@@ -134,7 +134,11 @@ class Completion(Filed):
         slopes = np.hstack(
             [np.diag(np.where(there, -r / D, 0)), np.diag(np.where(there, 1 / D, 0))]
         )
-        found = self._inferred(r, slopes, np.diag(there.astype(float)))
+        cells = np.diag(there.astype(float))
+        found = self._inferred(r, slopes, cells)
+        if self.metric.of_trials and self.units.clustered:
+            units = self.units.support(np.hstack([cells, np.zeros_like(cells)])).fewest
+            found = proportions(found, self.conf_level, np.where(there, self.n, 0.0), units)
         se, low, high = found.std_error, found.conf_low, found.conf_high
         if self.metric.of_trials and not self.units.clustered:
             # Wilson's interval: a segment without a failure is not known for certain.

@@ -352,6 +352,22 @@ def test_completion_ratios_and_what_is_not_applicable():
     assert found.loc["d", "status"] == "missed"
 
 
+def test_intervals_of_clustered_rates_are_rates():
+    """All right at one segment, nearly all at another: neither certain nor beyond 100 %."""
+    now = DATA[DATA.month == "2026-09"].copy()
+    right = (now.site == "A") & (now.queue != "spam")
+    now.loc[right, "ok"] = now.n[right]
+    now.loc[right & (now.queue == "live") & (now.moderator_id == "A0"), "ok"] -= 1
+    frame = at.targets.completion(
+        now, a_plan(), "ok / n", ["site", "queue"], cluster="moderator_id"
+    ).frame.set_index("segment")
+    assert (frame.conf_low >= 0).all()
+    assert (frame.conf_high <= 1).all()
+    certain = frame.loc["A × ads"]
+    assert certain.actual == certain.conf_high == 1
+    assert certain.conf_low <= certain.n / (certain.n + 1.96**2)
+
+
 def test_few_rows_are_not_judged():
     data = pd.DataFrame({"q": ["a", "b"], "ok": [29, 300], "n": [29, 300]})
     found = at.targets.completion(data, {"a": 0.5, "b": 0.5}, "ok / n", "q").frame
