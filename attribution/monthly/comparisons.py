@@ -13,7 +13,11 @@ from attribution.metrics import Metric
 from attribution.privacy import Shown
 from attribution.result import Attribution
 
-__all__ = ["baselines", "compared", "drill_names", "drilled", "until", "up_to"]
+__all__ = ["TooEarlyError", "baselines", "compared", "drill_names", "drilled", "until", "up_to"]
+
+
+class TooEarlyError(PeriodError):
+    """What a period is compared with lies before the first rows: no fault of anybody's."""
 
 
 def until(cube: Cube, period: str) -> Cube:
@@ -81,6 +85,8 @@ def baselines(comparison: Comparison, periods: Sequence[str]) -> list[str]:
 
     Raises
     ------
+    TooEarlyError
+        One of them lies before the first period.
     PeriodError
         One of them is missing; the message names it.
 
@@ -101,7 +107,9 @@ def baselines(comparison: Comparison, periods: Sequence[str]) -> list[str]:
         at = calendar.position(current) or 0
         wanted = [calendar.label(at - k) for k in range(comparison.periods, 0, -1)]
     if absent := [p for p in wanted if p not in periods]:
-        raise PeriodError(
+        first = calendar.position(periods[0]) or 0
+        early = all((calendar.position(p) or 0) < first for p in absent)
+        raise (TooEarlyError if early else PeriodError)(
             f"compare: {comparison.words}: no rows of {listing(absent)}. "
             f"There: {listing(periods, most=30)}."
         )
@@ -116,7 +124,7 @@ def _neighbors(comparison: Comparison, periods: Sequence[str]) -> list[str]:
         )
     before = list(periods[-1 - comparison.periods : -1])
     if len(before) < comparison.periods:
-        raise PeriodError(
+        raise TooEarlyError(
             f"compare: {comparison.words}: there are {len(before)} before {periods[-1]!r}."
         )
     return before

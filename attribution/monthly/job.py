@@ -110,7 +110,8 @@ class Reviewed:
         """Return the exit code of the command: 0, 1 (asked for), 3 (no answer) or 4 (internal).
 
         It is 3 if anything that was asked for has no answer: a KPI, one of its comparisons or
-        drill-downs, a scorecard. 4 and 3 go before 1: who fixes the data is told first.
+        drill-downs, a scorecard; a comparison with what lies before the first rows is no fault.
+        4 and 3 go before 1: who fixes the data is told first.
 
         Parameters
         ----------
@@ -123,7 +124,7 @@ class Reviewed:
         """
         if fail_on is not None:
             check_option("fail_on", fail_on, FAIL_ON)
-        failures = [f for k in self.kpis for f in k.failures]
+        failures = [f for k in self.kpis for f in k.failures if not f.early]
         failures += [card.failure for card in self.cards if card.failure is not None]
         if failures:
             return 4 if any(f.internal for f in failures) else 3

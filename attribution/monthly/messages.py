@@ -31,11 +31,14 @@ _MARKS = {"failed": "\N{WARNING SIGN} ", "breach": "\N{LARGE RED CIRCLE} "}
 def counts(done: Reviewed) -> str:
     """Return ``"6 KPIs: 1 breached, 1 without an answer, 2 comparisons without an answer."``."""
     breached = sum(bool(k.breaches) for k in done.kpis)
-    failed = sum(k.main is None for k in done.kpis)
+    early = sum(k.early for k in done.kpis)
+    failed = sum(k.main is None for k in done.kpis) - early
     answered = [k for k in done.kpis if k.main is not None]
     # The parts of what is there that are not.
     lacking = {
-        "comparison": sum(c.failure is not None for k in answered for c in k.compared),
+        "comparison": sum(
+            c.failure is not None and not c.failure.early for k in answered for c in k.compared
+        ),
         "drill-down": sum(
             d.failure is not None for k in answered for c in k.compared for d in c.drills
         ),
@@ -43,11 +46,12 @@ def counts(done: Reviewed) -> str:
     }
     parts = [f"{breached} breached"] if breached else []
     parts += [f"{failed} without an answer"] if failed else []
+    parts += [f"{early} with nothing to compare with yet"] if early else []
     parts = parts or ["no threshold breached"]
     beside = [f"{n} {what}{'s' * (n != 1)} without an answer" for what, n in lacking.items() if n]
     number = f"{len(done.kpis)} KPI{'s' * (len(done.kpis) != 1)}"
     said = ", ".join([*parts, *beside])
-    return f"{number}: {said}." if breached or failed or beside else f"{number}, {said}."
+    return f"{number}: {said}." if breached or failed or early or beside else f"{number}, {said}."
 
 
 def tone(answer: Compared) -> str:

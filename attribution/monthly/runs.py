@@ -18,7 +18,14 @@ from attribution.errors import AttributionError, DataContractError
 from attribution.formatting import Format, significant
 from attribution.kinds import period_values
 from attribution.metrics import Metric
-from attribution.monthly.comparisons import compared, drill_names, drilled, until, up_to
+from attribution.monthly.comparisons import (
+    TooEarlyError,
+    compared,
+    drill_names,
+    drilled,
+    until,
+    up_to,
+)
 from attribution.monthly.history import History, Restated
 from attribution.monthly.scans import REPEATED, metric_of
 from attribution.privacy import Privacy, Shown, ShownCauses, protect
@@ -56,10 +63,13 @@ class Failure:
     message : str
     internal : bool
         A fault of the package and not of data or configuration.
+    early : bool
+        There is nothing to compare with yet: nothing went wrong.
     """
 
     message: str
     internal: bool = False
+    early: bool = False
 
     @classmethod
     def of(
@@ -85,7 +95,8 @@ class Failure:
         Failure
         """
         if isinstance(error, AttributionError):
-            return cls(concealed(config.located(str(error), kpi, card), config))
+            said = concealed(config.located(str(error), kpi, card), config)
+            return cls(said, early=isinstance(error, TooEarlyError))
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
         said = concealed(f"{type(error).__name__}: {error}", config)
@@ -224,10 +235,15 @@ class KpiReview:
 
     @property
     def failures(self) -> list[Failure]:
-        """All that went wrong, of the KPI, a comparison or a drill-down."""
+        """Why answers are missing, of the KPI, a comparison or a drill-down."""
         own = [] if self.failure is None else [self.failure]
         own += [c.failure for c in self.compared if c.failure is not None]
         return own + [d.failure for c in self.compared for d in c.drills if d.failure is not None]
+
+    @property
+    def early(self) -> bool:
+        """Whether it has no answer because there is nothing to compare with yet."""
+        return self.main is None and all(f.early for f in self.failures)
 
     @property
     def status(self) -> str:

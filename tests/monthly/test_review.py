@@ -159,24 +159,32 @@ def test_a_month_before_the_history_has_no_comparison_and_says_so(config):
     assert "no rows of '2025-12'" in done.kpis[0].compared[0].failure.message
     assert done.kpis[0].failure is None
     assert [k.status for k in done.kpis] == ["failed", "failed"]
-    assert str(done).startswith("Quality, 2026-01. 2 KPIs: 2 without an answer.")
-    assert done.exit_code() == 3
+    assert str(done).startswith("Quality, 2026-01. 2 KPIs: 2 with nothing to compare with yet.")
+    assert done.exit_code() == 0
 
 
 def test_a_level_below_its_threshold_is_a_breach_without_a_comparison(config):
     config["kpis"][0]["breach"] = {"below": 0.99}
     done = run(config, "2026-01")
     assert done.kpis[0].status == "breach"
-    assert "2 KPIs: 1 breached, 2 without an answer." in str(done)
-    assert done.exit_code("breach") == 3
+    assert "2 KPIs: 1 breached, 2 with nothing to compare with yet." in str(done)
+    assert done.exit_code("breach") == 1
+
+
+def test_a_month_that_is_missing_between_others_is_no_answer(config, table, tmp_path):
+    table[table["month"] != "2026-05"].to_parquet(tmp_path / "reviews.parquet")
+    done = run(config, "2026-06")
+    assert "no rows of '2026-05'" in done.kpis[0].compared[0].failure.message
+    assert "without an answer" in str(done)
+    assert done.exit_code() == 3
 
 
 @pytest.mark.parametrize(
     ("compare", "said", "code"),
     [
         (["previous"], "no threshold breached", 0),
-        (["previous", "year"], "no threshold breached, 1 comparison without an answer", 3),
-        (["year"], "1 without an answer", 3),
+        (["previous", "year"], "no threshold breached", 0),
+        (["year"], "1 with nothing to compare with yet", 0),
         (["previous", "plan"], "no threshold breached, 1 comparison without an answer", 3),
         (["plan"], "1 without an answer", 3),
     ],
