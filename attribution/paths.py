@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -123,7 +123,12 @@ def _no_baseline(lacking: list[tuple[str, str]]) -> list[dict[str, Any]]:
     return [finding("missing_periods", "warning", message, **facts)]
 
 
-def missing_between(cube: Cube, missing: Mapping, pair: tuple[int, int], name: str) -> tuple:
+def missing_between(
+    cube: Cube,
+    missing: Mapping[tuple[str, str], Sequence[str]],
+    pair: tuple[int, int],
+    name: str,
+) -> tuple[str, ...]:
     """What is missing between neighbors; comparisons over a year pass over periods anyway."""
     if name != "chained":
         return ()
