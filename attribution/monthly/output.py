@@ -28,7 +28,7 @@ from attribution.privacy.rules import without_people
 from attribution.reports.files import as_csv_text
 from attribution.reports.folder import replace_folder
 from attribution.reports.sections.page import write_page
-from attribution.reports.tidy import tidy_folder
+from attribution.reports.tidy import tidy_files
 from attribution.reports.xlsx import excel_file
 
 if TYPE_CHECKING:
@@ -194,7 +194,9 @@ def _write_kpi(
         if wanted.xlsx:
             excel_file(shown, folder / "kpis" / f"{name}.xlsx")
         if wanted.tidy:
-            tidy_folder(shown, folder / "tidy" / name)
+            tidy = folder / "tidy" / name
+            tidy.mkdir(parents=True, exist_ok=True)
+            tidy_files(shown, tidy)
     return k.kpi.name
 
 

@@ -95,8 +95,10 @@ class Failure:
         Failure
         """
         if isinstance(error, AttributionError):
-            said = concealed(config.located(str(error), kpi, card), config)
-            return cls(said, early=isinstance(error, TooEarlyError))
+            # Where it is too early there is no line of the file to look at.
+            if isinstance(error, TooEarlyError):
+                return cls(concealed(str(error), config), early=True)
+            return cls(concealed(config.located(str(error), kpi, card), config))
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
         said = concealed(f"{type(error).__name__}: {error}", config)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from attribution.result import Attribution
 
-__all__ = ["rounded", "tidy_folder", "tidy_tables", "write_tidy"]
+__all__ = ["rounded", "tidy_files", "tidy_tables", "write_tidy"]
 
 _DATE_COLUMNS = ("start_date", "end_date", "days", "year", "quarter", "month")
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
@@ -53,18 +53,15 @@ def write_tidy(change: Attribution, folder: str | Path, *, privacy: Privacy | No
     In CSV, text that a spreadsheet would take for a formula (it begins with = + - @) has an
     apostrophe in front; Parquet holds it as it is.
     """
-    return tidy_folder(protect(change, privacy), folder)
+    shown = protect(change, privacy)
+    return replace_folder(folder, lambda fresh: tidy_files(shown, fresh), "folder")
 
 
-def tidy_folder(shown: Shown, folder: str | Path) -> Path:
-    """Write the tables of what may be shown; see `write_tidy`."""
+def tidy_files(shown: Shown, folder: Path) -> None:
+    """Write the tables of what may be shown into an existing folder; see `write_tidy`."""
     tables = _tables(shown)
-
-    def write(fresh: Path) -> None:
-        write_tables(tables, fresh, "parquet")
-        write_tables({name: as_csv_text(table) for name, table in tables.items()}, fresh, "csv")
-
-    return replace_folder(folder, write, "folder")
+    write_tables(tables, folder, "parquet")
+    write_tables({name: as_csv_text(table) for name, table in tables.items()}, folder, "csv")
 
 
 def tidy_tables(change: Attribution, *, privacy: Privacy | None = None) -> dict[str, pd.DataFrame]:
