@@ -275,10 +275,21 @@ def explain_part(whole: Attribution, levels: Mapping[str, object]) -> Attributio
     # A market lies in one region: within a market, its region says nothing any more.
     fixed = {*levels, *(a for d in levels for a in part.ancestors(d))}
     left = [d for d in part.dimensions if d not in fixed or len(part.levels[_at(part, d)]) > 1]
-    options = whole.options
+    return explain_pair(part.rollup(left), whole.metric, _without(whole.options, left))
+
+
+def _without(options: Options, left: Sequence[str]) -> Options:
+    """The same question of the dimensions that are left: what named another is moot."""
     if options.order is not None:
         options = replace(options, order=tuple(d for d in options.order if d in left))
-    return explain_pair(part.rollup(left), whole.metric, options)
+    if options.pairs is not None:
+        pairs = tuple(pair for pair in options.pairs if set(pair) <= set(left))
+        form = {"pairs": pairs} if pairs else {"rates": "additive", "pairs": None}
+        options = replace(options, **form)
+    asked = options.bootstrap
+    if asked is not None and asked.strata is not None and asked.strata not in left:
+        options = replace(options, bootstrap=replace(asked, strata=None))
+    return options
 
 
 def _at(cube: Cube, dimension: str) -> int:

@@ -95,23 +95,25 @@ class Format:
         return (after - before) / self.factor
 
     def level(self, value: float) -> str:
-        """Write a level of the KPI.
+        """Write a level of the KPI; what is not known has no unit.
 
         Examples
         --------
-        >>> Format("%").level(0.92664)
-        '92.66 %'
+        >>> Format("%").level(0.92664), Format("%").level(float("nan"))
+        ('92.66 %', 'n/a')
         """
-        return f"{self.number(value)} {self.unit}".rstrip()
+        return f"{self.number(value)} {self.unit}".rstrip() if math.isfinite(value) else "n/a"
 
     def change(self, value: float) -> str:
-        """Write a change of the KPI, with its sign.
+        """Write a change of the KPI, with its sign; what is not known has no unit.
 
         Examples
         --------
         >>> Format("%").change(0.0123), Format("s", 1).change(0.02)
         ('+1.23 pp', '0.0 s')
         """
+        if not math.isfinite(value):
+            return "n/a"
         return f"{self.number(value, signed=True)} {self.change_unit}".rstrip()
 
     def interval(self, low: float, high: float) -> str:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from attribution.config.located import ConfigError, finding
 from attribution.config.positions import lines_of
-from attribution.config.sections import ReviewConfig
+from attribution.config.whole import ReviewConfig
 from attribution.errors import MissingFileError, nearest
 
 __all__ = ["config_schema", "example_config", "load_config"]

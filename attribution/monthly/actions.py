@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from attribution.errors import DataContractError, MissingFileError, listing, nearest
-from attribution.monthly.runs import KpiReview
+from attribution.monthly.answers import KpiReview
 
 __all__ = ["Action", "followed_up", "read_actions", "standing_out", "write_actions"]
 

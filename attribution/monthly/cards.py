@@ -18,8 +18,9 @@ from attribution.cards.shown import ShownCard
 from attribution.config import Kpi, ReviewConfig, Scorecard, resolved
 from attribution.errors import DataQualityWarning
 from attribution.goals import require_ratio
+from attribution.monthly.answers import Failure
 from attribution.monthly.comparisons import until
-from attribution.monthly.runs import Failure, privacy_of
+from attribution.monthly.runs import privacy_of
 from attribution.monthly.scans import Scan, cube_of, metric_of
 from attribution.reports.sections import sections_of
 from attribution.reports.sections.section import Section

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attribution.monthly.answers import KpiReview
 from attribution.monthly.messages import counts, remarks, status_words, verdict_words
-from attribution.monthly.runs import KpiReview
 from attribution.reports.deck.page import Deck
 from attribution.reports.deck.slides import bridge_slide, causes_slide, mix_slides, trend_slide
 from attribution.reports.deck.table import table

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attribution.isolated import isolated
 from attribution.monthly.actions import standing_out
+from attribution.monthly.answers import KpiReview
 from attribution.monthly.cards import CardReview
 from attribution.monthly.messages import (
     counts,
@@ -18,7 +19,6 @@ from attribution.monthly.messages import (
     tone,
 )
 from attribution.monthly.pages import pages
-from attribution.monthly.runs import KpiReview
 from attribution.plots.theme import Theme
 
 if TYPE_CHECKING:

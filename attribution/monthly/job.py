@@ -18,10 +18,12 @@ from attribution.cube import Cube
 from attribution.errors import AttributionError, OptionError, check_option
 from attribution.formatting import significant
 from attribution.monthly.actions import Action, followed_up, read_actions
+from attribution.monthly.answers import Failure, KpiReview
 from attribution.monthly.cards import CardReview, card_scans, review_cards
 from attribution.monthly.history import History
 from attribution.monthly.output import planned_files, write_feed, write_folder
-from attribution.monthly.runs import Failure, KpiReview, privacy_of, remembered, review_kpi
+from attribution.monthly.remembered import remembered
+from attribution.monthly.runs import privacy_of, review_kpi
 from attribution.monthly.scans import Scan, cube_of, metric_of, scans
 from attribution.progress import steps
 from attribution.reports.folder import clear_leftovers

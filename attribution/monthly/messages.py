@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attribution.config import Breach, Comparison
 from attribution.formatting import Format, significant
 from attribution.monthly.actions import Action
-from attribution.monthly.runs import Compared, KpiReview
+from attribution.monthly.answers import Compared, KpiReview
 
 if TYPE_CHECKING:
     from attribution.monthly.job import Reviewed

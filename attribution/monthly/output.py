@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attribution.config import Kpi, ReviewConfig, concealed
 from attribution.datasets.export import write_tables
 from attribution.monthly.actions import Action, write_actions
+from attribution.monthly.answers import KpiReview
 from attribution.monthly.cards import CARD_TABLES, CardReview
 from attribution.monthly.deck import write_deck
 from attribution.monthly.index import index_page
 from attribution.monthly.messages import as_dict
 from attribution.monthly.pages import planned_pages, write_pages
-from attribution.monthly.runs import KpiReview, privacy_of
+from attribution.monthly.runs import privacy_of
 from attribution.monthly.workbook import write_workbook
 from attribution.privacy import Privacy
 from attribution.privacy.rules import without_people

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from attribution.config import Comparison, Kpi
 from attribution.monthly.actions import Action
+from attribution.monthly.answers import KpiReview
 from attribution.monthly.comparisons import drill_names
 from attribution.monthly.messages import beside
-from attribution.monthly.runs import KpiReview
 from attribution.privacy import Shown
 from attribution.reports.html import Beside, html_file
 

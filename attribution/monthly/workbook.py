@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attribution.monthly.runs import Compared, KpiReview
+from attribution.monthly.answers import Compared, KpiReview
 from attribution.reports.files import CREATED
 from attribution.reports.sections.book import add_sheets
 from attribution.reports.workbook.sheets import Formats, prepare, put, put_table

@@ -7,8 +7,10 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import attribution as at
 from attribution.decompose import Decomposition, decompose, total_change
 from attribution.decompose.replicates import recompute
 from attribution.errors import OptionError
@@ -169,6 +171,28 @@ def test_stratified_linearized_errors_are_those_within_strata():
     draws = resample(units, ratio, options, 0, stratum, gradient)
     assert draws.std_error == pytest.approx(np.sqrt(by_hand), rel=1e-10)
     assert np.median(draws.std_errors) == pytest.approx(np.sqrt(by_hand), rel=0.2)
+
+
+def test_within_a_stratum_there_is_one_stratum():
+    """Its part is asked without strata, and asks the same as its rows alone."""
+    rng = np.random.default_rng(4)
+    who, month, queue = (
+        rng.integers(0, 40, 2000),
+        rng.integers(1, 3, 2000),
+        rng.integers(0, 2, 2000),
+    )
+    rows = pd.DataFrame({"month": month, "queue": queue, "moderator": who, "site": who % 2})
+    rows["correct"] = (rng.random(2000) < 0.9).astype(int)
+
+    def asked(table: pd.DataFrame, by: list[str], strata: str | None) -> at.Attribution:
+        return at.explain(
+            table, at.Rate("correct"), by, period="month", baseline=1, current=2, cluster="moderator",
+            inference=at.Bootstrap(200, strata=strata),
+        )  # fmt: skip
+
+    part = asked(rows, ["queue", "site"], "site").within(site=0)
+    alone = asked(rows[rows["site"] == 0], ["queue"], None)
+    assert part.effects["std_error"].tolist() == pytest.approx(alone.effects["std_error"].tolist())
 
 
 def test_strata_are_levels_that_hold_whole_clusters():

@@ -319,6 +319,21 @@ def test_what_is_no_pair_is_refused(pairs, words):
         explain(reviews(9, 200), rates="pairs", pairs=pairs)
 
 
+def test_a_part_is_explained_with_the_pairs_that_are_left_in_it():
+    """A pair of which one is fixed says nothing within the part; its files can be written."""
+    rows = reviews(8, 1500)
+    both = [("queue", "market"), ("market", "tenure")]
+    change = explain(rows, rates="pairs", pairs=both)
+    part = change.within(queue=0)
+    own = rows[rows["queue"] == 0]
+    asked = explain(own, by=["market", "tenure"], rates="pairs", pairs=both[1:])
+    assert part.effects["estimate"].tolist() == pytest.approx(asked.effects["estimate"].tolist())
+    assert part.options.pairs == (("market", "tenure"),)
+    plain = change.within(market=0)
+    assert plain._parts.form == "additive"
+    assert plain.effects["estimate"].sum() == pytest.approx(plain.total.change, abs=1e-15)
+
+
 @pytest.mark.parametrize("rates", ["auto", "saturated", "additive"])
 def test_pairs_are_for_the_rates_of_that_name(rates):
     with pytest.raises(at.errors.OptionError, match=f"rates='pairs' only, not '{rates}'"):

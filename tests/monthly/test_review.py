@@ -70,6 +70,7 @@ def test_a_change_equals_that_of_explain(config, table):
         {"method": "threefold"},
         {"mix": "shapley"},
         {"mix": "ordered", "order": ["market", "queue"]},
+        {"rates": "pairs", "pairs": [["queue", "market"]]},
         {"inference": "bootstrap"},
     ],
 )
@@ -620,7 +621,9 @@ def test_an_empty_denominator_in_one_month_is_that_kpis_own_failure(config, tabl
     assert done.kpis[0].main is None
     assert "is 0 in '2026-06'" in " ".join(f.message for f in done.kpis[0].failures)
     assert done.kpis[1].main is not None
-    assert "is 0 in" in (done.folder / "index.html").read_text()
+    page = (done.folder / "index.html").read_text()
+    assert "is 0 in" in page
+    assert re.search(r"n/a\s*[%<]", page)[0].endswith("<")  # no unit of what is not known
 
 
 def test_a_folder_of_months_is_one_source_and_only_new_files_are_new(config, table, tmp_path):
