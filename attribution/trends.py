@@ -333,7 +333,8 @@ class Trend:
         Returns
         -------
         DataFrame
-            `effect, dimension, segment, chained, end_to_end`; both add up to the same change.
+            `effect, dimension, segment, chained, end_to_end`, the last two named as `end_to_end`
+            above is, for the paths "chained" and "end-to-end"; both add up to the same change.
             Null where a path has no such bar: a level that came and went is in the chain only.
 
         Raises

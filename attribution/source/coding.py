@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from attribution.labels import label_of, naturally
+from attribution.labels import MISSING, label_of, naturally
 from attribution.numbering import numbered
 from attribution.source.distributions import Cells, Distribution
 from attribution.source.selection import Selection
 
-__all__ = ["Grouped", "coded", "level_codes"]
+__all__ = ["Grouped", "coded", "level_codes", "nameless"]
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,21 @@ def level_codes(
     labels = naturally(set(texts))
     rank = dict(zip(labels, range(len(labels)), strict=True))
     return labels, np.array([rank[t] for t in texts], dtype=np.int32)
+
+
+def nameless(workspace: Any, levels: Sequence[Sequence[str]]) -> dict[int, set[bool]]:
+    """What "(missing)" stands for in each dimension of a result just coded: null (true), text."""
+    return {
+        d: {
+            bool(null)
+            for (null,) in workspace.execute(
+                f"SELECT DISTINCT value IS NULL FROM codes_d{d} "
+                f"WHERE value IS NULL OR value::VARCHAR = '{MISSING}'"
+            ).fetchall()
+        }
+        for d, labels in enumerate(levels)
+        if MISSING in labels
+    }
 
 
 def _segments(

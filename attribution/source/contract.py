@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from attribution.errors import DataContractError
+from attribution.labels import MISSING
 
-__all__ = ["Rule", "all_hold", "broken_rules", "contract_error"]
+__all__ = ["Rule", "all_hold", "broken_rules", "contract_error", "named_apart", "numeric_rules"]
 
 _SHOWN_ROWS = 5
 
@@ -34,6 +35,34 @@ def numeric_rules(
         rules.append(Rule(column, "NaN values", f"coalesce(NOT isnan({sql}), true)"))
         rules.append(Rule(column, "infinite values", f"coalesce(NOT isinf({sql}), true)"))
     return rules
+
+
+def named_apart(table: Any, selection: str, texts: dict[str, str]) -> list[Rule]:
+    """Return the rules of labels: no text "(missing)" where null, which is called so, is there too.
+
+    Parameters
+    ----------
+    table : Table
+        The open table.
+    selection : str
+        A SELECT over `source`.
+    texts : dict of str to str
+        Its columns of text that are read as labels: the name in `selection` -> the column.
+    """
+    if not texts:
+        return []
+    counts = ", ".join(
+        f"count(*) FILTER (WHERE {x} IS NULL) AS n{i}, "
+        f"count(*) FILTER (WHERE {x}::VARCHAR = '{MISSING}') AS t{i}"
+        for i, x in enumerate(texts)
+    )
+    found = table.query(f"SELECT {counts} FROM ({selection})").fetchall()[0]
+    problem = f"the text '{MISSING}', the name of the level of nulls, which are there too,"
+    return [
+        Rule(column, problem, f"{x} IS NULL OR {x}::VARCHAR <> '{MISSING}'")
+        for (x, column), nulls, named in zip(texts.items(), found[::2], found[1::2], strict=True)
+        if nulls and named
+    ]
 
 
 def all_hold(rules: Sequence[Rule]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from attribution import expressions as ex
@@ -163,7 +163,11 @@ def dropped_rows(count: int, broken: list[dict[str, Any]]) -> dict[str, Any]:
 
 @dataclass
 class Tally:
-    """What the parts of a GROUP BY counted together."""
+    """What the parts of a GROUP BY counted together.
+
+    `nameless` holds, by dimension, what stands behind the level "(missing)": null (true) and the
+    text itself (false).
+    """
 
     groups: int = 0
     broken: int = 0
@@ -171,6 +175,7 @@ class Tally:
     light: int = 0
     heft: float = 0.0
     sql: str = ""
+    nameless: dict[int, set[bool]] = field(default_factory=dict)
 
     def add(self, other: Tally) -> None:
         """Add the counts of another part."""

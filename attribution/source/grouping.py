@@ -12,7 +12,7 @@ import duckdb
 from attribution.errors import SourceError
 from attribution.metrics import Moment, quantiles_of
 from attribution.source import contract
-from attribution.source.coding import Grouped, coded
+from attribution.source.coding import Grouped, coded, nameless
 from attribution.source.distributions import count_buckets, counted, find_grid
 from attribution.source.engine import connect, reading_problem
 from attribution.source.findings import (
@@ -112,13 +112,19 @@ def _grouped(asked: Selection) -> Grouped:
     holds = contract.all_hold([rule for rule in rules if rule not in sure])
     parts = partitions(asked, selection)
     grouped, tally = _fetched(asked, selection, parts, sums, weight, holds, bool(grids))
-    if dropped := tally.broken:
+    dropped = 0
+    if tally.broken or any(len(meanings) > 1 for meanings in tally.nameless.values()):
+        read = tally.rows
+        rules += contract.named_apart(
+            asked.table, f"SELECT * FROM ({selection}) WHERE {holds}", asked.texts()
+        )
         numbered = asked.rows(measures, resolved, numbered=True)
         broken = contract.broken_rules(asked.table, numbered, rules)
         if asked.request.on_invalid == "raise":
             raise contract.contract_error(broken)
-        selection = f"SELECT * FROM ({selection}) WHERE {holds}"
+        selection = f"SELECT * FROM ({selection}) WHERE {contract.all_hold(rules)}"
         grouped, tally = _fetched(asked, selection, parts, sums, weight, "true", bool(grids))
+        dropped = read - tally.rows
         findings.append(dropped_rows(dropped, broken))
     if grouped is None:
         raise nothing_found(asked, resolved, dropped)
@@ -151,8 +157,8 @@ def _fetched(
     tally = Tally()
 
     def coded_parts() -> Iterator[Grouped]:
-        for part in parts:
-            rows = f"SELECT * FROM ({selection}) WHERE {part}" if len(parts) > 1 else selection
+        for condition in parts:
+            rows = f"SELECT * FROM ({selection}) WHERE {condition}" if len(parts) > 1 else selection
             with connect() as workspace, ExitStack() as stack:
 
                 def keep(sql: str, workspace: Any = workspace, stack: ExitStack = stack) -> str:
@@ -161,7 +167,10 @@ def _fetched(
                 found = _collect(asked, workspace, keep, rows, sums, weight, holds, located)
                 tally.add(found)
                 if found.groups and not tally.broken:
-                    yield coded(workspace, asked, list(sums), located, found.rows)
+                    part = coded(workspace, asked, list(sums), located, found.rows)
+                    for d, meanings in nameless(workspace, part.levels).items():
+                        tally.nameless.setdefault(d, set()).update(meanings)
+                    yield part
 
     grouped = next(coded_parts(), None) if len(parts) == 1 else merged(coded_parts())
     return grouped, tally

@@ -168,7 +168,7 @@ def _reading(names: list[str], columns: Sequence[Wanted], group: str, where: str
 def _read(scan: Selection, columns: Sequence[Wanted]) -> Rows:
     table, resolved = scan.table, scan.resolve_periods()
     parts, rules = [f"{scan.period()} AS g"], []
-    numeric, labelled = {}, {}
+    numeric, labelled, texts = {}, {}, {}
     for i, wanted in enumerate(columns):
         sql, kind = _column(scan, wanted)
         short = f"x{i}"
@@ -177,6 +177,8 @@ def _read(scan: Selection, columns: Sequence[Wanted]) -> Rows:
             labelled[wanted.text] = short
             if wanted.kind == "unit":
                 rules.append(contract.Rule(wanted.text, "null values", f"{short} IS NOT NULL"))
+            elif is_text(table.types[wanted.text]):
+                texts[short] = wanted.text
             continue
         numeric[wanted.text] = short
         rules += contract.numeric_rules(wanted.text, short, kind in FLOATS)
@@ -190,6 +192,8 @@ def _read(scan: Selection, columns: Sequence[Wanted]) -> Rows:
         f'AS "#row" FROM source) WHERE {kept}'
     )
     findings = unselected(scan, resolved)
+    sound = f"SELECT * FROM ({selection}) WHERE {contract.all_hold(rules)}"
+    rules += contract.named_apart(table, sound, texts)
     holds = contract.all_hold(rules)
     n, broken = table.query(
         f"SELECT count(*), coalesce(count_if(NOT ({holds})), 0) FROM ({selection})"

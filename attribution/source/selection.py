@@ -242,6 +242,14 @@ class Selection:
                 return True
         return False
 
+    def texts(self) -> dict[str, str]:
+        """The dimensions that are text: short name -> column."""
+        return {
+            f"d{i}": name
+            for i, name in enumerate(self.request.dimensions)
+            if is_text(self.table.types[name])
+        }
+
     def rows(
         self,
         measures: dict[str, tuple[str, str]],

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -619,3 +620,52 @@ def test_an_odd_name_in_a_condition_is_told_of_backticks() -> None:
     says(errors.ExpressionError, "in `backticks`", data=EXPORTED, metric="# Correct / # Audited",
          by="Queue / Policy", where="Accuracy % == 'x'", period="Review Date",
          baseline="31/08/2026", current="01/09/2026")  # fmt: skip
+
+
+# -- a text that is called as nulls are ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["str", "category", object])
+def test_the_text_missing_beside_nulls_is_refused(kind: Any) -> None:
+    queue = ["(missing)", "video", None, "video", "live", "(missing)", "live", None]
+    data = ROWS.assign(queue=pd.Series(queue, dtype=kind))
+    message = says(
+        errors.DataContractError,
+        "queue: the text '(missing)'",
+        "of nulls",
+        "2 rows (0, 5)",
+        data=data,
+    )
+    assert "market" not in message
+    with pytest.warns(errors.DataQualityWarning, match="2 rows break"):
+        kept = explain(data, on_invalid="drop").cube
+    assert kept.provenance["rows"] == 6
+    assert kept.levels[0] == ("live", "video", "(missing)")
+
+
+def test_it_is_listed_with_all_else_that_is_wrong() -> None:
+    data = ROWS.assign(queue=["(missing)", None, *["live", "video"] * 3], correct=[8] * 7 + [99])
+    message = says(errors.DataContractError, data=data)
+    assert "successes above trials" in message
+    assert "queue: the text '(missing)'" in message
+
+
+def test_the_text_missing_alone_is_a_level_and_so_are_nulls_alone() -> None:
+    queue = pd.Series(["(missing)", "video"] * 4)
+    texts = explain(ROWS.assign(queue=queue))
+    nulls = explain(ROWS.assign(queue=queue.where(queue == "video", None)))
+    pd.testing.assert_frame_equal(texts.levels("queue"), nulls.levels("queue"))
+    # Rows that the question leaves out cannot be confused.
+    data = ROWS.assign(queue=["(missing)", None, "live", "live"] * 2)
+    kept = explain(data, where="queue == 'live' or queue == None", by="queue")
+    assert kept.cube.levels == (("live", "(missing)"),)
+    says(errors.DataContractError, "queue: the text '(missing)'", data=data)
+
+
+def test_a_regression_refuses_the_text_missing_beside_nulls() -> None:
+    queue = ["(missing)", "video", None, "live"] * 4
+    data = pd.concat([ROWS, ROWS], ignore_index=True).assign(queue=queue)
+    options = {"outcome": "correct", "predictors": ["queue"], "group": "month"}
+    options |= {"baseline": "2026-08", "current": "2026-09"}
+    with pytest.raises(errors.DataContractError, match=r"queue: the text '\(missing\)'.* 4 rows"):
+        at.oaxaca(data, **options)

@@ -121,6 +121,14 @@ def test_rows_that_break_the_contract_are_counted_over_all_partitions(
 
 
 @pytest.mark.usefixtures("divided")
+def test_a_text_called_as_nulls_are_is_found_across_partitions() -> None:
+    frame = reviews(400, 60, 4)
+    frame["queue"] = frame["queue"].where(frame["who"] % 2 == 1, frame["queue"].fillna("(missing)"))
+    with pytest.raises(errors.DataContractError, match=r"queue: the text '\(missing\)'"):
+        at.Cube.from_data(frame, RATE, **ASKED)
+
+
+@pytest.mark.usefixtures("divided")
 def test_a_bootstrap_of_clusters_in_files_is_refused() -> None:
     with pytest.raises(errors.OptionError, match="'bootstrap' holds the sums of all"):
         _ = at.explain(reviews(400, 60, 5), RATE, **ASKED, **PAIR, inference="bootstrap").effects

@@ -108,6 +108,7 @@ def same(data: object, names: Sequence[str] = tuple(QUESTIONS)) -> None:
 WRONG: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "invalid rows": ({"correct": (3, -1)}, {}),
     "successes above trials": ({"correct": (7, 99)}, {}),
+    "a text called as nulls are": ({"queue": (5, "(missing)")}, {}),
     "no such column": ({}, {"by": "queu"}),
     "no such period": ({}, {"periods": ["2027-01"]}),
     "nothing left": ({}, {"where": "queue == 'none'"}),
@@ -190,7 +191,15 @@ def test_spark_gives_the_same_answers_and_errors(spark: Any) -> None:
 
     some = ["clusters and weights", "conditions", "fiscal quarters", "months of text", "quantiles"]
     same(load(ROWS), some)
-    same_errors(load, ["invalid rows", "no such period", "dates of text that is none"])
+    same_errors(
+        load,
+        [
+            "invalid rows",
+            "a text called as nulls are",
+            "no such period",
+            "dates of text that is none",
+        ],
+    )
 
 
 def test_only_grouped_rows_leave_the_server(postgres: Any, fetched: list[tuple[str, int]]) -> None:
