@@ -8,6 +8,7 @@ from typing import Any
 
 from attribution.errors import DataContractError
 from attribution.labels import MISSING
+from attribution.source.types import no_nan
 
 __all__ = ["Rule", "all_hold", "broken_rules", "contract_error", "named_apart", "numeric_rules"]
 
@@ -32,7 +33,7 @@ def numeric_rules(
     """Return the rules of every number: not null (`missing` in words) and, for floats, finite."""
     rules = [Rule(column, missing, f"{sql} IS NOT NULL")]
     if is_float:
-        rules.append(Rule(column, "NaN values", f"coalesce(NOT isnan({sql}), true)"))
+        rules.append(Rule(column, "NaN values", f"coalesce({no_nan(sql)}, true)"))
         rules.append(Rule(column, "infinite values", f"coalesce(NOT isinf({sql}), true)"))
     return rules
 

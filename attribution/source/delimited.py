@@ -27,12 +27,18 @@ _FORMAT = (
     "auto_detect=false, header=true, skip=0, quote='\"', escape='\"', comment='', "
     "strict_mode=true, null_padding=false, ignore_errors=false"
 )
-# What every sampled value must satisfy for the column to have the type; the first that fits wins.
+_WHOLE = "[+-]?[0-9]+"
+# What the sampled values must satisfy for the column to have the type; the first that fits wins. An
+# empty field says nothing.
 _TYPES = {
-    "BOOLEAN": "lower({c}) IN ('true', 'false')",
-    "DOUBLE": "TRY_CAST({c} AS DOUBLE) IS NOT NULL",
-    "DATE": "TRY_CAST({c} AS DATE) IS NOT NULL AND length({c}) <= 10",
-    "TIMESTAMP": "TRY_CAST({c} AS TIMESTAMP) IS NOT NULL",
+    "BOOLEAN": "bool_and(lower({c}) IN ('true', 'false'))",
+    # Identifiers of so many digits that a number with a fraction would round them together.
+    "BIGINT": f"bool_and(regexp_full_match({{c}}, '{_WHOLE}') AND TRY_CAST({{c}} AS BIGINT) IS NOT "
+    f"NULL) AND bool_or(TRY_CAST({{c}} AS BIGINT) NOT BETWEEN -{2**53} AND {2**53})",
+    "DOUBLE": "bool_and(TRY_CAST({c} AS DOUBLE) IS NOT NULL) FILTER ({c} IS NOT NULL)",
+    "DATE": "bool_and(TRY_CAST({c} AS DATE) IS NOT NULL AND length({c}) <= 10) "
+    "FILTER ({c} IS NOT NULL)",
+    "TIMESTAMP": "bool_and(TRY_CAST({c} AS TIMESTAMP) IS NOT NULL) FILTER ({c} IS NOT NULL)",
 }
 # A flag is written True by one program and TRUE by the next; frames show it as true.
 _LABEL = (
@@ -139,8 +145,10 @@ def _stacked(files: Sequence[_File], reading: Reading, types: dict[str, str]) ->
         for i, name in enumerate(file.names):
             unique.append(name if name and name.casefold() not in seen else f"{name}#{i}")
             seen.add(name.casefold())
+        # The reader rounds what is no whole number.
+        read = {n: "VARCHAR" if kind == "BIGINT" else kind for n, kind in types.items()}
         declared = ", ".join(
-            f"{quote_literal(u)}: '{types.get(n, 'VARCHAR')}'"
+            f"{quote_literal(u)}: '{read.get(n, 'VARCHAR')}'"
             for u, n in zip(unique, file.names, strict=True)
         )
         parts = []
@@ -149,7 +157,10 @@ def _stacked(files: Sequence[_File], reading: Reading, types: dict[str, str]) ->
                 column = f"NULL::{types.get(n, 'VARCHAR')}"
             else:
                 column = quote_identifier(unique[file.names.index(n)])
-                column = _LABEL.format(c=column) if n in reading.labels else column
+                if n in reading.labels:
+                    column = _LABEL.format(c=column)
+                elif types.get(n) == "BIGINT":
+                    column = _whole(column, file.path, n)
             parts.append(f"{column} AS c{i}")
         path = quote_literal(escape_glob(file.path))
         selects.append(
@@ -159,12 +170,22 @@ def _stacked(files: Sequence[_File], reading: Reading, types: dict[str, str]) ->
     return " UNION ALL ".join(selects)
 
 
+def _whole(column: str, path: str, name: str) -> str:
+    """The SQL of a text as a whole number; another one is an error."""
+    after = f" in column {name!r} of {path!r} is not a whole number, as the values before it are."
+    return (
+        f"CASE WHEN {column} IS NULL OR regexp_full_match({column}, '{_WHOLE}') "
+        f"THEN CAST({column} AS BIGINT) "
+        f"ELSE error(chr(39) || {column} || chr(39) || {quote_literal(after)})::BIGINT END"
+    )
+
+
 def _types(texts: Any, reading: Reading) -> dict[str, str]:
     """Type each column that is not a label by its first values."""
     typed = [(f"c{i}", n) for i, n in enumerate(reading.columns) if n not in reading.labels]
     if not typed:
         return {}
-    tests = [f"bool_and({test.format(c=c)})" for c, _ in typed for test in _TYPES.values()]
+    tests = [test.format(c=c) for c, _ in typed for test in _TYPES.values()]
     held = texts.query(
         "source", f"SELECT {', '.join(tests)} FROM (FROM source LIMIT {_SAMPLE})"
     ).fetchall()[0]

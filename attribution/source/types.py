@@ -14,6 +14,7 @@ __all__ = [
     "as_number",
     "described",
     "is_number",
+    "no_nan",
     "readings",
     "typed",
     "without_nan",
@@ -67,7 +68,16 @@ def as_number(sql: str, kind: str) -> str:
 
 def without_nan(sql: str, kind: str) -> str:
     """Make NaN null, as frames of one library have it and those of another do not."""
-    return f"(CASE WHEN isnan({sql}) THEN NULL ELSE {sql} END)" if kind in FLOATS else sql
+    return f"(CASE WHEN {no_nan(sql)} THEN {sql} END)" if kind in FLOATS else sql
+
+
+def no_nan(sql: str) -> str:
+    """Return the SQL of a float's not being NaN, null where it is null.
+
+    Not by isnan(): the statistics of Parquet leave NaN out, and DuckDB, which takes them for the
+    bounds of all values, then answers isnan() with false before it has read a row.
+    """
+    return f"(isfinite({sql}) OR isinf({sql}))"
 
 
 def readings(

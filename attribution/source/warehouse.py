@@ -320,9 +320,10 @@ def translate(sql: str, inner: str, dialect: str, types: dict[str, str]) -> str:
             case sx.Anonymous() if node.name.lower() == "isfinite":
                 return beyond(node.expressions[0], sx.LTE)
             case sx.IsInf():
-                return sx.and_(beyond(node.this, sx.GT), sx.not_(is_nan(node.this.copy())))
-            case sx.IsNan():
-                return is_nan(node.this)
+                # In parentheses: what stands before it may be NOT.
+                return sx.Paren(
+                    this=sx.and_(beyond(node.this, sx.GT), sx.not_(is_nan(node.this.copy())))
+                )
             case sx.TryCast():
                 return try_cast(node)
             case sx.GT() | sx.GTE() | sx.LT() | sx.LTE() if dialect == "postgres" and (

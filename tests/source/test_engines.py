@@ -13,10 +13,16 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset
+import pyarrow.parquet
 import pytest
 
 import attribution as at
-from attribution.errors import DataQualityWarning, MissingFileError, SourceError
+from attribution.errors import (
+    DataContractError,
+    DataQualityWarning,
+    MissingFileError,
+    SourceError,
+)
 
 RATE = at.Rate("correct", "reviewed", name="Accuracy")
 
@@ -302,6 +308,43 @@ def test_csv_numbers_with_fractions_far_down_keep_them(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cube.sums["x"][:, 0], [12_501.5, 12_500])
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz"])
+def test_empty_fields_of_a_csv_are_nulls_and_leave_the_rest_numbers(
+    name: str, tmp_path: Path
+) -> None:
+    frame = SMALL.assign(
+        ok=[1, None, 2, 3, 3, 3], day=["2026-08-01", None, "2026-08-02"] * 2, none=None
+    )
+    path = csv_path(tmp_path, frame, name)
+    with pytest.raises(DataContractError, match=r"ok: null values in 1 row \(1\)"):
+        at.Cube.from_data(path, "ok / n", [], period="month")
+    with pytest.raises(DataContractError, match=r"none: null values in 6 rows"):
+        at.Cube.from_data(path, "ratio(none / n)", [], period="month")
+    with pytest.warns(DataQualityWarning, match="1 rows break the data contract"):
+        cube = at.Cube.from_data(path, "ok / n", [], period="month", on_invalid="drop")
+    np.testing.assert_array_equal(cube.sums["ok"], [[3], [9]])
+    for where in ("ok * 1 > 1", "day > '2026-08-01'"):
+        found, expected = (
+            at.Cube.from_data(data, "n / n", [], period="month", where=where)
+            for data in (path, pl.from_pandas(frame))
+        )
+        assert found.digest() == expected.digest()
+        assert found.findings == expected.findings
+    periods = at.Cube.from_data(path, "n / n", [], period="ok", periods=[3])
+    assert periods.periods == ("3",)
+
+
+def test_long_identifiers_of_a_csv_are_not_rounded_together(tmp_path: Path) -> None:
+    lines = [f"1,1,{2**53 + i % 2}" for i in range(25_000)]
+    (tmp_path / "rows.csv").write_text("\n".join(["month,ok,id", *lines, "1,1,", ""]))
+    path, where = str(tmp_path / "rows.csv"), f"id == {2**53 + 1}"
+    cube = at.Cube.from_data(path, at.Rate("ok"), [], period="month", where=where)
+    assert cube.provenance["rows"] == 12_500
+    (tmp_path / "rows.csv").write_text("\n".join(["month,ok,id", *lines, "1,1,1.5", ""]))
+    with pytest.raises(SourceError, match=r"'1\.5' in column 'id' of .*rows\.csv' is not a whole"):
+        at.Cube.from_data(path, at.Rate("ok"), [], period="month", where=where)
+
+
 def test_levels_sort_in_natural_order_whatever_the_row_order() -> None:
     shuffled = ROWS.sample(frac=1, random_state=7)
     assert cube_of(shuffled).levels[1] == ("0-30", "31-90", "181-365")
@@ -488,6 +531,37 @@ def test_where_leaves_out_what_it_cannot_decide_and_says_so(engine: str, tmp_pat
     asked = at.Cube.from_data(data, "ok / n", "q", period="month", where="score == None")
     np.testing.assert_array_equal(asked.sums["ok"], [[2], [8]])
     assert asked.findings == ()
+
+
+NAN = float("nan")
+WRITERS: dict[str, Callable[[pa.Table, str], object]] = {
+    "arrow": lambda table, path: pa.parquet.write_table(table, path),
+    "polars": lambda table, path: pl.from_arrow(table).write_parquet(path),
+    "duckdb": lambda table, path: duckdb.from_arrow(table).write_parquet(path),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_nan_in_parquet_is_found_though_the_statistics_of_the_file_leave_it_out(
+    writer: str, tmp_path: Path
+) -> None:
+    columns = {"month": [1, 1, 1, 2, 2, 2], "q": list("ababab"), "ok": [1.0, NAN, 1, 0, 1, 1],
+               "team": [1.0, 2, NAN, 1, 2, 3], "n": [1] * 6}  # fmt: skip
+    path = str(tmp_path / "rows.parquet")
+    WRITERS[writer](pa.table(columns), path)
+    for metric in ("ok / n", "ratio(ok / n)", "mean(ok)", "total(ok)", "quantile(ok, 0.5)"):
+        with pytest.raises(DataContractError, match=r"ok: NaN values in 1 row \(1\)"):
+            at.Cube.from_data(path, metric, "q", period="month")
+    with pytest.raises(DataContractError, match=r"team: null values in 1 row \(2\)"):
+        at.Cube.from_data(path, "n / n", "q", period="month", cluster="team")
+    with pytest.raises(DataContractError, match=r"ok \+ 1: NaN values in 1 row \(1\)"):
+        at.Cube.from_data(path, "n / n", "q", period="month", weight="ok + 1")
+    cube = at.Cube.from_data(path, "n / n", "team", period="month")
+    assert cube.levels == (("1", "2", "3", "(missing)"),)
+    cube = at.Cube.from_data(path, "n / n", "q", period="month", where="team <= 3")
+    assert cube.provenance["rows"] == 5
+    assert [f["code"] for f in cube.findings] == ["null_condition"]
+    assert at.Cube.from_data(path, "n / n", "q", period="team").findings[0]["facts"]["rows"] == 1
 
 
 def test_rows_without_a_period_are_left_out_and_counted() -> None:

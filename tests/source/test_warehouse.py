@@ -109,6 +109,10 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "invalid rows": ({"correct": (3, -1)}, {}),
     "successes above trials": ({"correct": (7, 99)}, {}),
     "a text called as nulls are": ({"queue": (5, "(missing)")}, {}),
+    "NaN, infinity and null": (
+        {"seconds": (3, np.nan), "risk": (4, np.inf)},
+        {"metrics": [at.Ratio("seconds", "reviewed"), at.Ratio("risk", "reviewed")]},
+    ),
     "no such column": ({}, {"by": "queu"}),
     "no such period": ({}, {"periods": ["2027-01"]}),
     "nothing left": ({}, {"where": "queue == 'none'"}),
@@ -196,6 +200,7 @@ def test_spark_gives_the_same_answers_and_errors(spark: Any) -> None:
         [
             "invalid rows",
             "a text called as nulls are",
+            "NaN, infinity and null",
             "no such period",
             "dates of text that is none",
         ],
