@@ -35,6 +35,7 @@ from attribution.infer import (
     Support,
     Units,
     infer,
+    proportions,
     std_errors,
     stepwise,
 )
@@ -211,14 +212,18 @@ class Standardized:
         P, parts = len(self.cube.periods), self._parts
         here = self._support(np.eye(P))
         gradient = parts.standardized_gradient().through(self._place)
-        return self._inferred(parts.standardized, gradient, Support(here[:, None], here))
+        found = self._inferred(parts.standardized, gradient, Support(here[:, None], here))
+        if not self.metric.of_trials:
+            return found
+        n = self.cube.metric_sums(self.metric, "count").sum(axis=1)
+        return proportions(found, self.conf_level, n, here)
 
     @property
     def frame(self) -> pd.DataFrame:
         """One row per group: `group, n, crude, standardized, std_error, conf_low, conf_high`.
 
         Crude is the KPI as it is; the interval is that of `standardized`, null for a group of a
-        single unit.
+        single unit. That of a `Rate` lies in [0, 1]: of its logit, and at 0 or 100 % Wilson's.
         """
         import pandas as pd
 

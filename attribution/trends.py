@@ -27,6 +27,7 @@ from attribution.infer import (
     bootstrap_inference,
     half_width,
     infer,
+    proportions,
 )
 from attribution.joint import Joint
 from attribution.metrics import Metric
@@ -135,7 +136,8 @@ class Trend:
 
         Columns: period, n, value, std_error, conf_low, conf_high, and of the change that ends
         there: baseline, change, change_std_error, change_conf_low, change_conf_high, p_value,
-        verdict (null where no change ends).
+        verdict (null where no change ends). The interval of the value of a `Rate` lies in [0, 1]:
+        of its logit, and at 0 or 100 % Wilson's; that of a change is symmetric.
         """
         import pandas as pd
 
@@ -177,7 +179,11 @@ class Trend:
         R = joint.R
         support = joint.support(np.eye(P, dtype=bool))
         se = joint.std_errors(joint.levels())
-        return infer(R, se, support, self.options.conf_level, float(np.abs(R).max()))
+        found = infer(R, se, support, self.options.conf_level, float(np.abs(R).max()))
+        if not self.metric.of_trials:
+            return found
+        n = self.cube.metric_sums(self.metric, "count").sum(axis=1)
+        return proportions(found, self.options.conf_level, n, support.fewest)
 
     def _step_total(self, step: Step) -> Total:
         if step.change is not None:

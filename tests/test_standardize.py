@@ -467,3 +467,22 @@ def test_a_total_at_the_same_volume_and_mix_differs_by_what_an_hour_is_worth():
 def test_kpis_without_a_value_at_the_same_mix_are_refused_with_what_to_do(metric, words):
     with pytest.raises(OptionError, match=words):
         standardize(counted(), metric, BY, group="site")
+
+
+def test_intervals_of_standardized_rates_of_tiny_groups_lie_in_0_to_1():
+    right = {"P": [4, 4, 3, 4], "Q": [4, 4, 4, 4], "R": [0, 0, 0, 1]}
+    rows = pd.DataFrame(
+        [
+            {"site": site, "who": f"{site}{g // 2}", "queue": "ab"[g % 2], "right": k, "seen": 4}
+            for site, counts in right.items()
+            for g, k in enumerate(counts)
+        ]
+    )
+    asked = {"by": "queue", "group": "site", "cluster": "who", "rates": "saturated"}
+    frame = standardize(rows, at.Rate("right", "seen"), **asked).frame
+    assert frame["conf_low"].between(0, 1).all()
+    assert frame["conf_high"].between(0, 1).all()
+    free = standardize(rows, at.Ratio("right", "seen"), **asked).frame
+    np.testing.assert_allclose(frame["standardized"], free["standardized"], rtol=1e-12)
+    assert free["conf_high"].max() > 1
+    assert free["conf_low"].min() < 0

@@ -489,3 +489,32 @@ def test_displayed_steps_fit_the_displayed_levels():
     texts = [t.get_text() for t in drawn.texts]
     shown = [float(t.replace("−", "-")) for t in texts if t.strip("+−").replace(".", "").isdigit()]
     assert shown == pytest.approx(steps)
+
+
+@pytest.mark.parametrize("cluster", [None, "moderator_id"])
+def test_intervals_of_the_rates_of_tiny_months_lie_in_0_to_1(cluster):
+    good = {"2025-01": [4, 4, 3], "2025-02": [4, 4, 4], "2025-03": [0, 1, 0], "2025-04": [2, 3, 4]}
+    rows = pd.DataFrame(
+        [
+            {"month": month, "moderator_id": g, "queue": "A", "right": k, "seen": 4}
+            for month, counts in good.items()
+            for g, k in enumerate(counts)
+        ]
+    )
+    asked = {"by": "queue", "period": "month", "cluster": cluster}
+    frame = at.trend(rows, at.Rate("right", "seen"), **asked).frame
+    assert frame["value"].tolist() == [11 / 12, 1, 1 / 12, 9 / 12]
+    assert frame["conf_low"].between(0, 1).all()
+    assert frame["conf_high"].between(0, 1).all()
+    # The same data as a ratio of any two sums, with the interval that knows no bounds.
+    free = at.trend(rows, at.Ratio("right", "seen"), **asked).frame
+    assert free["conf_high"].iloc[0] > 1
+    assert free["conf_low"].iloc[2] < 0
+    np.testing.assert_allclose(frame["value"], free["value"])
+    # Nothing varies in a month without an error, and it is not known for certain.
+    assert frame["conf_low"].iloc[1] < 0.95
+    half = (free["conf_high"] - free["value"]).iloc[3] / (0.75 * 0.25)
+    if cluster:  # rows of 4 are 4 trials of a rate without clusters, one unit of a ratio
+        odds = np.exp(np.log(3) + np.array([-half, half]))
+        found = frame[["conf_low", "conf_high"]].iloc[3]
+        np.testing.assert_allclose(found, odds / (1 + odds), rtol=1e-12)
