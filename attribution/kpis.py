@@ -189,8 +189,8 @@ _BUILT_IN: dict[str, Kpi] = {
         "none",
         "moves with the queue mix before anyone works faster",
     ),
-    "utilisation": Kpi(
-        Ratio("productive_hours", "paid_hours", name="Utilisation", unit="%"),
+    "utilization": Kpi(
+        Ratio("productive_hours", "paid_hours", name="Utilization", unit="%"),
         "productive hours / paid hours",
         "work date",
         "none",

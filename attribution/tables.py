@@ -55,13 +55,14 @@ def line_keys(change: Attribution) -> list[LineKey]:
     evidence, metric = change._evidence, change.metric
     of = list(metric.kpis) if isinstance(metric, Composite) else [None]
     return [
-        LineKey(line.effect, *_names(change.cube, evidence, line), of[line.factor or 0])
+        LineKey(line.effect, *named_line(line, change.cube, evidence.parts), of[line.factor or 0])
         for line in evidence.parts.lines
     ]
 
 
-def _names(cube: Cube, evidence: Evidence, line: Line) -> tuple[str | None, str | None]:
-    design = evidence.parts.design
+def named_line(line: Line, cube: Cube, parts: Decomposed) -> tuple[str | None, str | None]:
+    """Return the dimension and the segment of a line, each null where it has none."""
+    design = parts.design
     if line.dimension is not None:
         return cube.dimensions[line.dimension], None
     if not line.levels:

@@ -11,6 +11,7 @@ import numpy as np
 from attribution.bridge import Bar, Bridge
 from attribution.cube import Cube
 from attribution.decompose import decompose
+from attribution.drawn import line_label
 from attribution.errors import OptionError, listing, nearest
 from attribution.filed import Filed
 from attribution.formatting import Format, aligned
@@ -18,6 +19,7 @@ from attribution.goals import Labels, numbers_by_segment, read_goals, target_col
 from attribution.labels import label_of
 from attribution.metrics import Metric
 from attribution.privacy.bars import without_secret_bars
+from attribution.tables import named_line
 from attribution.targets.scan import judged, labels_of, scan
 from attribution.targets.shown import shown_of_supposition
 
@@ -120,7 +122,10 @@ def whatif(
     sizes = tuple(len(levels) for levels in cube.levels)
     sums = np.stack([D, volume]), np.stack([N, volume * rate]), np.stack([n, n])
     parts = decompose(*sums, cube.codes, sizes, rates="saturated")
-    return WhatIf(metric, cube.dimensions, cube.periods[0], labels, D, volume, N / D, rate, parts)
+    lines = tuple((line.effect, *named_line(line, cube, parts)) for line in parts.lines)
+    return WhatIf(
+        metric, cube.dimensions, cube.periods[0], labels, D, volume, N / D, rate, parts, lines
+    )
 
 
 def _supposed_rates(
@@ -202,6 +207,7 @@ class WhatIf(Filed):
     rate_now: np.ndarray
     rate_then: np.ndarray
     _parts: Any
+    _lines: tuple[tuple[str, str | None, str | None], ...]
 
     @property
     def baseline(self) -> float:
@@ -220,18 +226,14 @@ class WhatIf(Filed):
 
     @property
     def effects(self) -> pd.DataFrame:
-        """The rows of the bridge, `effect, dimension, estimate`, adding up to the change."""
+        """The rows of the bridge, `effect, dimension, segment, estimate`, adding up to the change.
+
+        A row of "exit" names the level that leaves.
+        """
         import pandas as pd
 
-        lines = self._parts.lines
-        names = [None if x.dimension is None else self.by[x.dimension] for x in lines]
-        return pd.DataFrame(
-            {
-                "effect": [x.effect for x in lines],
-                "dimension": pd.Series(names, dtype=object),
-                "estimate": self._parts.estimate,
-            }
-        )
+        frame = pd.DataFrame(self._lines, columns=["effect", "dimension", "segment"], dtype=object)
+        return frame.assign(estimate=self._parts.estimate)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -288,10 +290,9 @@ class WhatIf(Filed):
         -------
         Bridge
         """
-        dimension = {None: ""} | {d: f": {name}" for d, name in enumerate(self.by)}
         bars = [
-            Bar(f"{line.effect.capitalize()}{dimension[line.dimension]}", float(x), rows=(i,))
-            for i, (line, x) in enumerate(zip(self._parts.lines, self._parts.estimate, strict=True))
+            Bar(line_label(*line), float(x), rows=(i,))
+            for i, (line, x) in enumerate(zip(self._lines, self._parts.estimate, strict=True))
         ]
         whole = Bridge(
             metric=self.metric.label,

@@ -27,15 +27,17 @@ def test_a_small_segment_that_leaves_has_no_bar_of_its_own():
         MONTH, "ok / n", "queue", volumes={"rare": 0}, rates={"live": 0.95}, scale={"ads": 1.5}
     )
     whole, shown = values(supposed.bridge()), values(supposed.bridge(privacy=SMALL))
-    assert list(whole) == ["Mix: queue", "Rate", "Exit"]
+    assert list(whole) == ["Mix: queue", "Rate", "Gone: rare"]
     assert list(shown) == ["Rate", "Small groups and other"]
-    assert shown["Small groups and other"] == pytest.approx(whole["Exit"] + whole["Mix: queue"])
+    assert shown["Small groups and other"] == pytest.approx(
+        whole["Gone: rare"] + whole["Mix: queue"]
+    )
     assert sum(shown.values()) == pytest.approx(supposed.change)
     text = supposed.summary(privacy=SMALL)
-    assert "exit" not in text
+    assert "gone" not in text
     assert "small groups and other" in text
     assert "rare" not in text
-    assert "exit" in supposed.summary()
+    assert "gone: rare" in supposed.summary()
 
 
 def test_a_bar_of_nothing_hides_nobody():
@@ -58,7 +60,9 @@ def test_people_who_leave_are_one_bar():
     )
     assert list(values(supposed.bridge())) == ["Mix: moderator_id", "Rate", "New and gone: people"]
     named = supposed.bridge(privacy=at.Privacy(people="names"))
-    assert [bar.label for bar in named.bars].count("Exit") == 2
+    # Two who leave are told apart.
+    assert [bar.label for bar in named.bars][2:] == ["Gone: rare", "Gone: spam"]
+    assert list(supposed.effects["segment"].dropna()) == ["rare", "spam"]
 
 
 def test_a_small_segment_without_a_target_has_no_bar_of_its_own():
@@ -79,4 +83,4 @@ def test_files_draw_the_bridge_that_may_be_shown(tmp_path):
     supposed.to_html(path, privacy=SMALL)
     text = path.read_text(encoding="utf-8")
     assert "Small groups and other" in text
-    assert "Exit" not in text
+    assert "Gone" not in text
