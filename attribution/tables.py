@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from attribution.cube import Cube
-from attribution.decompose import Composition, Line, margin_shares
+from attribution.decompose import Composition, Decomposed, Line, margin_shares
 from attribution.evidence import Evidence, Known
 from attribution.gradient import Gradient
 from attribution.hypotheses import LineKey
