@@ -18,6 +18,7 @@ import numpy as np
 from attribution.bridge import Bar, Bridge
 from attribution.decompose.factors import MOST_PLAYERS, FactorEffects, Inputs, factor_effects
 from attribution.errors import DataQualityWarning, OptionError, check_option
+from attribution.filed import Filed
 from attribution.formatting import aligned
 from attribution.formulas import as_function, read_factors, used_of_tables
 
@@ -201,7 +202,7 @@ class FactorEffect:
 
 
 @dataclass(frozen=True)
-class Factors:
+class Factors(Filed):
     """Why a function of factors changed; made by `attribution.factors`.
 
     Attributes

@@ -1,9 +1,10 @@
-"""What scorecards and targets have in common: they go into files."""
+"""What scorecards, targets and comparisons have in common: they go into files."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attribution.privacy import Privacy
@@ -12,10 +13,45 @@ __all__ = ["Filed"]
 
 
 class Filed:
-    """A result with a page, a deck and a workbook of its own.
+    """A result with a page, a deck, a workbook and plain values of its own.
 
     `attribution.reports.sections` writes several of them into one file.
     """
+
+    def to_dict(self, *, privacy: Privacy | None = None) -> dict[str, Any]:
+        """Return what its files show as plain values, null for none, 12 significant digits.
+
+        Parameters
+        ----------
+        privacy : Privacy, optional
+            Who may be seen; entities that are people are hidden by default.
+
+        Returns
+        -------
+        dict
+            `message`, `tables` (name -> rows), `notes`, `findings`, `not_shown`, `provenance`.
+        """
+        from attribution.reports.sections import plain_values
+
+        return plain_values(self, privacy)
+
+    def to_json(self, path: str | Path | None = None, *, privacy: Privacy | None = None) -> str:
+        """Return (and write, if a path is given) `to_dict` as JSON.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+        privacy : Privacy, optional
+            Who may be seen; people are hidden by default.
+
+        Returns
+        -------
+        str
+        """
+        text = json.dumps(self.to_dict(privacy=privacy), ensure_ascii=False, indent=1)
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf-8")
+        return text
 
     def to_html(self, path: str | Path, *, privacy: Privacy | None = None) -> Path:
         """Write a self-contained HTML page: pictures, tables to sort and filter, findings, method.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,8 +25,9 @@ from attribution.errors import (
     listing,
 )
 from attribution.evidence import THIN_ROWS
+from attribution.filed import Filed
 from attribution.finding import finding
-from attribution.formatting import Format, tiny
+from attribution.formatting import Format, aligned, tiny
 from attribution.functions import Total
 from attribution.gradient import Gradient
 from attribution.hierarchy import Dimension
@@ -43,6 +45,9 @@ from attribution.joint import units_over
 from attribution.kinds import denominators_of, form_of
 from attribution.labels import plural
 from attribution.metrics import Metric, Quantile, is_ratio
+from attribution.privacy import Privacy
+from attribution.privacy.entities import protected
+from attribution.privacy.rules import without_names
 from attribution.products import Composite, sum_roles
 
 if TYPE_CHECKING:
@@ -186,7 +191,7 @@ def standardize(
 
 
 @dataclass(frozen=True, eq=False)
-class Standardized:
+class Standardized(Filed):
     """Groups made comparable; made by `attribution.standardize`.
 
     Attributes
@@ -353,13 +358,75 @@ class Standardized:
         )
         return [finding("few_units", "warning", message, groups=few)]
 
+    def headline(self) -> str:
+        """Return the message: how far groups are apart, and at the same mix. It names no group."""
+        spread = [
+            " to ".join(self.format.level(x) for x in (values.min(), values.max()))
+            for values in (self._parts.R, self._parts.standardized)
+        ]
+        return (
+            f"{self.metric.label} of {len(self.cube.periods)} groups of {self.group}: {spread[0]}, "
+            f"at the same {self._same} {spread[1]}"
+        )
+
+    def summary(self, *, privacy: Privacy | None = None) -> str:
+        """Return the groups, those highest at the same mix first, and findings as text.
+
+        Parameters
+        ----------
+        privacy : Privacy, optional
+            Who may be seen; groups that are people are hidden by default.
+
+        Returns
+        -------
+        str
+        """
+        form, frame = self.format, self.frame
+        labels = [(x,) for x in frame["group"]]
+        kept = protected(privacy, (self.group,), labels, frame["n"].to_numpy()[None, :])
+        shown = frame.assign(group=list(kept.names))[~kept.mask]
+        shown = shown.sort_values("standardized", ascending=False, kind="stable")
+        rows = [("", "n", "crude", "same mix", "interval")]
+        rows += [
+            (
+                row["group"],
+                f"{row['n']:,.0f}",
+                form.number(row["crude"]),
+                form.number(row["standardized"]),
+                f"{form.number(row['conf_low'])} to {form.number(row['conf_high'])}"
+                if np.isfinite(row["conf_low"])
+                else "n/a",
+            )
+            for row in shown.to_dict(orient="records")
+        ]
+        unit = [f"(in {form.unit})"] if form.unit else []
+        found = without_names(self.check().to_dict(orient="records"), kept.secret)
+        said = [f"[{x['severity']}] {x['message']}" for x in found if x["severity"] == "warning"]
+        table = [*aligned(rows, right=range(1, 4)), *unit] if len(rows) > 1 else []
+        return "\n".join([f"{self.headline()}.", "", *table, *kept.said, *said])
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.summary())}</pre>"
+
+    @property
+    def format(self) -> Format:
+        """How numbers of this KPI are written."""
+        low, high = self._parts.standardized.min(), self._parts.standardized.max()
+        return Format.fitting(self.metric.display_unit, high - low, max(abs(low), abs(high)))
+
+    @property
+    def _same(self) -> str:
+        return "volume and mix" if isinstance(self.metric, Total) else "mix"
+
     def __repr__(self) -> str:
         low, high = self._parts.standardized.min(), self._parts.standardized.max()
-        form = Format.fitting(self.metric.display_unit, high - low, max(abs(low), abs(high)))
-        same = "volume and mix" if isinstance(self.metric, Total) else "mix"
+        form = self.format
         return (
             f"<Standardized {self.metric.label}: {len(self.cube.periods)} groups of {self.group}, "
-            f"{form.level(low)} to {form.level(high)} at the same {same} of "
+            f"{form.level(low)} to {form.level(high)} at the same {self._same} of "
             f"{', '.join(self.cube.dimensions) or 'nothing'}>"
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from attribution.bridge import Bar, Bridge
 from attribution.drivers import FactorTotal, exact_bridge, in_short, shares_of_change
+from attribution.filed import Filed
 from attribution.formatting import Format, aligned, largest_remainder
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class TreeNode:
 
 
 @dataclass(frozen=True)
-class TreeChange:
+class TreeChange(Filed):
     """Why the root of a KPI tree changed; made by `Tree.explain`.
 
     Attributes

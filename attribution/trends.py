@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from attribution.cube import Cube
 from attribution.drawn import line_label, of_factor
 from attribution.errors import OptionError
 from attribution.evidence import Options
+from attribution.filed import Filed
 from attribution.formatting import Format, tiny
 from attribution.hypotheses import LineKey
 from attribution.infer import (
@@ -58,7 +57,7 @@ _DUST, _STILL = 1e-12, 1e-8
 
 
 @dataclass(frozen=True, eq=False)
-class Trend:
+class Trend(Filed):
     """A KPI over many periods; made by `attribution.trend`.
 
     Attributes
@@ -465,7 +464,7 @@ class Trend:
 
     @property
     def plot(self) -> TrendPlots:
-        """The pictures: ``trend.plot.bars()``, ``.line()`` and ``.waterfall()``.
+        """The pictures: ``trend.plot.bars()``, ``.line()``, ``.waterfall()``, ``.individuals()``.
 
         Levels that are people are hidden; ``trend.plot(privacy=...)`` says who may be seen.
         """
@@ -560,24 +559,6 @@ class Trend:
         dict
         """
         return protect_trend(self, privacy).to_dict()
-
-    def to_json(self, path: str | Path | None = None, *, privacy: Privacy | None = None) -> str:
-        """Return (and write, if a path is given) `to_dict` as JSON.
-
-        Parameters
-        ----------
-        path : str or Path, optional
-        privacy : Privacy, optional
-            Who may be seen; levels that are people are hidden by default.
-
-        Returns
-        -------
-        str
-        """
-        text = json.dumps(self.to_dict(privacy=privacy), ensure_ascii=False, indent=1)
-        if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
-        return text
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Trend):

@@ -33,6 +33,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from attribution.errors import OptionError
 from attribution.plots.page import save
 from attribution.plots.theme import Theme, look
 from attribution.privacy import protect, protect_trend
@@ -199,6 +200,22 @@ class TrendPlots:
         from attribution.plots.trend_line import trend_line
 
         return trend_line(self.trend, ax, theme=theme)
+
+    def individuals(self, ax: Axes | None = None, *, theme: Theme | None = None) -> Axes:
+        """Draw the KPI in its natural limits; see `attribution.plots.individuals`.
+
+        The last change is judged against those before it, of the periods of the trend: its steps
+        have to lead from each period to the next. No level is named in it.
+        """
+        from attribution.plots.individuals import individuals
+
+        changes = list(self.trend.steps.values())
+        if self.trend.path != "chained" or not changes:
+            raise OptionError(
+                f"path: an individuals chart is of changes from period to period (path='chained'), "
+                f"not of {self.trend.path!r}."
+            )
+        return individuals(changes[-1].context(self.trend.cube), ax, theme=theme)
 
     def waterfall(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw what the path adds up to as a bridge; see `attribution.plots.waterfall`."""

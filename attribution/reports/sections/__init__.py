@@ -1,8 +1,9 @@
-"""Files about scorecards and targets: what is shown is decided once, three writers write it.
+"""Files about scorecards, targets and comparisons: what is shown is decided once.
 
 section     message, pictures, tables, findings of one result
-scorecard, composite, targets   the sections of each kind of result
+scorecard, composite, targets, compared   the sections of each kind of result
 page, slides, book   one HTML page, one deck, one workbook of several sections
+values      one section as plain values
 """
 
 from __future__ import annotations
@@ -12,8 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attribution.cards import CompositeScorecard, Scorecard
+from attribution.drivers import Factors
 from attribution.errors import ColumnTypeError, OptionError
+from attribution.groups import Standardized
 from attribution.reports.sections.book import write_book
+from attribution.reports.sections.compared import (
+    factors_section,
+    standardized_section,
+    tree_section,
+    trend_section,
+)
 from attribution.reports.sections.composite import composite_section
 from attribution.reports.sections.page import write_page
 from attribution.reports.sections.scorecard import scorecard_section
@@ -24,12 +33,15 @@ from attribution.reports.sections.targets import (
     plan_section,
     whatif_section,
 )
+from attribution.reports.sections.values import section_values
 from attribution.targets import Completion, Targets, WhatIf
+from attribution.tree_change import TreeChange
+from attribution.trends import Trend
 
 if TYPE_CHECKING:
     from attribution.privacy import Privacy
 
-__all__ = ["sections_of", "write_excel", "write_html", "write_pptx"]
+__all__ = ["plain_values", "sections_of", "write_excel", "write_html", "write_pptx"]
 
 _MADE_BY: dict[type, Any] = {
     Scorecard: scorecard_section,
@@ -37,11 +49,15 @@ _MADE_BY: dict[type, Any] = {
     Targets: plan_section,
     Completion: completion_section,
     WhatIf: whatif_section,
+    Factors: factors_section,
+    TreeChange: tree_section,
+    Trend: trend_section,
+    Standardized: standardized_section,
 }
 
 
 def sections_of(results: Sequence[Any], privacy: Privacy | None = None) -> list[Section]:
-    """Return what files show of scorecards, composite scorecards, plans and completions.
+    """Return what files show of scorecards, plans, completions, trends, factors and groups.
 
     Parameters
     ----------
@@ -76,6 +92,24 @@ def sections_of(results: Sequence[Any], privacy: Privacy | None = None) -> list[
     return found
 
 
+def plain_values(result: Any, privacy: Privacy | None = None) -> dict[str, Any]:
+    """Return what files show of a result, as values that JSON knows.
+
+    Parameters
+    ----------
+    result : object
+        As in `sections_of`.
+    privacy : Privacy, optional
+        Who may be seen; people are hidden by default.
+
+    Returns
+    -------
+    dict
+    """
+    (section,) = sections_of([result], privacy)
+    return section_values(section, type(result).__name__)
+
+
 def write_html(
     results: Sequence[Any],
     path: str | Path,
@@ -88,7 +122,8 @@ def write_html(
     Parameters
     ----------
     results : sequence
-        Scorecards, composite scorecards, plans, completions, suppositions.
+        Scorecards, composite scorecards, plans, completions, suppositions, trends, factors,
+        driver trees, standardized groups.
     path : str or Path
     title : str, optional
         Of the page; by default the message of the first result.
