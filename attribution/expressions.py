@@ -47,9 +47,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Literal:
-    """A number, string, boolean or None."""
+    """A number, string, boolean or None.
+
+    A string that is compared with dates has the type of a date, "DATE" or "TIMESTAMP".
+    """
 
     value: int | float | str | bool | None
+    type: str = ""
 
 
 @dataclass(frozen=True)
@@ -378,8 +382,8 @@ def to_sql(
         match e:
             case Column(name=name):
                 return references.get(name) or quote_identifier(name)
-            case Literal(value=value):
-                return quote_literal(value)
+            case Literal(value=value, type=kind):
+                return f"CAST({quote_literal(value)} AS {kind})" if kind else quote_literal(value)
             case Binary(op="/", left=left, right=right):
                 return f"({number(left)}::DOUBLE / nullif({number(right)}, 0))"
             case Binary(op="*", left=left, right=right):  # a product of integers may overflow

@@ -108,8 +108,10 @@ def open_database_file(path: str, part: str | None) -> tuple[Any, Any]:
     return relation, connection
 
 
-def open_workbook(path: str, part: str | None) -> Any:
-    """Return a sheet of a workbook as a frame: its first row names the columns.
+def open_workbook(path: str, part: str | None) -> tuple[list[str], Any]:
+    """Return the names of a sheet's columns, its first row, and the sheet as a frame.
+
+    A name that comes again has a number in the frame, as a column without a name has.
 
     Texts stay as they are written ("NA" is a market); only empty cells are missing.
 
@@ -125,7 +127,9 @@ def open_workbook(path: str, part: str | None) -> Any:
     try:
         with pd.ExcelFile(file, engine="openpyxl") as book:
             sheet = _chosen(path, part, [str(name) for name in book.sheet_names], "sheet")
-            return pd.read_excel(book, sheet, keep_default_na=False, na_values=[""])
+            cells = pd.read_excel(
+                book, sheet, header=None, dtype=object, keep_default_na=False, na_values=[""]
+            )
     except ImportError as error:
         raise SourceError(
             f"data: {path!r} is a workbook, which openpyxl reads. Install 'kpi-attribution[excel]'."
@@ -134,6 +138,20 @@ def open_workbook(path: str, part: str | None) -> Any:
         raise
     except Exception as error:  # a damaged file fails in zipfile, in XML or anywhere below
         raise SourceError(f"data: {path!r} cannot be read as a workbook ({error}).") from error
+    head, rows = (cells.iloc[0] if len(cells) else []), cells.iloc[1:].reset_index(drop=True)
+    names = [f"column {i}" if pd.isna(x) else str(x) for i, x in enumerate(head, 1)]
+    columns: dict[str, Any] = {}
+    for i, name in enumerate(names):
+        columns[f"{name} (column {i + 1})" if name in columns else name] = _typed(rows[i])
+    return names, pd.DataFrame(columns, index=rows.index)
+
+
+def _typed(cells: Any) -> Any:
+    """Give a column the type that all of its cells have, the empty ones aside."""
+    filled = cells.dropna()
+    if len(filled) < len(cells) and all(isinstance(x, bool) for x in filled):
+        return cells.astype("boolean")
+    return filled.infer_objects().reindex(cells.index)
 
 
 def _chosen(path: str, part: str | None, there: list[str], kind: str) -> str:

@@ -130,6 +130,8 @@ class Selection:
         sql, kind = self.translated(text, parameter)
         if kind == "BOOLEAN":
             return f"({sql})::INTEGER", "INTEGER"
+        if kind == '"NULL"':  # of a column without any value
+            return f"({sql})::DOUBLE", "DOUBLE"
         if kind not in NUMBERS:
             example = self.first_text(text) if kind == "VARCHAR" else ""
             name = text if text.isidentifier() else f"`{text}`"

@@ -218,8 +218,9 @@ def _table(
 
 def _remote_table(data: Any, choose: Callable[[list[str]], Reading]) -> Table:
     names = list(data.columns)
-    read = list(choose(names).columns)
-    refuse_repeated(names, choose(names))
+    reading = choose(names)
+    read = list(reading.columns)
+    refuse_repeated(names, reading)
     kind, opened = ("spark", from_spark) if is_spark(data) else ("ibis", from_ibis)
     remote = opened(data, read, _without_rows)
     return _table(kind, "", read, remote.columns, remote)
@@ -236,7 +237,14 @@ def _file_table(path: str, choose: Callable[[list[str]], Reading]) -> Table:
         relation, connection = open_database_file(file, part)
         return _described("duckdb", path, relation, choose, connection)
     if container == "workbook":
-        return replace(_frame_table(open_workbook(file, part), choose), kind="excel", name=path)
+        names, sheet = open_workbook(file, part)
+
+        def chosen(columns: list[str]) -> Reading:
+            reading = choose(columns)
+            refuse_repeated(names, reading, path)
+            return reading
+
+        return replace(_frame_table(sheet, chosen), kind="excel", name=path)
     suffix = next((s for s in _SUFFIXES if path.lower().endswith(s)), None)
     suffix = ".parquet" if os.path.isdir(path) else suffix
     if suffix is None:
@@ -298,7 +306,11 @@ def _frame_table(data: object, choose: Callable[[list[str]], Reading]) -> Table:
     frame = frame.rename({name: f"c{i}" for i, name in enumerate(names)})
     schema = frame.collect_schema()
     short = {name: f"c{names.index(name)}" for name in read}
-    frame = frame.select([_column(schema, column) for column in short.values()])
+    plain = frame.to_native()
+    types = plain.collect_schema() if frame.implementation.is_polars() else {}
+    frame = frame.select(
+        [_column(schema, column, str(types.get(column)) == "Null") for column in short.values()]
+    )
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
     native = frame.to_native()
@@ -327,10 +339,12 @@ def _check_one_type(values: Any, name: str) -> None:
         )
 
 
-def _column(schema: Any, name: str) -> Any:
+def _column(schema: Any, name: str, nothing: bool) -> Any:
     """A column; times with a zone as the clock in that zone shows them."""
     import narwhals as nw
 
+    if nothing:  # Polars writes a column of no type in a way that the engine cannot read
+        return nw.lit(None, nw.Float64).alias(name)
     zone = getattr(schema[name], "time_zone", None)
     return nw.col(name).dt.replace_time_zone(None) if zone else nw.col(name)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from attribution import expressions as ex
 from attribution.errors import ColumnTypeError, ExpressionError, listing
+from attribution.source.engine import connect
 
 __all__ = [
     "FLOATS",
@@ -85,7 +86,10 @@ def readings(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the SQL of each column in comparisons and in arithmetic, for `expressions.to_sql`."""
     compared = {name: without_nan(sql, types[name]) for name, sql in columns.items()}
-    compared |= {_AS_NUMBER + name: f"CAST({sql} AS DOUBLE)" for name, sql in columns.items()}
+    compared |= {
+        _AS_NUMBER + name: f"CAST({sql} AS {'INTEGER' if types[name] == 'BOOLEAN' else 'DOUBLE'})"
+        for name, sql in columns.items()
+    }
     return compared, {name: as_number(sql, types[name]) for name, sql in columns.items()}
 
 
@@ -93,7 +97,8 @@ def typed(expression: ex.Expression, types: Mapping[str, str], parameter: str) -
     """Check an expression against the types of the columns it reads.
 
     A text column compared with a number is read as numbers. The engine would round the number's
-    fraction away instead.
+    fraction away instead. A flag compared with a number counts 0 or 1, and a quoted text compared
+    with dates is a date; some engines convert neither.
 
     Parameters
     ----------
@@ -112,15 +117,21 @@ def typed(expression: ex.Expression, types: Mapping[str, str], parameter: str) -
     ColumnTypeError
         Arithmetic with text.
     ExpressionError
-        A number compared with a quoted text.
+        A number compared with a quoted text, or a date with a text that is none.
     """
 
     def kind(e: ex.Expression) -> str:
         match e:
             case ex.Column(name=name):
                 found = types[name]
+                if found == "BOOLEAN":
+                    return "flag"
+                if found == "DATE" or found.startswith("TIMESTAMP"):
+                    return "date"
                 return "text" if is_text(found) else "number" if is_number(found) else "other"
-            case ex.Literal(value=bool() | None):
+            case ex.Literal(value=bool()):
+                return "truth"
+            case ex.Literal(value=None):
                 return "other"
             case ex.Literal(value=str()):
                 return "quoted"
@@ -139,14 +150,36 @@ def typed(expression: ex.Expression, types: Mapping[str, str], parameter: str) -
                 f"{parameter}: {named} is a number and {shown!r} a text; write the number without "
                 "quotes."
             )
-        if kinds == {"number", "text"}:
+        if kinds in ({"number", "text"}, {"number", "flag"}, {"number", "truth"}):
             return as_numbers(left), as_numbers(right)
+        if kinds == {"date", "quoted"}:
+            return as_dates(left, right), as_dates(right, left)
         return check(left), check(right)
 
     def as_numbers(e: ex.Expression) -> ex.Expression:
-        if isinstance(e, ex.Column) and is_text(types[e.name]):
-            return ex.Column(_AS_NUMBER + e.name)
+        match e:
+            case ex.Column(name=name) if not is_number(types[name]):
+                return ex.Column(_AS_NUMBER + name)
+            case ex.Literal(value=bool() as value):
+                return ex.Literal(int(value))
         return check(e)
+
+    def as_dates(e: ex.Expression, other: ex.Expression) -> ex.Expression:
+        if not isinstance(e, ex.Literal) or not isinstance(other, ex.Column):
+            return e
+        (day, midnight), *_ = (
+            connect()
+            .execute("SELECT d, d = t FROM (SELECT TRY_CAST($1 AS DATE) AS d, TRY_CAST($1 AS "
+                     "TIMESTAMP) AS t)", [e.value])
+            .fetchall()
+        )  # fmt: skip
+        if midnight is None:
+            raise ExpressionError(
+                f"{parameter}: {other.name!r} is {described(types[other.name])} and {e.value!r} is "
+                "none. Dates are written '2026-03-09', with or without a time."
+            )
+        plain = types[other.name] == "DATE" and midnight and day is not None
+        return ex.Literal(e.value, "DATE" if plain else "TIMESTAMP")
 
     def check(e: ex.Expression) -> ex.Expression:
         match e:
@@ -162,12 +195,15 @@ def typed(expression: ex.Expression, types: Mapping[str, str], parameter: str) -
             case ex.Compare(op=op, left=left, right=right):
                 return ex.Compare(op, *pair(left, right))
             case ex.In(value=value, options=options, negated=negated):
-                values = {pair(value, option)[0] for option in options}
+                pairs = [pair(value, option) for option in options]
+                # To compare with None changes nothing.
+                values = {p[0] for p, o in zip(pairs, options, strict=True) if o.value is not None}
                 if len(values) > 1:
                     raise ExpressionError(
                         f"{parameter}: 'in' takes a list of numbers or of texts, not of both."
                     )
-                return ex.In(values.pop(), options, negated)
+                literals = tuple(x for _, x in pairs if isinstance(x, ex.Literal))
+                return ex.In(values.pop() if values else check(value), literals, negated)
             case ex.Logical(op=op, parts=parts):
                 return ex.Logical(op, tuple(check(part) for part in parts))
             case ex.Not(part=part):

@@ -176,8 +176,11 @@ def from_ibis(data: Any, read: Sequence[str], twin: Callable[[dict[str, str]], A
         if kind.is_timestamp():
             plain = "TIMESTAMP WITH TIME ZONE" if kind.timezone else "TIMESTAMP"
         column = data[name]
+        if kind.is_decimal() and kind.precision and kind.scale is not None:
+            # As it is: identifiers of many digits would be rounded together.
+            plain = _decimal(kind.precision, kind.scale)
         if plain is None:
-            # Numbers of a fixed point count as they do in DuckDB; anything else is a label.
+            # Numbers of no fixed size count as they do in DuckDB; anything else is a label.
             plain, cast = ("DOUBLE", "float64") if kind.is_numeric() else ("VARCHAR", "string")
             column = column.cast(cast)
         columns[f"c{i}"], types[f"c{i}"] = column, plain
@@ -210,7 +213,7 @@ def from_spark(data: Any, read: Sequence[str], twin: Callable[[dict[str, str]], 
         if plain is None:
             wanted, plain = "string", "VARCHAR"
             if found.startswith("decimal"):
-                wanted, plain = "double", "DOUBLE"
+                wanted, plain = found, found.upper()
             elif found == "timestamp":
                 wanted, plain = "timestamp_ntz", "TIMESTAMP"
             column = column.cast(wanted)
@@ -460,7 +463,15 @@ def _read_from(backend: Any, table: str | None, query: str | None) -> Any:
 def _ibis_schema(kinds: dict[str, str]) -> dict[str, str]:
     names = {kind: name for name, kind in _PLAIN.items()}
     names |= {"TIMESTAMP": "timestamp", "HUGEINT": "decimal(38, 0)"}
-    return {column: names.get(kind, "string") for column, kind in kinds.items()}
+    return {
+        column: kind.lower() if kind.startswith("DECIMAL") else names.get(kind, "string")
+        for column, kind in kinds.items()
+    }
+
+
+def _decimal(precision: int, scale: int) -> str | None:
+    """DuckDB's type of numbers of a fixed point, None where they have more digits than it holds."""
+    return f"DECIMAL({precision},{scale})" if 0 <= scale <= precision <= 38 else None
 
 
 def _place(backend: Any) -> str:

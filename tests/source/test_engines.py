@@ -20,7 +20,9 @@ import attribution as at
 from attribution.errors import (
     DataContractError,
     DataQualityWarning,
+    ExpressionError,
     MissingFileError,
+    OptionError,
     SourceError,
 )
 
@@ -417,6 +419,59 @@ def test_two_columns_of_one_name_are_refused_only_if_read(tmp_path: Path) -> Non
         at.Cube.from_data(doubled, "ok / n", "q", period="month")
 
 
+@pytest.mark.parametrize("engine", ["pandas", "polars", "polars lazy", "arrow", "parquet", "csv"])
+def test_a_column_of_nothing_is_null_in_every_row(engine: str, tmp_path: Path) -> None:
+    table = pa.Table.from_pandas(SMALL, preserve_index=False).append_column("x", pa.nulls(6))
+    by_engine: dict[str, Callable[[], object]] = {
+        "polars": lambda: pl.from_arrow(table),
+        "polars lazy": lambda: pl.from_arrow(table).lazy(),
+        "arrow": lambda: table,
+    }
+    make = by_engine.get(engine, lambda: ENGINES[engine](tmp_path, table.to_pandas()))
+    assert at.Cube.from_data(make(), "ok / n", "x", period="month").levels == (("(missing)",),)
+    with pytest.raises(DataContractError, match="x: null values in 6 rows"):
+        at.Cube.from_data(make(), "ratio(x / n)", [], period="month")
+
+
+CONDITIONS = {
+    "flag == 1": 4, "flag in [0, 0.5]": 4, "1 > flag": 4, "ok == True": 0, "flag in [True, None]": 8,
+    "day >= '2026-08-02'": 8, "day in ['2026-08-01', None]": 4, "day not in ['2026-08-01']": 8,
+    "'2026-08-02 12:00' > day": 8, "at == '2026-08-02'": 4, "at < '2026-08-02 03:00'": 8,
+    "n in [5, None]": 8, "queue in [None]": 4, "queue not in [None]": 8,
+}  # fmt: skip
+CONDITIONED = pa.table(
+    {
+        "month": [1] * 6 + [2] * 6,
+        "ok": [3, 2, 4, 3] * 3,
+        "n": [4, 5, 5] * 4,
+        "queue": ["a", None, "b"] * 4,
+        "flag": [True, False, None] * 4,
+        "day": [dt.date(2026, 8, d) for d in (1, 2, 3)] * 4,
+        "at": [dt.datetime(2026, 8, d, h) for d, h in ((1, 5), (2, 0), (2, 3))] * 4,
+    }
+)
+
+
+@pytest.mark.parametrize("engine", ["pandas", "polars", "arrow", "relation", "csv", "excel"])
+def test_flags_compare_with_numbers_and_dates_with_texts_that_are_dates(
+    engine: str, tmp_path: Path
+) -> None:
+    frame = CONDITIONED.to_pandas()
+    data = {"arrow": CONDITIONED, "polars": pl.from_arrow(CONDITIONED)}.get(
+        engine, ENGINES[engine](tmp_path, frame)
+    )
+    for where, rows in CONDITIONS.items():
+        if rows:
+            cube = at.Cube.from_data(data, "ok / n", [], period="month", where=where)
+            assert cube.provenance["rows"] == rows, where
+        else:
+            with pytest.raises(OptionError, match="leaves no rows"):
+                at.Cube.from_data(data, "ok / n", [], period="month", where=where)
+    for where in ("day >= 'soon'", "at in ['2026-08-01', '2026-02-30']"):
+        with pytest.raises(ExpressionError, match=r"where: '(day|at)' is a .* is none. Dates are"):
+            at.Cube.from_data(data, "ok / n", [], period="month", where=where)
+
+
 class Unreadable:
     """A value that no engine can convert."""
 
@@ -635,6 +690,18 @@ def test_a_workbook_names_its_sheets_and_keeps_texts_as_written(tmp_path: Path) 
     cube = at.Cube.from_data(path + "::rows", "ok / n", "market", period="month")
     assert cube.levels == (("NA", "007", "(missing)"),)
     assert cube.provenance["name"] == path + "::rows"
+    coded = SMALL.assign(code=["007", "008", None] * 2, flag=[True, False, None] * 2)
+    path = workbook_path(tmp_path, coded)
+    cube = at.Cube.from_data(path + "::rows", "ok / n", ["code", "flag"], period="month")
+    assert cube.levels == (("007", "008", "(missing)"), ("false", "true", "(missing)"))
+    path = workbook_path(tmp_path, SMALL.assign(x=[1, 2.5, None] * 2).iloc[:0])
+    with pytest.raises(SourceError, match="the table has no rows"):
+        at.Cube.from_data(path + "::rows", "ok / n", "x", period="month")
+    twice = pd.concat([SMALL, SMALL[["ok"]].set_axis(["n"], axis=1)], axis=1)
+    path = workbook_path(tmp_path, twice)
+    with pytest.raises(SourceError, match=r"two columns of .*book.xlsx::rows' have the name 'n'"):
+        at.Cube.from_data(path + "::rows", "ok / n", [], period="month")
+    assert at.Cube.from_data(path + "::rows", at.Total("ok"), [], period="month").sums
     (tmp_path / "cut.xlsx").write_bytes(Path(path).read_bytes()[:2000])
     with pytest.raises(SourceError, match=r"cut.xlsx' cannot be read as a workbook"):
         cube_of(str(tmp_path / "cut.xlsx"))
