@@ -137,18 +137,22 @@ def _magnitude(size: float) -> int:
 def largest_remainder(values: list[float], total: float, decimals: int) -> list[float]:
     """Round values so that they add up to `total`, itself rounded to `decimals`.
 
-    Each is rounded down and the units that are missing go to the largest remainders.
+    Each is rounded down and the units that are missing go to the largest remainders; of equal ones
+    to that of the larger value, so that the order of the values does not show.
 
     Examples
     --------
     >>> largest_remainder([-0.545, -0.545, -0.545], -1.635, 2)
     [-0.54, -0.55, -0.55]
+    >>> largest_remainder([4.75, 5.25], 10, 1), largest_remainder([5.25, 4.75], 10, 1)
+    ([4.7, 5.3], [5.3, 4.7])
     """
     unit = 10.0**-decimals
     floors = [math.floor(v / unit) for v in values]
     missing = round(total / unit) - sum(floors)
     # A value that is already round keeps its figure as long as others have a remainder to give.
-    order = sorted(range(len(values)), key=lambda i: floors[i] - values[i] / unit)
+    remainder = [round(v / unit - f, 9) for v, f in zip(values, floors, strict=True)]
+    order = sorted(range(len(values)), key=lambda i: (-remainder[i], -abs(values[i])))
     if order:
         each, more = divmod(missing, len(order))
         for rank, i in enumerate(order):

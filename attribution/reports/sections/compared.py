@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attribution.formatting import MINUS, p_text
 from attribution.privacy import protect_trend
 from attribution.privacy.entities import protected
 from attribution.privacy.rules import Privacy, without_names
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["factors_section", "standardized_section", "tree_section", "trend_section"]
 
-_INTERVAL = (
+_KNOWN = (
     Column("interval", "interval", "interval", "page", width=1.5),
     Column("conf_low", "interval from", "change", "book"),
     Column("conf_high", "interval to", "change", "book"),
+    Column("p", "p", "text", "page"),
+    Column("p_adjusted", "p", "number", "book"),
 )
 
 
@@ -133,8 +136,7 @@ def trend_section(trend: Trend, privacy: Privacy | None) -> Section:
         Column("dimension", "dimension"),
         Column("segment", "segment", width=1.5),
         Column("estimate", f"effect{steps}", "change"),
-        *_INTERVAL,
-        Column("p_adjusted", "p", "number"),
+        *_KNOWN,
     )
     pictures = [Picture(message, "The KPI over time.", draw=lambda t: trend_line(trend, theme=t))]
     if trend.total is not None:
@@ -147,7 +149,8 @@ def trend_section(trend: Trend, privacy: Privacy | None) -> Section:
     tables.append(Table("Effects", "The bars of each change", columns, each, form))
     tiles = [(f"{x}", form.level(v), "") for x, v in zip(*_ends(frame), strict=True)]
     if trend.total is not None:
-        tiles.append(("Change", form.change(trend.total.change), trend.path))
+        moved = form.step(trend.total.baseline, trend.total.current)
+        tiles.append(("Change", form.change(moved), trend.path))
     return Section(
         name=f"Trend: {trend.metric.label}",
         message=message,
@@ -200,8 +203,7 @@ def standardized_section(groups: Standardized, privacy: Privacy | None) -> Secti
         Column("effect", "effect"),
         Column("dimension", "dimension"),
         Column("estimate", f"effect{steps}", "change"),
-        *_INTERVAL,
-        Column("p_adjusted", "p", "number"),
+        *_KNOWN,
     )
     title, message = "Each group as it is, and at the mix of all", groups.headline()
     several = "What leads from one group to another; effects add up along any chain of groups"
@@ -260,7 +262,7 @@ def _adding_up(
 def _exact(row: dict[str, Any], texts: dict[str, str] | None = None) -> dict[str, Any]:
     """A row with the factors themselves to six digits, whatever their size."""
     own = {
-        key: f"{row[key]:,.6g}"
+        key: f"{row[key]:,.6g}".replace("-", MINUS)
         for key in ("baseline", "current", "change")
         if isinstance(row.get(key), float) and np.isfinite(row[key])
     }
@@ -268,7 +270,12 @@ def _exact(row: dict[str, Any], texts: dict[str, str] | None = None) -> dict[str
 
 
 def _with_interval(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [row | {"interval": (row["conf_low"], row["conf_high"])} for row in _rows(frame)]
+    return [
+        row
+        | {"interval": (row["conf_low"], row["conf_high"])}
+        | ({"p": p_text(row["p_adjusted"])} if "p_adjusted" in row else {})
+        for row in _rows(frame)
+    ]
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
