@@ -6,6 +6,7 @@ import datetime as dt
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
@@ -78,9 +79,7 @@ def check_target(metric: Metric, value: object, of: str, parameter: str = "targe
     attribution.errors.OptionError: target: 95 for 'Manila' is above 100 %. A target is in KPI \
 units: 0.95 is 95 %.
     """
-    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
-    if type(value).__name__ == "Decimal":
-        number = float(value)  # pyright: ignore[reportArgumentType]
+    number = _number(value)
     if not math.isfinite(number):
         raise OptionError(f"{parameter}: {value!r} for {of} is not a number in KPI units.")
     if metric.of_trials and number > 1:
@@ -124,7 +123,7 @@ def read_goals(
     OptionError, ColumnNotFoundError, ColumnTypeError
         A target is out of range; the table lacks a column.
     """
-    if isinstance(target, Real) and not isinstance(target, bool):
+    if isinstance(target, Real | Decimal) and not isinstance(target, bool):
         return check_target(metric, target, "all", parameter)
     if isinstance(target, Mapping):
         rows = [(_labels(key, columns, parameter), value) for key, value in target.items()]
@@ -249,11 +248,17 @@ def numbers_by_segment(
     _check_once(rows, parameter)
     found = {}
     for key, value in rows:
-        number = isinstance(value, Real) and not isinstance(value, bool)
-        if not number or not math.isfinite(value):
+        found[key] = _number(value)
+        if not math.isfinite(found[key]):
             raise OptionError(f"{parameter}: {value!r} of {' × '.join(key)!r} is not a number.")
-        found[key] = float(value)
     return found
+
+
+def _number(value: object) -> float:
+    """A number as Python or a database (DECIMAL) gives it; NaN for anything else."""
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+        return math.nan
+    return float(value)
 
 
 def _check_once(rows: Sequence[tuple[Labels, object]], parameter: str) -> None:

@@ -11,10 +11,15 @@ to the better peers) and one lambda fits the sum.
 from __future__ import annotations
 
 import numpy as np
+from scipy import optimize
 
 __all__ = ["allocate", "allocate_detectable"]
 
 _TINY = 1e-12
+# The integer program holds its constraints to a millionth only.
+_SOLVED = 2e-6
+# Nodes of its search tree, not seconds: the same answer on any machine.
+_MOST_NODES = 10_000
 
 
 def allocate(
@@ -110,9 +115,11 @@ def allocate_detectable(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return targets that no segment has to improve by less than can be shown, and who is held.
 
-    As many segments as possible improve, each by its detectable change at least; the others are
-    held where they are. First come those whose part of the plain division is the largest multiple
-    of their detectable change, among equals those who are worst today.
+    Segments that improve do so by their detectable change at least; the others are held where they
+    are. First come those whose part of the plain division is the largest multiple of their
+    detectable change, among equals those who are worst today, as many as fit in the sum. Where they
+    cannot reach it, those with the smallest parts come first; where these cannot either, as many as
+    any choice allows.
 
     Parameters
     ----------
@@ -126,6 +133,11 @@ def allocate_detectable(
     (target, held) or None
         None where no choice of segments reaches the overall target.
 
+    Notes
+    -----
+    A choice A is possible where ``sum_A w_c detectable_c <= T - w @ start <= sum_A w_c (high_c -
+    start_c)``: a knapsack with two sides, solved by branch and bound.
+
     Examples
     --------
     >>> base, third = np.array([0.9, 0.8, 0.85]), np.full(3, 1 / 3)
@@ -136,20 +148,57 @@ def allocate_detectable(
     """
     start = np.clip(base, low, high)
     plain = allocate(base, weight, gain, low, high, overall)
-    change, lacking = plain - start, overall - weight @ start
+    change, lacking = plain - start, float(overall - weight @ start)
     asked = change > _TINY
     if lacking <= _TINY or (change[asked] >= detectable[asked] * (1 - 1e-9)).all():
         return plain, np.zeros(len(base), dtype=bool)
     multiple = change / np.maximum(detectable, _TINY)
-    for order in (np.lexsort((base, -multiple.round(6))), np.argsort(weight * detectable)):
-        able = order[high[order] - start[order] >= detectable[order]]
-        least, most = (weight[able] * x[able] for x in (detectable, high - start))
-        count = int(np.searchsorted(np.cumsum(least), lacking * (1 + 1e-12), side="right"))
-        if count and most[:count].sum() >= lacking - _TINY:
-            active = np.zeros(len(base), dtype=bool)
-            active[able[:count]] = True
-            bottom = np.where(active, np.minimum(start + detectable, high), start)
-            top = np.where(active, high, start)
-            target = allocate(base, weight, np.where(active, gain, 0.0), bottom, top, overall)
-            return target, asked & ~active
-    return None
+    preferred = np.lexsort((base, -multiple.round(6)))
+    able = high - start >= detectable
+    least, most = weight * detectable, weight * (high - start)
+    active = None
+    for order in (preferred, np.argsort(weight * detectable)):
+        active = _first(order[able[order]], least, most, lacking) if active is None else active
+    if active is None:
+        active = _any(preferred[able[preferred]], least, most, lacking)
+    if active is None:
+        return None
+    bottom = np.where(active, np.minimum(start + detectable, high), start)
+    top = np.where(active, high, start)
+    target = allocate(base, weight, np.where(active, gain, 0.0), bottom, top, overall)
+    return target, asked & ~active
+
+
+def _first(
+    order: np.ndarray, least: np.ndarray, most: np.ndarray, lacking: float
+) -> np.ndarray | None:
+    """As many segments as fit, one after the other; None where they do not reach the sum."""
+    count = int(np.searchsorted(np.cumsum(least[order]), lacking * (1 + 1e-12), side="right"))
+    if not count or most[order[:count]].sum() < lacking - _TINY:
+        return None
+    return _chosen(order[:count], len(least))
+
+
+def _any(
+    order: np.ndarray, least: np.ndarray, most: np.ndarray, lacking: float
+) -> np.ndarray | None:
+    """The largest choice that is possible, among equals the earlier in order; None without any."""
+    if not len(order):
+        return None
+    # All ranks together count for less than one segment.
+    worth = 1 + np.linspace(1, 0, len(order)) / (len(order) + 1)
+    sides = np.stack([least[order], -most[order]]) / lacking
+    found = optimize.milp(
+        -worth,
+        integrality=np.ones(len(order), dtype=np.int64),
+        bounds=optimize.Bounds(0, 1),
+        constraints=optimize.LinearConstraint(sides, ub=[1 - _SOLVED, -1 - _SOLVED]),
+        options={"node_limit": _MOST_NODES, "mip_rel_gap": 0},
+    )
+    return None if found.x is None else _chosen(order[found.x > 0.5], len(least))
+
+
+def _chosen(which: np.ndarray, size: int) -> np.ndarray:
+    active = np.zeros(size, dtype=bool)
+    active[which] = True
+    return active

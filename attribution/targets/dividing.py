@@ -86,6 +86,7 @@ def divided(
         "n_needed": needed,
     }
     findings = _less_than_today(asked, float(overall), float(share @ base), form, of)
+    findings += _floors_alone(segments, asked, share, (low, high), T, target, form, of)
     if held.any():
         some = np.flatnonzero(held)
         smallest = allocate(B, share, gain, low, high, T) - B
@@ -129,6 +130,48 @@ def _less_than_today(
         f"or give the metric better={other!r}."
     )
     return [finding("target_below_today", "warning", message, of=of, target=overall, today=today)]
+
+
+def _floors_alone(
+    segments: Segments,
+    asked: Asked,
+    share: np.ndarray,
+    limits: tuple[np.ndarray, np.ndarray],
+    wanted: float,
+    target: np.ndarray,
+    form: Format,
+    of: str,
+) -> list[dict[str, Any]]:
+    """Floors that raise the whole beyond its target, so that the others may get worse.
+
+    Everything is oriented so that more is better.
+    """
+    sign = 1.0 if asked.metric.better == "higher" else -1.0
+    base = sign * segments.base
+    reach = float(share @ np.clip(base, *limits))
+    lowered = np.flatnonzero(target < base - ROUNDING)
+    if reach <= wanted + ROUNDING or wanted < share @ base - ROUNDING or not len(lowered):
+        return []
+    which = "the overall target" if of == "overall" else f"the target of {of!r}"
+    named = [" × ".join(segments.labels[i]) for i in lowered]
+    most = float((base - target)[lowered].max())
+    message = (
+        f"Floors alone would bring the KPI to {form.level(sign * reach)}, beyond {which}, "
+        f"{form.level(sign * wanted)}: to roll up to it, {listing(named, most=8)} may get worse "
+        f"by up to {form.change(most).lstrip('+')}. If that is not meant, ask for "
+        f"{form.level(sign * reach)} or loosen the floors."
+    )
+    return [
+        finding(
+            "floors_beyond_target",
+            "warning",
+            message,
+            of=of,
+            reach=sign * reach,
+            target=sign * wanted,
+            segments=named,
+        )
+    ]
 
 
 def _rows_for(change: float, variance: float, asked: Asked) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -50,6 +52,40 @@ def test_no_improvement_is_smaller_than_what_can_be_shown(problem):
     asked = change > 1e-9
     assert (change[asked] >= detectable[asked] * (1 - 1e-6)).all()
     assert (change[held] <= 1e-9).all()
+
+
+def test_only_what_no_choice_of_segments_can_reach_is_refused():
+    """Against all choices there are: one large segment may do what the first ones cannot."""
+    answered = refused = 0
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        S = int(rng.integers(2, 7))
+        base, n = rng.uniform(0.8, 0.97, S), rng.integers(200, 60_000, S)
+        weight = rng.dirichlet(np.ones(S))
+        detectable = 2.8 * np.sqrt(2 * base * (1 - base) / n)
+        high = np.minimum(np.maximum(np.quantile(base, 0.75), base + 2 * detectable), 1)
+        lacking = rng.uniform(0, weight @ (high - base))
+        overall = float(weight @ base + lacking)
+        able = high - base >= detectable
+        possible = any(
+            able[list(A)].all()
+            and weight[list(A)] @ detectable[list(A)] <= lacking * (1 - 1e-5)
+            and weight[list(A)] @ (high - base)[list(A)] >= lacking * (1 + 1e-5)
+            for size in range(1, S + 1)
+            for A in itertools.combinations(range(S), size)
+        )
+        limits = np.zeros(S), high, overall, detectable
+        found = allocate_detectable(base, weight, high - base, *limits)
+        if not possible:
+            refused += found is None
+            continue
+        answered += 1
+        assert found is not None, seed
+        change = found[0] - base
+        assert weight @ found[0] == pytest.approx(overall, abs=1e-12)
+        assert ((change < 1e-12) | (change >= detectable * (1 - 1e-9))).all()
+    assert answered > 300
+    assert refused > 5
 
 
 def test_headroom_is_used_in_proportion():

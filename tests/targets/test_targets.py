@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -67,6 +68,45 @@ def test_held_segments_are_said_with_the_rows_it_would_take():
     # Longer periods show finer changes.
     quarter = a_plan(overall=TODAY + 0.004, periods=12)
     assert (quarter.frame.detectable < targets.frame.detectable).all()
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_floors_that_alone_go_beyond_the_target_are_said(higher):
+    history = pd.DataFrame({"queue": list("abc"), "ok": [950, 900, 700], "n": [1_000] * 3})
+    metric, floor, overall = at.Rate("ok", "n", name="KPI"), 0.80, 0.86
+    if not higher:
+        history["ok"] = history.n - history.ok
+        metric, floor, overall = at.Rate("ok", "n", name="KPI", better="lower"), 0.20, 0.14
+    targets = at.targets.plan(history, metric, "queue", overall=overall, floor=floor)
+    assert (targets.frame.share * targets.frame.target).sum() == pytest.approx(overall, abs=1e-12)
+    found = targets.check().set_index("code").loc["floors_beyond_target"]
+    assert found.facts["segments"] == ["a", "b"]
+    reach = "88.33 %" if higher else "11.67 %"
+    assert f"Floors alone would bring the KPI to {reach}" in found.message
+    assert "may get worse by up to 3.50 pp" in found.message
+    assert found.message in str(targets)
+    enough = at.targets.plan(
+        history, metric, "queue", overall=0.90 if higher else 0.10, floor=floor
+    )
+    assert "floors_beyond_target" not in set(enough.check().code)
+
+
+def test_numbers_of_a_database_are_numbers():
+    """DECIMAL columns arrive as Decimal."""
+    month = pd.DataFrame({"queue": ["ads", "live"], "ok": [900, 850], "n": [1_000, 1_000]})
+    plan = pd.DataFrame(
+        {
+            "queue": ["ads", "live"],
+            "target": [Decimal("0.92"), Decimal("0.88")],
+            "planned_volume": [Decimal("10.5"), Decimal("31.5")],
+            "baseline": [Decimal("0.9"), Decimal("0.8")],
+        }
+    )
+    found = at.targets.completion(month, plan, "ok / n", "queue")
+    assert found.frame.planned_share.tolist() == [0.25, 0.75]
+    assert found.frame.gap_closed.iloc[1] == pytest.approx(0.05 / 0.08)
+    moved = at.targets.whatif(month, "ok / n", "queue", scale={"ads": Decimal("2")})
+    assert moved.frame.volume_then.tolist() == [2_000, 1_000]
 
 
 def test_a_target_that_today_betters_already_is_warned_of():
