@@ -31,6 +31,7 @@ __all__ = [
     "check_target",
     "completion",
     "day",
+    "in_several",
     "numbers_by_segment",
     "read_goals",
     "require_ratio",
@@ -340,6 +341,33 @@ def completion(actual: np.ndarray, target: np.ndarray, higher: bool) -> np.ndarr
     with np.errstate(invalid="ignore"):
         sound = (actual > 0) & (target > 0)
     return np.divide(over, under, out=np.full(np.shape(actual), np.nan), where=sound)
+
+
+def in_several(labels: Sequence[Labels], depth: int) -> list[str]:
+    """Return what stands under several parents where most stand under one: a slip of the data.
+
+    Parameters
+    ----------
+    labels : sequence of tuple of str
+        Parent levels, then those of the child.
+    depth : int
+        How many of them tell the parent.
+
+    Returns
+    -------
+    list of str
+        Empty where more than half do, since then the two are crossed on purpose.
+
+    Examples
+    --------
+    >>> in_several([("A", "m1"), ("A", "m2"), ("B", "m2"), ("B", "m3")], 1)
+    ['m2']
+    """
+    parents: dict[Labels, set[Labels]] = {}
+    for x in labels:
+        parents.setdefault(x[depth:], set()).add(x[:depth])
+    found = [" × ".join(child) for child, above in parents.items() if len(above) > 1]
+    return [] if len(found) > len(parents) / 2 else found
 
 
 def day(value: object, parameter: str) -> Any:

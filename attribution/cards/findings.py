@@ -12,6 +12,7 @@ from attribution.cards.parts import unit_name
 from attribution.cards.scoring import FEWEST_ENTITIES
 from attribution.errors import listing
 from attribution.formatting import tiny
+from attribution.goals import in_several
 from attribution.labels import plural
 
 if TYPE_CHECKING:
@@ -119,6 +120,14 @@ def findings(card: Scorecard) -> Iterator[dict[str, Any]]:
         )
         yield _finding("borrowed_noise", "warning", message, entities=named)
     yield from _in_several(card)
+    if len(card.entity) > 1 and (twice := in_several(s.labels, len(card.entity) - 1)):
+        message = (
+            f"{listing(twice, most=8)}: in more than one {' × '.join(card.entity[:-1])}; scored "
+            "once in each of them."
+        )
+        yield _finding(
+            "entity_in_several", "warning", message, column=card.entity[-1], entities=twice
+        )
 
 
 def _in_several(card: Scorecard) -> Iterator[dict[str, Any]]:

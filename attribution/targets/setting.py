@@ -10,7 +10,7 @@ import numpy as np
 from attribution.cube import several
 from attribution.errors import ColumnTypeError, OptionError, check_option, listing, naming
 from attribution.finding import finding
-from attribution.goals import Labels, check_target, day
+from attribution.goals import Labels, check_target, day, in_several
 from attribution.metrics import Metric
 from attribution.targets.dividing import divided
 from attribution.targets.plans import Targets, Version
@@ -255,11 +255,8 @@ def _unplanned(whole: Segments, depth: int, parents: Sequence[Labels]) -> list[d
 
 def _in_two(labels: Sequence[Labels], depth: int, below: Sequence[str]) -> list[dict[str, Any]]:
     """Children that stand under several parents, where most stand under one."""
-    parents: dict[Labels, set[Labels]] = {}
-    for x in labels:
-        parents.setdefault(x[depth:], set()).add(x[:depth])
-    several_of = [" × ".join(child) for child, above in parents.items() if len(above) > 1]
-    if not several_of or len(several_of) > len(parents) / 2:
+    several_of = in_several(labels, depth)
+    if not several_of:
         return []
     message = (
         f"{listing(several_of, most=8)}: in more than one segment above; a target for each of them."

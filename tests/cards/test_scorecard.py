@@ -747,3 +747,23 @@ def test_headers_of_two_lines_have_room_in_the_workbook(tmp_path):
     assert "observed / expected" in [c.value for c in sheet[6]]
     assert sheet.row_dimensions[6].height >= 30
     book.close()
+
+
+def test_a_moderator_in_two_sites_is_said():
+    sites = pd.DataFrame(
+        {
+            "site": ["A", "A", "A", "B", "B"],
+            "team": ["t1", "t2", "t3", "t3", "t4"],
+            "ok": [90, 91, 92, 93, 94],
+            "n": [100] * 5,
+        }
+    )
+    found = at.scorecard(sites, "ok / n", ["site", "team"]).check().set_index("code")
+    row = found.loc["entity_in_several"]
+    assert row.message == "'t3': in more than one site; scored once in each of them."
+    assert row.facts == {"column": "team", "entities": ["t3"]}
+    # Queues in markets are crossed, which is no slip.
+    crossed = sites.assign(team=["x", "y", "z", "x", "y"])
+    assert "entity_in_several" not in set(
+        at.scorecard(crossed, "ok / n", ["site", "team"]).check().code
+    )
