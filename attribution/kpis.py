@@ -462,7 +462,9 @@ def _all() -> dict[str, Kpi]:
 
 
 def _key(name: str) -> str:
-    return re.sub(r"[\s_-]+", "_", name.strip().casefold())
+    """A name whatever its case, its separators and the side of the Atlantic it is spelled on."""
+    one = re.sub(r"[\s_-]+", "_", name.strip().casefold())
+    return re.sub(r"isation\b", "ization", one)
 
 
 def _expressions(metric: Metric) -> dict[str, Any]:

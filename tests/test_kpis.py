@@ -38,6 +38,8 @@ def test_a_name_is_the_metric_it_stands_for():
     own = at.explain(reviews(), at.Rate("correct", "reviewed", name="Accuracy"), **ASKED)
     assert by_name == own
     assert at.explain(reviews(), "AHT", **ASKED).metric.better == "lower"
+    spelled = [at.kpis.named(n) for n in ("utilization", "Utilisation", "tat-P90", "TAT p90")]
+    assert spelled[0] == spelled[1] != spelled[2] == spelled[3]
 
 
 def test_columns_are_bound_in_one_place():
