@@ -34,7 +34,8 @@ class Format:
         """Choose decimals so that the change shows at least three significant digits.
 
         Where the change may be noise, `level` is the KPI's level, which then shows at most five:
-        nobody reads 294.0825 s for what may be anything from 293 to 295.
+        nobody reads 294.0825 s for what may be anything from 293 to 295. Where nothing moved, it
+        is the level that shows three.
 
         Examples
         --------
@@ -42,9 +43,11 @@ class Format:
         (2, 1)
         >>> Format.fitting("s", 0.0852).decimals, Format.fitting("s", 0.0852, 294.1).decimals
         (4, 2)
+        >>> Format.fitting("", 0.0, 3000.0).decimals, Format.fitting("s", 0.0, 0.0325).decimals
+        (0, 4)
         """
         percent = unit == "%"
-        shown = abs(change) * (100 if percent else 1)
+        shown = abs(change or level or 0.0) * (100 if percent else 1)
         if not shown or not math.isfinite(shown):
             return cls(unit, 2)
         decimals = (2 if shown >= 0.095 else 3) if percent else 2 - _magnitude(shown)

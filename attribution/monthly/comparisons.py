@@ -108,8 +108,11 @@ def baselines(comparison: Comparison, periods: Sequence[str]) -> list[str]:
         wanted = [calendar.label(at - k) for k in range(comparison.periods, 0, -1)]
     if absent := [p for p in wanted if p not in periods]:
         first = calendar.position(periods[0]) or 0
-        early = all((calendar.position(p) or 0) < first for p in absent)
-        raise (TooEarlyError if early else PeriodError)(
+        if all((calendar.position(p) or 0) < first for p in absent):
+            raise TooEarlyError(
+                f"There are no rows of {listing(absent)}; the first are of {periods[0]!r}."
+            )
+        raise PeriodError(
             f"compare: {comparison.words}: no rows of {listing(absent)}. "
             f"There: {listing(periods, most=30)}."
         )
@@ -125,7 +128,7 @@ def _neighbors(comparison: Comparison, periods: Sequence[str]) -> list[str]:
     before = list(periods[-1 - comparison.periods : -1])
     if len(before) < comparison.periods:
         raise TooEarlyError(
-            f"compare: {comparison.words}: there are {len(before)} before {periods[-1]!r}."
+            f"There are {len(before)} of the {comparison.periods} periods before {periods[-1]!r}."
         )
     return before
 

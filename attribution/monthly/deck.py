@@ -42,7 +42,7 @@ def write_deck(done: Reviewed, path: Path) -> None:
 
 def _overview(deck: Deck, done: Reviewed, title: str) -> None:
     """Every KPI with its status; one without an answer says why in its row."""
-    rows = []
+    rows, reasons = [], []
     for k in done.kpis:
         if k.failure is not None:
             rows.append([k.kpi.name, "", "no answer", k.failure.message])
@@ -50,6 +50,9 @@ def _overview(deck: Deck, done: Reviewed, title: str) -> None:
         said = [*k.breaches]
         for answer in k.compared:
             said.append(f"{verdict_words(answer)} against the {answer.comparison.words}")
+            # The reason, which takes lines, stands in the notes and on the index.
+            if answer.failure is not None:
+                reasons.append(f"{k.kpi.name}: {said[-1]}. {answer.failure.message}")
         rows.append([k.kpi.name, k.format.level(k.value), status_words(k), "; ".join(said)])
     rows += [[card.name, "", "no answer", card.message] for card in done.cards if card.failure]
     header = ["KPI", done.period, "status", "changes"]
@@ -59,7 +62,8 @@ def _overview(deck: Deck, done: Reviewed, title: str) -> None:
         said = "; ".join(f"{row[0]}: {row[1]} {row[2]}" for row in part)
         table(slide, slide.area, header, part, [2.4, 1.4, 1.4, 7.0], right=[1], size=12, lines=3,
               alternative=said)  # fmt: skip
-        slide.note("\n".join(". ".join(x for x in row if x) for row in part))
+        named = [". ".join(x for x in row if x) for row in part]
+        slide.note("\n".join([*named, *(reasons if start == 0 else [])]))
 
 
 def _slides(deck: Deck, k: KpiReview) -> None:

@@ -188,12 +188,14 @@ def _effect(done: Reviewed, kpi: str, cause: str) -> str:
     return ""
 
 
-def _findings(done: Reviewed) -> list[dict[str, str]]:
-    """What to know of the data of the month, and the warnings of the answers."""
-    found: dict[tuple[str, str], dict[str, str]] = {}
+def _findings(done: Reviewed) -> list[dict[str, Any]]:
+    """What to know of the data of the month, and the warnings of the answers, each once."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
     for k in done.kpis:
         warnings = [] if k.shown is None else k.shown.findings
         for f in [*k.findings, *(f for f in warnings if f["severity"] == "warning")]:
-            named = {"kpi": k.kpi.name, "severity": f["severity"], "message": f["message"]}
-            found.setdefault((k.kpi.name, f["message"]), named)
-    return list(found.values())
+            found.setdefault((f["severity"], f["message"]), {})[k.kpi.name] = None
+    return [
+        {"kpis": list(kpis), "severity": severity, "message": message}
+        for (severity, message), kpis in found.items()
+    ]

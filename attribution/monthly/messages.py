@@ -78,9 +78,9 @@ def moved_words(answer: Compared) -> str:
 
 
 def verdict_words(answer: Compared) -> str:
-    """Return ``"−1.44 pp (real)"``, or why there is no answer."""
+    """Return ``"−1.44 pp (real)"``, or "no answer"."""
     if answer.change is None:
-        return "no answer" if answer.failure is None else f"no answer. {answer.failure.message}"
+        return "no answer"
     return f"{moved_words(answer)} ({answer.change.verdict})"
 
 

@@ -157,9 +157,10 @@ def test_a_plan_is_a_comparison(config, tmp_path):
 def test_a_month_before_the_history_has_no_comparison_and_says_so(config):
     done = run(config, "2026-01")
     assert done.kpis[0].value > 0.9
-    assert "no rows of '2025-12'" in done.kpis[0].compared[0].failure.message
     assert done.kpis[0].failure is None
     assert [k.status for k in done.kpis] == ["failed", "failed"]
+    first = "There are no rows of '2025-12'; the first are of '2026-01'."
+    assert f"no answer. {first}" in str(done)
     assert str(done).startswith("Quality, 2026-01. 2 KPIs: 2 with nothing to compare with yet.")
     assert done.exit_code() == 0
 
@@ -393,10 +394,12 @@ def test_a_half_loaded_month_is_a_finding_or_an_error(config, table, tmp_path, s
 def test_rows_that_come_twice_are_found(config, table, tmp_path):
     pd.concat([table, table.head(3)]).to_parquet(tmp_path / "reviews.parquet")
     config["sources"]["qa"]["key"] = "row"
-    findings = run(config).kpis[0].findings
-    assert [f["message"] for f in findings if f["code"] == "repeated_rows"] == [
-        "3 rows repeat the row of another row; they count twice."
-    ]
+    done = run(config)
+    message = "3 rows repeat the row of another row; they count twice."
+    for k in done.kpis:
+        assert [f["message"] for f in k.findings if f["code"] == "repeated_rows"] == [message]
+    # Two KPIs of one source: the page says it once, of both.
+    assert (done.folder / "index.html").read_text().count(message) == 1
     config["quality"] = {"duplicates": "error"}
     assert "3 rows repeat" in run(config).kpis[0].failure.message
 
@@ -420,10 +423,16 @@ def test_one_deck_and_one_workbook_hold_every_kpi(config):
     import openpyxl
 
     config["output"] |= {"pptx": True, "xlsx": True}
+    config["kpis"][0]["compare"] = ["previous", "year", "rolling 2"]
     done = run(config)
-    titles = [
-        slide.shapes.title.text for slide in pptx.Presentation(done.folder / "deck.pptx").slides
-    ]
+    slides = pptx.Presentation(done.folder / "deck.pptx").slides
+    titles = [slide.shapes.title.text for slide in slides]
+    overview = next(s for s in slides if "2 KPIs" in s.shapes.title.text)
+    (grid,) = (shape.table for shape in overview.shapes if shape.has_table)
+    # A comparison without an answer leaves the row to the others; the notes say why.
+    moved = grid.cell(1, 3).text
+    assert re.search(r"no answer against the same period last year; .*against the mean", moved)
+    assert "There are no rows of '2025-06'" in overview.notes_slide.notes_text_frame.text
     assert any("Accuracy fell" in title for title in titles)
     assert any("AHT" in title for title in titles)
     book = openpyxl.load_workbook(done.folder / "workbook.xlsx")
