@@ -143,6 +143,8 @@ def without_denominator(card: Scorecard) -> list[Labels]:
         D[[cube.periods.index(p) for p in periods]].sum(axis=0)
         for periods in (card.current, card.baseline)
     )
+    if (now > 0).all():
+        return []
     sizes = [len(levels) for levels in cube.levels[:depth]]
     first, entity = numbered(list(cube.codes.T[:depth]), sizes)
     scored, before, ever = (
