@@ -35,7 +35,7 @@ class Format:
 
         Where the change may be noise, `level` is the KPI's level, which then shows at most five:
         nobody reads 294.0825 s for what may be anything from 293 to 295. Where nothing moved, it
-        is the level that shows three.
+        is the level that shows three, or the fewer that it has.
 
         Examples
         --------
@@ -43,14 +43,16 @@ class Format:
         (2, 1)
         >>> Format.fitting("s", 0.0852).decimals, Format.fitting("s", 0.0852, 294.1).decimals
         (4, 2)
-        >>> Format.fitting("", 0.0, 3000.0).decimals, Format.fitting("s", 0.0, 0.0325).decimals
-        (0, 4)
+        >>> Format.fitting("", 0.0, 3000.0).decimals, Format.fitting("s", 0.0, 0.05).decimals
+        (0, 2)
         """
         percent = unit == "%"
         shown = abs(change or level or 0.0) * (100 if percent else 1)
         if not shown or not math.isfinite(shown):
             return cls(unit, 2)
         decimals = (2 if shown >= 0.095 else 3) if percent else 2 - _magnitude(shown)
+        while not change and decimals > 0 and math.isclose(round(shown, decimals - 1), shown):
+            decimals -= 1
         size = abs(level or 0.0) * (100 if percent else 1)
         if size and math.isfinite(size):
             decimals = min(decimals, 4 - _magnitude(size))

@@ -56,6 +56,19 @@ class TreeNode:
         """Its name."""
         return self.place[-1]
 
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """Baseline, current and change as every table and picture writes them; "" for an array.
+
+        The change is that of the two numbers beside it as they are shown, as in a bridge.
+        """
+        if self.total is None:
+            return "", "", ""
+        ends = self.total.baseline, self.total.current
+        own = Format.fitting(self.unit, self.total.change, None if self.total.change else ends[1])
+        first, last = (round(x * own.factor, own.decimals) / own.factor for x in ends)
+        return own.number(first), own.number(last), own.number(last - first, signed=True)
+
 
 @dataclass(frozen=True)
 class TreeChange(Filed):
@@ -157,17 +170,24 @@ class TreeChange(Filed):
         """Return the headline and the tree as indented text; displayed effects add up too."""
         bridge = self.bridge()
         root = bridge.format
-        shown = self._shown(root)
+        shown = self.shown()
         rows = [("", *self.labels, "change", f"on {self.tree.root}", "")]
         for node, effect in zip(self.nodes, shown, strict=True):
             name = "  " * (len(node.place) - 1) + node.node
             on_root = root.number(effect / root.factor, signed=True)
-            rows.append((name, *_written(node), on_root, node.unit))
+            rows.append((name, *node.texts, on_root, node.unit))
         table = aligned(rows, right=range(1, 5))
         return "\n".join([f"{bridge.message}.", "", *table, "", *bridge.notes])
 
-    def _shown(self, root: Format) -> list[float]:
-        """Displayed effects, in displayed units: children add up to their displayed parent."""
+    def shown(self) -> list[float]:
+        """Return displayed effects, in displayed units: children add up to their displayed parent.
+
+        Returns
+        -------
+        list of float
+            One per node.
+        """
+        root = self.bridge().format
         ends = [
             round(x * root.factor, root.decimals) for x in (self.total.baseline, self.total.current)
         ]
@@ -187,16 +207,3 @@ class TreeChange(Filed):
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(self.summary())}</pre>"
-
-
-def _written(node: TreeNode) -> tuple[str, str, str]:
-    """Baseline, current and change of a node; nothing for an array.
-
-    The change is that of the two numbers beside it as they are shown, as in a bridge.
-    """
-    if node.total is None:
-        return "", "", ""
-    own = Format.fitting(node.unit, node.total.change)
-    ends = node.total.baseline, node.total.current
-    first, last = (round(x * own.factor, own.decimals) / own.factor for x in ends)
-    return own.number(first), own.number(last), own.number(last - first, signed=True)

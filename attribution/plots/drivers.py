@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from attribution.formatting import Format
 from attribution.plots.canvas import Canvas, body, open_canvas, too_small
 from attribution.plots.layout import GAP, LINE
 from attribution.plots.page import PAD, Key, Words, place_size
@@ -100,7 +99,7 @@ def _placed(change: TreeChange) -> Iterator[_Node]:
         else:
             rows[place] = leaves
             leaves += 1
-    shown = change._shown(change.bridge().format)
+    shown = change.shown()
     for node, value in zip(change.nodes, shown, strict=True):
         yield _Node(node, len(node.place) - 1, leaves - 1 - rows[node.place], value)
 
@@ -143,9 +142,9 @@ def _ends(pen: Pen, node: TreeNode, room: float) -> str:
     """Baseline and current, with the change in brackets where there is room for it."""
     if node.total is None:
         return "an array"
-    f = Format.fitting(node.unit, node.total.change)
-    ends = f"{f.number(node.total.baseline)} → {f.level(node.total.current)}"
-    full = f"{ends} ({f.number(node.total.change, signed=True)})"
+    first, last, moved = node.texts
+    ends = f"{first} → {last} {node.unit}".rstrip()
+    full = f"{ends} ({moved})"
     fits = pen.width(full, pen.theme.small_size) <= room
     return pen.wrap(full if fits else ends, room, 1, pen.theme.small_size)[0]
 

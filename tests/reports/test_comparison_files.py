@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import lxml.html
 import openpyxl
 import pandas as pd
 import pytest
@@ -114,3 +115,17 @@ def test_an_individuals_chart_of_a_trend_is_that_of_its_last_change():
     direct = at.trend(MONTHS, "correct / reviewed", "queue", period="month", path="end-to-end")
     with pytest.raises(OptionError, match="not of 'end-to-end'"):
         direct.plot.individuals()
+
+
+def test_a_tree_is_written_alike_in_words_and_tables(tmp_path):
+    plan = {"volume": 90_000, "aht": 0.05, "productive_hours": 125, "utilization": 0.80}
+    # Two leaves of 4.75 and 5.25: a tie that every surface has to round the same way.
+    change = at.capacity_tree().explain(plan, plan | {"volume": 99_000, "utilization": 0.72})
+    change.to_html(tmp_path / "tree.html")
+    page = lxml.html.fromstring((tmp_path / "tree.html").read_bytes())
+    rows = [[c.text_content() for c in row.iter("td", "th")] for row in page.iter("tr")]
+    rows = [row for row in rows if row[0].startswith("headcount")]
+    assert [row[-1] for row in rows] == ["+10.0", "+4.7", "0.0", "0.0", "+5.3"]
+    assert rows[-1][1:4] == ["80.00", "72.00", "\N{MINUS SIGN}8.00"]
+    for text in ("+4.7", "+5.3", "125", "80.00"):
+        assert text in change.summary()

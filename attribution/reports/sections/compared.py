@@ -80,17 +80,21 @@ def tree_section(change: TreeChange, privacy: Privacy | None) -> Section:
     Section
     """
     bridge = change.bridge()
-    rows = _rows(change.effects.astype({"leaf": str}))
+    form, rows = bridge.format, _rows(change.effects.astype({"leaf": str}))
+    for row, node, effect in zip(rows, change.nodes, change.shown(), strict=True):
+        texts = (*node.texts, form.number(effect / form.factor, signed=True))
+        names = ("baseline", "current", "change", "estimate")
+        row["_texts"] = dict(zip(names, texts, strict=True))
     columns = (
         Column("path", "place", width=3.0),
         Column("baseline", bridge.baseline_label, "number"),
         Column("current", bridge.current_label, "number"),
         Column("change", "change", "number"),
         Column("unit", "unit"),
-        Column("estimate", f"on {change.tree.root}{_unit(bridge.format.change_unit)}", "change"),
+        Column("estimate", f"on {change.tree.root}{_unit(form.change_unit)}", "change"),
     )
     title = "What each place of the tree added to the root; children add up to their parent"
-    table = Table("Tree", title, columns, tuple(map(_exact, rows)), bridge.format, bridge.message)
+    table = Table("Tree", title, columns, tuple(rows), form, bridge.message)
     provenance = {"root": change.tree.root, "method": change.method}
     section = _of_bridge(change.tree.root, bridge, table, provenance)
     tree = Picture(bridge.message, "The tree of the KPI.", draw=lambda t: change.plot(theme=t))
@@ -263,7 +267,7 @@ def _exact(row: dict[str, Any], texts: dict[str, str] | None = None) -> dict[str
     """A row with the factors themselves to six digits, whatever their size."""
     own = {
         key: f"{row[key]:,.6g}".replace("-", MINUS)
-        for key in ("baseline", "current", "change")
+        for key in ("baseline", "current")
         if isinstance(row.get(key), float) and np.isfinite(row[key])
     }
     return row | {"_texts": own | (texts or {})}
