@@ -70,6 +70,13 @@ QUESTIONS: dict[str, dict[str, Any]] = {
         "metrics": RATE, "by": "queue", "period": "month",
         "where": "appealed == 0 and decided_at >= '2026-06-03' or decided_at in ['2026-06-01']",
     },
+    "means, totals and products": {
+        "metrics": [
+            at.Mean("seconds"), at.Total("seconds"), at.f_score("correct", "reviewed", "appealed"),
+            at.Product({"volume": at.Total("reviewed"), "AHT": at.Ratio("seconds", "reviewed")}),
+        ],
+        "by": "queue", "period": "month", "cluster": "moderator", "weight": "weight",
+    },
     "numbers of a fixed point": {
         "metrics": [at.Ratio("price", "reviewed"), at.Quantile("price", 0.5)], "by": "shift",
         "period": "month", "cluster": "account", "where": f"account != {2**60} and price > 0.25",
