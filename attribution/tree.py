@@ -179,7 +179,7 @@ class Tree:
         cost            40.0     72.0   +32.0    +32.0
           volume        8.00    12.00   +4.00    +22.0
             inflow     10.00    14.00   +4.00    +22.0
-            held        2.00     2.00    0.00      0.0
+            held           2        2       0      0.0
           aht           5.00     6.00   +1.00    +10.0
         <BLANKLINE>
         Method: Shapley over 3 leaves; a node is the sum of its leaves.
