@@ -46,7 +46,7 @@ from attribution.kinds import denominators_of, form_of
 from attribution.labels import plural
 from attribution.metrics import Metric, Quantile, is_ratio
 from attribution.privacy import Privacy
-from attribution.privacy.entities import protected
+from attribution.privacy.entities import Protected, protected
 from attribution.privacy.rules import without_names
 from attribution.products import Composite, sum_roles
 
@@ -369,6 +369,24 @@ class Standardized(Filed):
             f"at the same {self._same} {spread[1]}"
         )
 
+    def shown(self, privacy: Privacy | None) -> tuple[Protected, pd.DataFrame]:
+        """Return who is hidden, and the rows of `frame` of the others, the highest first.
+
+        Parameters
+        ----------
+        privacy : Privacy or None
+            None hides groups that are people and suppresses nothing.
+
+        Returns
+        -------
+        (Protected, DataFrame)
+        """
+        frame = self.frame
+        labels = [(x,) for x in frame["group"]]
+        kept = protected(privacy, (self.group,), labels, frame["n"].to_numpy()[None, :])
+        rows = frame.assign(group=list(kept.names))[~kept.mask]
+        return kept, rows.sort_values("standardized", ascending=False, kind="stable")
+
     def summary(self, *, privacy: Privacy | None = None) -> str:
         """Return the groups, those highest at the same mix first, and findings as text.
 
@@ -381,11 +399,8 @@ class Standardized(Filed):
         -------
         str
         """
-        form, frame = self.format, self.frame
-        labels = [(x,) for x in frame["group"]]
-        kept = protected(privacy, (self.group,), labels, frame["n"].to_numpy()[None, :])
-        shown = frame.assign(group=list(kept.names))[~kept.mask]
-        shown = shown.sort_values("standardized", ascending=False, kind="stable")
+        form = self.format
+        kept, shown = self.shown(privacy)
         rows = [("", "n", "crude", "same mix", "interval")]
         rows += [
             (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attribution.monthly.answers import KpiReview
-from attribution.monthly.messages import counts, remarks, status_words, verdict_words
+from attribution.monthly.messages import counts, quality, remarks, status_words, verdict_words
 from attribution.reports.deck.page import Deck
 from attribution.reports.deck.slides import bridge_slide, causes_slide, mix_slides, trend_slide
 from attribution.reports.deck.table import table
@@ -104,11 +104,8 @@ def _actions(deck: Deck, done: Reviewed) -> None:
 
 def _findings(deck: Deck, done: Reviewed) -> None:
     """The warnings of all KPIs; notes on how the numbers were made are on each KPI's page."""
-    rows = []
+    rows = [[", ".join(found["kpis"]), found["message"]] for found in quality(done)]
     for k in done.kpis:
-        found = [f["message"] for f in k.findings]
-        found += [f["message"] for f in warnings_of(k)]
-        rows += [[k.kpi.name, text] for text in dict.fromkeys(found)]
         was = [f"{r.period} was reported as {k.format.level(r.was)} and is now "
                f"{k.format.level(r.now)}: its data came late or were corrected."
                for r in k.restated]  # fmt: skip
@@ -122,9 +119,3 @@ def _findings(deck: Deck, done: Reviewed) -> None:
     table(slide, slide.area, ["KPI", "finding"], shown, [2.0, 10.0], size=12, lines=3,
           alternative=said)  # fmt: skip
     slide.note("\n".join([message + ".", *(f"{a}: {b}" for a, b in rows)]))
-
-
-def warnings_of(k: KpiReview) -> list[dict[str, Any]]:
-    """Return the warnings of a KPI's first answer."""
-    shown = k.shown
-    return [] if shown is None else [f for f in shown.findings if f["severity"] == "warning"]

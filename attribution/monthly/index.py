@@ -14,6 +14,7 @@ from attribution.monthly.messages import (
     counts,
     followed,
     moved_words,
+    quality,
     remarks,
     status_words,
     tone,
@@ -65,7 +66,7 @@ def index_page(
         trend=_trend(done),
         restated=_restated(done),
         actions=[{"effect": _effect(done, a.kpi, a.cause), **vars(a)} for a in done.actions],
-        findings=_findings(done),
+        findings=quality(done),
         version=__version__,
         colors={name: getattr(theme, name) for name in _COLORS},
         dark={name: getattr(theme.dark(), name) for name in _COLORS},
@@ -186,16 +187,3 @@ def _effect(done: Reviewed, kpi: str, cause: str) -> str:
             moved = standing_out(k).get(cause)
             return "" if moved is None else k.format.change(moved)
     return ""
-
-
-def _findings(done: Reviewed) -> list[dict[str, Any]]:
-    """What to know of the data of the month, and the warnings of the answers, each once."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
-    for k in done.kpis:
-        warnings = [] if k.shown is None else k.shown.findings
-        for f in [*k.findings, *(f for f in warnings if f["severity"] == "warning")]:
-            found.setdefault((f["severity"], f["message"]), {})[k.kpi.name] = None
-    return [
-        {"kpis": list(kpis), "severity": severity, "message": message}
-        for (severity, message), kpis in found.items()
-    ]

@@ -20,6 +20,7 @@ __all__ = [
     "beside",
     "counts",
     "followed",
+    "quality",
     "remarks",
     "tone",
 ]
@@ -52,6 +53,29 @@ def counts(done: Reviewed) -> str:
     number = f"{len(done.kpis)} KPI{'s' * (len(done.kpis) != 1)}"
     said = ", ".join([*parts, *beside])
     return f"{number}: {said}." if breached or failed or early or beside else f"{number}, {said}."
+
+
+def quality(done: Reviewed) -> list[dict[str, Any]]:
+    """Return what to know of the data of the month and the warnings of the answers, each once.
+
+    Parameters
+    ----------
+    done : Reviewed
+
+    Returns
+    -------
+    list of dict
+        `kpis` (the names of those it holds for), `severity`, `message`.
+    """
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for k in done.kpis:
+        warnings = [] if k.shown is None else k.shown.findings
+        for f in [*k.findings, *(f for f in warnings if f["severity"] == "warning")]:
+            found.setdefault((f["severity"], f["message"]), {})[k.kpi.name] = None
+    return [
+        {"kpis": list(kpis), "severity": severity, "message": message}
+        for (severity, message), kpis in found.items()
+    ]
 
 
 def tone(answer: Compared) -> str:

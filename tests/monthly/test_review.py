@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import duckdb
+import lxml.html
 import pandas as pd
 import pptx
 import pytest
@@ -394,12 +395,19 @@ def test_a_half_loaded_month_is_a_finding_or_an_error(config, table, tmp_path, s
 def test_rows_that_come_twice_are_found(config, table, tmp_path):
     pd.concat([table, table.head(3)]).to_parquet(tmp_path / "reviews.parquet")
     config["sources"]["qa"]["key"] = "row"
+    config["output"] |= {"pptx": True}
     done = run(config)
     message = "3 rows repeat the row of another row; they count twice."
     for k in done.kpis:
         assert [f["message"] for f in k.findings if f["code"] == "repeated_rows"] == [message]
-    # Two KPIs of one source: the page says it once, of both.
-    assert (done.folder / "index.html").read_text().count(message) == 1
+    # Two KPIs of one source: page and deck say it once, of both.
+    page = lxml.html.fromstring((done.folder / "index.html").read_bytes())
+    said = [x.text_content() for x in page.iter("li") if message in x.text_content()]
+    assert said == [f"Accuracy, AHT (warning): {message}"]
+    slides = pptx.Presentation(done.folder / "deck.pptx").slides
+    grids = [shape.table for slide in slides for shape in slide.shapes if shape.has_table]
+    rows = [[cell.text for cell in row.cells] for grid in grids for row in grid.rows]
+    assert [row for row in rows if message in row] == [["Accuracy, AHT", message]]
     config["quality"] = {"duplicates": "error"}
     assert "3 rows repeat" in run(config).kpis[0].failure.message
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from attribution.formatting import MINUS, p_text
 from attribution.privacy import protect_trend
-from attribution.privacy.entities import protected
 from attribution.privacy.rules import Privacy, without_names
 from attribution.reports.sections.section import Check, Column, Picture, Section, Table, adding_up
 
@@ -182,9 +181,8 @@ def standardized_section(groups: Standardized, privacy: Privacy | None) -> Secti
     -------
     Section
     """
-    frame, form = groups.frame, groups.format
-    labels = [(x,) for x in frame["group"]]
-    kept = protected(privacy, (groups.group,), labels, frame["n"].to_numpy()[None, :])
+    form, names = groups.format, groups.cube.periods
+    kept, shown = groups.shown(privacy)
     unit, steps = _unit(form.unit), _unit(form.change_unit)
     columns = (
         Column("group", groups.group, width=2.0),
@@ -195,9 +193,7 @@ def standardized_section(groups: Standardized, privacy: Privacy | None) -> Secti
         Column("conf_low", "interval from", "level", "book"),
         Column("conf_high", "interval to", "level", "book"),
     )
-    shown = frame.assign(group=list(kept.names))[~kept.mask]
-    order = shown["standardized"].sort_values(ascending=False, kind="stable").index
-    seen = {g: name for (g,), name, no in zip(labels, kept.names, kept.mask, strict=True) if not no}
+    seen = {g: name for g, name, no in zip(names, kept.names, kept.mask, strict=True) if not no}
     pairs = groups.pairs
     pairs = pairs[pairs["baseline"].isin(list(seen)) & pairs["current"].isin(list(seen))]
     pairs = pairs.replace({"baseline": seen, "current": seen})
@@ -212,7 +208,7 @@ def standardized_section(groups: Standardized, privacy: Privacy | None) -> Secti
     title, message = "Each group as it is, and at the mix of all", groups.headline()
     several = "What leads from one group to another; effects add up along any chain of groups"
     tables = (
-        Table("Groups", title, columns, tuple(_with_interval(shown.loc[order])), form, message),
+        Table("Groups", title, columns, tuple(_with_interval(shown)), form, message),
         Table("Pairs", several, between, tuple(_with_interval(pairs)), form),
     )
     return Section(
